@@ -1,0 +1,32 @@
+/**
+ * The address of a repository as policy sees it: parsed by its host's own grammar, names decoded once and
+ * case-folded, so that two spellings of one repository are one value. The bytes that go upstream are kept apart.
+ */
+
+/** Which grammar and which failure texts a host has. */
+export type HostKind = 'azure-services' | 'azure-server' | 'generic';
+
+export const HOST_KINDS: readonly HostKind[] = ['azure-services', 'azure-server', 'generic'];
+
+export interface RepoAddress {
+  readonly kind: HostKind;
+  /** Host as the client named it, lower case, with `:port` if one was named. */
+  readonly host: string;
+  /**
+   * The whole repository as parts to compare, decoded and case-folded. For azure-services it begins with
+   * `dev.azure.com` and the organisation whatever host was named: [dev.azure.com, org, project, repository].
+   * For azure-server: [host, ...virtual directory and collection, project, repository]. For generic: [host, ...path].
+   */
+  readonly canonical: readonly string[];
+  /** What a person reads: the canonical parts with a slash between, names in the caller's own case. */
+  readonly display: string;
+  /** Organisation (azure-services), in the caller's own case. */
+  readonly organisation: string | undefined;
+  /** Path upstream, percent-encoded as the client sent it, up to but not including git's own suffix; begins with `/`. */
+  readonly path: string;
+  /**
+   * The same repository in its host's main form: differs from `path` for azure-services, where it is
+   * `/{org}/{project}/_git/{repo}` on dev.azure.com. Used when a route maps the host to another upstream.
+   */
+  readonly mainPath: string;
+}

@@ -1,0 +1,91 @@
+/**
+ * The configuration as values, after it was read and checked. Key names are the ones users write; durations
+ * are milliseconds here. Rooms take the part they need, never the whole.
+ */
+import type { HostKind } from './address.js';
+import type { LogLevel } from './ports.js';
+
+/** Where a secret is to be read from. There is no form that holds the secret itself. */
+export type SecretReference =
+  | { readonly kind: 'file'; readonly path: string }
+  | { readonly kind: 'env'; readonly name: string }
+  | { readonly kind: 'command'; readonly argv: readonly string[] }
+  | { readonly kind: 'credential'; readonly name: string };
+
+/** Entra settings that every token kind shares. */
+export interface EntraSettings {
+  readonly tenant: string | undefined;
+  readonly clientId: string | undefined;
+  /** Sign-in service, an https origin; undefined is the public cloud. */
+  readonly authority: string | undefined;
+  /** The resource a token is for: a bare application id or URI, without `/.default`. */
+  readonly resource: string;
+  /** PEM file trusted for the authority besides the system's. */
+  readonly ca: string | undefined;
+}
+
+export type IdentitySettings = { readonly name: string } & (
+  | ({ readonly kind: 'azure-cli' } & EntraSettings)
+  | ({ readonly kind: 'client-secret'; readonly secret: SecretReference } & EntraSettings)
+  | ({ readonly kind: 'client-certificate'; readonly certificate: string } & EntraSettings)
+  | ({ readonly kind: 'workload-identity'; readonly tokenFile: string | undefined } & EntraSettings)
+  | ({ readonly kind: 'managed-identity'; readonly resourceId: string | undefined } & EntraSettings)
+  | { readonly kind: 'pat'; readonly secret: SecretReference }
+  | { readonly kind: 'basic'; readonly user: string; readonly secret: SecretReference }
+  | { readonly kind: 'none' }
+  | { readonly kind: 'passthrough' }
+);
+
+export type IdentityKind = IdentitySettings['kind'];
+
+/** Kinds that hold an Entra token, which expires. */
+export type EntraIdentity = Extract<IdentitySettings, EntraSettings>;
+
+/** What a route may be used for. */
+export const PERMISSIONS = ['fetch', 'push', 'lfs', 'api'] as const;
+export type Permission = (typeof PERMISSIONS)[number];
+
+export interface Route {
+  /** The pattern as written; also the route's name in texts. */
+  readonly match: string;
+  /** Name of the identity. */
+  readonly identity: string;
+  readonly allow: readonly Permission[];
+  readonly hostKind: HostKind;
+  /** Where requests go instead of the matched host: an https URL (http for loopback only), may have a path. */
+  readonly upstream: URL | undefined;
+  /** PEM file trusted for the upstream besides the system's. */
+  readonly ca: string | undefined;
+  /** Outgoing proxy; `none` overrides the environment. */
+  readonly proxy: URL | 'none' | undefined;
+}
+
+/** One address to listen on. */
+export interface ListenAddress {
+  /** IP literal without brackets. */
+  readonly host: string;
+  readonly port: number;
+  /** A default that may be missing on this system (`[::1]`); an explicit address that cannot open is fatal. */
+  readonly optional: boolean;
+}
+
+export interface Timeouts {
+  /** ms to open a connection upstream, TLS and tunnel included. */
+  readonly connect: number;
+  /** ms without a byte in either direction before a transfer counts as dead. */
+  readonly stall: number;
+  /** ms for one token request. */
+  readonly token: number;
+}
+
+export interface Settings {
+  /** Path of the file these came from; undefined when there was none. */
+  readonly file: string | undefined;
+  readonly listen: { readonly http: readonly ListenAddress[] };
+  readonly identities: readonly IdentitySettings[];
+  readonly routes: readonly Route[];
+  /** ms: `min` before new operations are refused, `max` before running transfers are cut. */
+  readonly drain: { readonly min: number; readonly max: number };
+  readonly timeouts: Timeouts;
+  readonly log: { readonly level: LogLevel; readonly format: 'auto' | 'human' | 'json' };
+}
