@@ -22,6 +22,8 @@ export interface RepoAddress {
   readonly display: string;
   /** Organisation (azure-services), in the caller's own case. */
   readonly organisation: string | undefined;
+  /** Host to dial when the route maps nothing: `host`, but the HTTPS host for an SSH host's name. */
+  readonly upstreamHost: string;
   /** Path upstream, percent-encoded as the client sent it, up to but not including git's own suffix; begins with `/`. */
   readonly path: string;
   /**

@@ -30,6 +30,7 @@ export const ERROR_CODES = [
   'upstream-throttled',
   'upstream-unavailable',
   'upstream-not-git',
+  'upstream-error',
   'proxy-refused',
   // the process
   'config-invalid',

@@ -1,0 +1,37 @@
+/**
+ * Web pages are not callers. A page can make a browser send requests to loopback (drive-by), or point a name of its
+ * own at 127.0.0.1 (DNS rebinding); the daemon's credential must not answer either. The first is told by the headers
+ * that every browser adds and scripts cannot remove, the second by the Host header.
+ *
+ * Source: Fetch Standard "Origin header", Fetch Metadata Request Headers; RFC 9110 section 7.2.
+ */
+import type { Refusal } from '../model/refusal.js';
+
+/** `sec-fetch-mode` is left out: Node's own fetch sends that one, and it is no browser. */
+const BROWSER_HEADERS = ['origin', 'sec-fetch-site', 'sec-fetch-dest'];
+
+/**
+ * Refuses what a browser sent, or what was sent to a name that is not ours. `names` holds the accepted values of the
+ * Host header, lower case, with port.
+ */
+export function refuseBrowser(header: (name: string) => string | undefined, names: ReadonlySet<string>): Refusal | undefined {
+  const host = header('host')?.toLowerCase();
+  if (host === undefined || !names.has(host)) {
+    return {
+      kind: 'refusal',
+      code: 'request-not-ours',
+      status: 403,
+      what: 'The Host header of the request is not an address of this door',
+      todo: `use one of ${[...names].join(', ')} as the address`,
+    };
+  }
+  const telling = BROWSER_HEADERS.find((name) => header(name) !== undefined);
+  if (telling === undefined) return undefined;
+  return {
+    kind: 'refusal',
+    code: 'request-from-browser',
+    status: 403,
+    what: `The request carries the header ${telling}, so a web page sent it`,
+    todo: 'use git or another program; this door does not serve browsers',
+  };
+}
