@@ -1,0 +1,36 @@
+/**
+ * The port behind which the token library stands: asked for one token, it makes one true request. Keeping, sharing and
+ * renewing tokens is the vault's work, not a source's.
+ */
+import type { Secret } from '../model/secret.js';
+
+export interface FetchedToken {
+  readonly token: Secret;
+  readonly expiresAt: Date;
+  /** When the issuer advises to renew; undefined if it says nothing. */
+  readonly refreshAfter: Date | undefined;
+}
+
+export interface TokenSource {
+  /**
+   * Fetches a token.
+   * @throws TokenFailure
+   */
+  fetch(): Promise<FetchedToken>;
+}
+
+/**
+ * Why no token came. `isDefinite` says that asking again will give the same answer until a person changes something;
+ * anything else (network, 5xx, time) may pass by itself.
+ */
+export class TokenFailure extends Error {
+  readonly isDefinite: boolean;
+  readonly todo: string;
+
+  constructor(message: string, options: { isDefinite: boolean; todo: string; cause?: unknown }) {
+    super(message, options.cause === undefined ? {} : { cause: options.cause });
+    this.name = 'TokenFailure';
+    this.isDefinite = options.isDefinite;
+    this.todo = options.todo;
+  }
+}

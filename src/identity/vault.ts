@@ -1,0 +1,340 @@
+/**
+ * The vault: what stands between the request path and the token library. Whoever asks gets the token that is held, at
+ * once, as long as it lives; renewal is one flight per identity, in the background; only a definite answer from the
+ * upstream takes a token away.
+ *
+ * Times are wall-clock and compared on each request, so a machine that slept finds out on its next request.
+ */
+import NodeCache from 'node-cache';
+import type { Credential } from '../model/credential.js';
+import { messageOf, ProxyError } from '../model/errors.js';
+import type { Clock, Logger } from '../model/ports.js';
+import type { Secret } from '../model/secret.js';
+import type { IdentitySettings } from '../model/settings.js';
+import { type FetchedToken, TokenFailure, type TokenSource } from './token-source.js';
+
+type Bearer = Extract<Credential, { kind: 'bearer' }>;
+
+/** Where each identity's credential comes from. */
+export type CredentialSource =
+  | { readonly kind: 'token'; readonly source: TokenSource }
+  | { readonly kind: 'basic'; readonly user: string; readonly read: () => Promise<Secret> }
+  | { readonly kind: 'none' }
+  | { readonly kind: 'passthrough' };
+
+export interface VaultIdentity {
+  readonly settings: IdentitySettings;
+  readonly source: CredentialSource;
+}
+
+export interface CredentialNeed {
+  /**
+   * ms that the token should live on, for a body that cannot be sent twice. A token with less is renewed first; if the
+   * renewal fails or gives no longer one, what is held is used all the same.
+   */
+  readonly lifeMs?: number;
+}
+
+/** What `status` shows of an identity. */
+export interface IdentityState {
+  readonly name: string;
+  readonly kind: IdentitySettings['kind'];
+  readonly state: 'unused' | 'ready' | 'failing';
+  readonly expiresAt: Date | undefined;
+  readonly requests: number;
+  readonly failure: string | undefined;
+  readonly todo: string | undefined;
+}
+
+/** Below this a token counts as ended: it must outlive its own way to the upstream. */
+const EXPIRY_MARGIN_MS = 1_000;
+/** Share of a token's life after which it is renewed, when its issuer gives no advice. */
+const RENEW_AT_LIFE = 0.7;
+/** Renewal comes earlier by up to this share of the life, so that many daemons do not renew in step. */
+const RENEW_JITTER = 0.05;
+/** Waits between renewals that failed. */
+const BACKOFF_FIRST_MS = 1_000;
+const BACKOFF_MOST_MS = 60_000;
+/** After a failed first request the same answer is given for this long, so that a loop of clients does not become a loop of sign-ins. */
+const FAILURE_HOLD_MS = 3_000;
+/** Tries within one flight, for faults that may pass by themselves. */
+const TRIES = 3;
+const TRY_WAIT_MS = 300;
+/** A wish for a longer life is met once in this time; an issuer that keeps giving the same token is not asked for every push. */
+const LIFE_WISH_HOLD_MS = 60_000;
+/** An identity that nobody used for this long is no longer renewed ahead of need. */
+const KEEP_WARM_MS = 2 * 60 * 60 * 1000;
+
+interface Entry {
+  readonly identity: VaultIdentity;
+  held: Credential | undefined;
+  renewAt: number;
+  flight: Promise<Credential> | undefined;
+  failure: { readonly error: ProxyError; readonly at: number } | undefined;
+  failures: number;
+  nextTryAt: number;
+  lifeWishAt: number;
+  lastUsed: number;
+  requests: number;
+  cancelTimer: (() => void) | undefined;
+}
+
+/** Holds one credential per identity. */
+export class Vault {
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #timeoutMs: number;
+  readonly #entries = new NodeCache({ useClones: false, stdTTL: 0, checkperiod: 0 });
+  #isClosed = false;
+
+  constructor(options: { identities: readonly VaultIdentity[]; clock: Clock; logger: Logger; timeoutMs: number }) {
+    this.#clock = options.clock;
+    this.#logger = options.logger;
+    this.#timeoutMs = options.timeoutMs;
+    for (const identity of options.identities) {
+      const entry: Entry = {
+        identity,
+        held: undefined,
+        renewAt: 0,
+        flight: undefined,
+        failure: undefined,
+        failures: 0,
+        nextTryAt: 0,
+        lifeWishAt: -Infinity,
+        lastUsed: 0,
+        requests: 0,
+        cancelTimer: undefined,
+      };
+      this.#entries.set(identity.settings.name, entry);
+    }
+  }
+
+  /**
+   * The credential of an identity. Callers that come while a token is being fetched share that one request. None of
+   * them waits for a renewal while the token held is still alive.
+   * @throws ProxyError `identity-unavailable`, `identity-rejected`, `identity-timeout`, `secret-unreadable`
+   */
+  async credentialFor(name: string, need: CredentialNeed = {}): Promise<Credential> {
+    const entry = this.#entry(name);
+    const now = this.#clock.now();
+    entry.lastUsed = now;
+    const { held } = entry;
+    if (held === undefined || !this.#isAlive(held)) return this.#fetchNow(entry);
+    if (held.kind !== 'bearer') return held;
+    if (need.lifeMs !== undefined && this.#wantsLonger(entry, held, need.lifeMs)) {
+      entry.lifeWishAt = now;
+      try {
+        return await this.#fly(entry);
+      } catch {
+        // The failure is kept and logged by the flight; the token held still lives, and its upstream may be content with it.
+        return this.#isAlive(held) ? held : this.#fetchNow(entry);
+      }
+    }
+    if (now >= entry.renewAt && now >= entry.nextTryAt) this.#renewInBackground(entry);
+    return held;
+  }
+
+  /**
+   * Says that the upstream refused this very credential. Its successor, if there is one already, is left alone. The
+   * next `credentialFor` fetches anew (or reads the secret again).
+   */
+  invalidate(name: string, refused: Credential): void {
+    const entry = this.#entry(name);
+    if (entry.held !== refused) return;
+    entry.held = undefined;
+    entry.failure = undefined;
+    this.#logger.log('info', 'token-invalidated', { identity: name });
+  }
+
+  /** Whether two credentials would look the same on the wire: a renewal that changed nothing. */
+  static isSame(a: Credential, b: Credential): boolean {
+    if (a.kind === 'bearer' && b.kind === 'bearer') return a.token.equals(b.token);
+    if (a.kind === 'basic' && b.kind === 'basic') return a.user === b.user && a.password.equals(b.password);
+    return a.kind === b.kind;
+  }
+
+  /** The state of every identity, in the order of the configuration. */
+  states(): IdentityState[] {
+    return this.#entries.keys().map((name) => {
+      const entry = this.#entry(name);
+      const isHeld = entry.held !== undefined && this.#isAlive(entry.held);
+      return {
+        name,
+        kind: entry.identity.settings.kind,
+        state: entry.failure !== undefined ? 'failing' : isHeld ? 'ready' : 'unused',
+        expiresAt: entry.held?.kind === 'bearer' ? entry.held.expiresAt : undefined,
+        requests: entry.requests,
+        failure: entry.failure?.error.message,
+        todo: entry.failure?.error.todo,
+      };
+    });
+  }
+
+  /** Stops renewing. Flights under way end unheard. */
+  close(): void {
+    this.#isClosed = true;
+    for (const name of this.#entries.keys()) this.#entry(name).cancelTimer?.();
+  }
+
+  #entry(name: string): Entry {
+    const entry = this.#entries.get<Entry>(name);
+    if (entry === undefined) throw new ProxyError('internal', `There is no identity ${name}`);
+    return entry;
+  }
+
+  #isAlive(credential: Credential): boolean {
+    return credential.kind !== 'bearer' || credential.expiresAt.getTime() - this.#clock.now() > EXPIRY_MARGIN_MS;
+  }
+
+  #wantsLonger(entry: Entry, held: Bearer, lifeMs: number): boolean {
+    const whole = held.expiresAt.getTime() - held.obtainedAt.getTime();
+    // A token that was short from the start cannot meet the wish; half of its life is what can be had.
+    const wish = Math.min(lifeMs, whole / 2);
+    const now = this.#clock.now();
+    return held.expiresAt.getTime() - now < wish && now - entry.lifeWishAt >= Math.min(LIFE_WISH_HOLD_MS, whole / 4);
+  }
+
+  /** Nothing usable is held: wait for a flight, unless one has just failed. */
+  #fetchNow(entry: Entry): Promise<Credential> {
+    const { failure } = entry;
+    if (
+      entry.flight === undefined &&
+      failure !== undefined &&
+      this.#clock.now() - failure.at < FAILURE_HOLD_MS &&
+      this.#clock.now() >= failure.at
+    ) {
+      return Promise.reject(failure.error);
+    }
+    return this.#fly(entry);
+  }
+
+  #renewInBackground(entry: Entry): void {
+    // A failed renewal is told by the log and by `status`; the token held goes on.
+    this.#fly(entry).catch(() => undefined);
+  }
+
+  /** The one flight of an identity: joined if it is on its way, else begun. */
+  #fly(entry: Entry): Promise<Credential> {
+    entry.flight ??= this.#fetch(entry).finally(() => {
+      entry.flight = undefined;
+    });
+    return entry.flight;
+  }
+
+  async #fetch(entry: Entry): Promise<Credential> {
+    const { name } = entry.identity.settings;
+    const { source } = entry.identity;
+    const startedAt = this.#clock.now();
+    try {
+      const credential = await this.#obtain(entry);
+      entry.held = credential;
+      entry.failure = undefined;
+      entry.failures = 0;
+      if (credential.kind === 'bearer') {
+        this.#logger.log('info', 'token-obtained', {
+          identity: name,
+          expiresAt: credential.expiresAt.toISOString(),
+          ms: this.#clock.now() - startedAt,
+        });
+        this.#schedule(entry);
+      } else if (credential.kind === 'basic') this.#logger.log('debug', 'secret-read', { identity: name });
+      return credential;
+    } catch (thrown) {
+      const error = nameFailure(name, thrown);
+      const now = this.#clock.now();
+      entry.failure = { error, at: now };
+      entry.failures += 1;
+      entry.nextTryAt = now + Math.min(BACKOFF_MOST_MS, BACKOFF_FIRST_MS * 2 ** (entry.failures - 1)) * (0.75 + Math.random() / 2);
+      const held = entry.held !== undefined && this.#isAlive(entry.held);
+      this.#logger.log(held ? 'warn' : 'error', 'token-failed', {
+        identity: name,
+        code: error.code,
+        what: error.message,
+        todo: error.todo,
+        stillHeld: held,
+      });
+      if (held && source.kind === 'token') this.#wakeAt(entry, entry.nextTryAt);
+      throw error;
+    }
+  }
+
+  async #obtain(entry: Entry): Promise<Credential> {
+    const { source } = entry.identity;
+    switch (source.kind) {
+      case 'none':
+      case 'passthrough':
+        return { kind: source.kind };
+      case 'basic':
+        entry.requests += 1;
+        return { kind: 'basic', user: source.user, password: await source.read() };
+      case 'token': {
+        const fetched = await this.#withinTime(this.#tries(entry, source.source));
+        const obtainedAt = new Date(this.#clock.now());
+        if (fetched.expiresAt.getTime() - obtainedAt.getTime() <= EXPIRY_MARGIN_MS) {
+          throw new TokenFailure(`The token has already ended (${fetched.expiresAt.toISOString()})`, {
+            isDefinite: false,
+            todo: 'check the clock of this machine',
+          });
+        }
+        this.#plan(entry, fetched, obtainedAt);
+        return { kind: 'bearer', token: fetched.token, expiresAt: fetched.expiresAt, obtainedAt };
+      }
+    }
+  }
+
+  async #tries(entry: Entry, source: TokenSource): Promise<FetchedToken> {
+    for (let attempt = 1; ; attempt++) {
+      entry.requests += 1;
+      try {
+        return await source.fetch();
+      } catch (thrown) {
+        const isDefinite = thrown instanceof TokenFailure && thrown.isDefinite;
+        if (isDefinite || attempt >= TRIES || this.#isClosed) throw thrown;
+        await new Promise<void>((resume) => this.#clock.after(TRY_WAIT_MS * 2 ** (attempt - 1), resume));
+      }
+    }
+  }
+
+  /** The library does not honour an abort signal, so time is kept here and a late answer is dropped. */
+  #withinTime<T>(work: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const cancel = this.#clock.after(this.#timeoutMs, () => {
+        reject(
+          new ProxyError('identity-timeout', `No token came within ${this.#timeoutMs / 1000} s`, {
+            todo: 'check the network and the sign-in service, or raise timeouts.token',
+          }),
+        );
+      });
+      work.then(resolve, reject).finally(cancel);
+    });
+  }
+
+  #plan(entry: Entry, fetched: FetchedToken, obtainedAt: Date): void {
+    const life = fetched.expiresAt.getTime() - obtainedAt.getTime();
+    const advised = fetched.refreshAfter?.getTime() ?? obtainedAt.getTime() + RENEW_AT_LIFE * life;
+    const earliest = obtainedAt.getTime() + life / 10;
+    entry.renewAt = Math.max(earliest, advised - Math.random() * RENEW_JITTER * life);
+    entry.nextTryAt = entry.renewAt;
+  }
+
+  #schedule(entry: Entry): void {
+    this.#wakeAt(entry, entry.renewAt);
+  }
+
+  #wakeAt(entry: Entry, at: number): void {
+    entry.cancelTimer?.();
+    if (this.#isClosed) return;
+    entry.cancelTimer = this.#clock.after(Math.max(0, at - this.#clock.now()), () => {
+      if (this.#clock.now() - entry.lastUsed < KEEP_WARM_MS) this.#renewInBackground(entry);
+    });
+  }
+}
+
+function nameFailure(name: string, thrown: unknown): ProxyError {
+  if (thrown instanceof TokenFailure) {
+    const code = thrown.isDefinite ? 'identity-rejected' : 'identity-unavailable';
+    return new ProxyError(code, thrown.message, { todo: thrown.todo, cause: thrown });
+  }
+  if (thrown instanceof ProxyError) return thrown;
+  return new ProxyError('internal', `Identity ${name} failed: ${messageOf(thrown)}`, { todo: 'report this with the log', cause: thrown });
+}

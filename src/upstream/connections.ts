@@ -1,0 +1,170 @@
+/**
+ * Pooled keep-alive connections to upstreams. A pool belongs to one (upstream, trust, outgoing proxy, identity) and is
+ * never shared between identities: some servers authenticate a connection, not a request. For `passthrough` a pool
+ * belongs to one client connection and holds one upstream connection, so that NTLM and Negotiate work and no caller
+ * inherits another's sign-in.
+ */
+import { Agent, type AgentOptions } from 'node:http';
+import type { Duplex } from 'node:stream';
+import type { SecureContext } from 'node:tls';
+import { ProxyError } from '../model/errors.js';
+import type { Route } from '../model/settings.js';
+import { dial } from './dial.js';
+import { type Environment, outgoingProxyFor } from './outgoing-proxy.js';
+import { trustContext } from './trust.js';
+
+/** Idle connections are closed after this: sooner than servers close theirs (Azure's front end after about 120 s). */
+const IDLE_MS = 55_000;
+/** Connections at once per pool. A fleet's parallel clones are in the tens; more would look like an attack. */
+const MOST_CONNECTIONS = 128;
+/** Idle connections kept per pool. */
+const MOST_IDLE = 8;
+
+/** Where one request goes. */
+export interface UpstreamTarget {
+  /** Origin only: scheme, host, port. */
+  readonly origin: URL;
+  readonly route: Route;
+  readonly identity: string;
+}
+
+/** The scheme default of a Node agent must be set by hand when it dials by itself. */
+interface DialAgentOptions extends AgentOptions {
+  readonly defaultPort: number;
+  readonly protocol: string;
+}
+
+/** An agent that dials by the plan of one pool. */
+class DialAgent extends Agent {
+  #session: Buffer | undefined;
+  #waiting = 0;
+  readonly #open: (
+    session: Buffer | undefined,
+    keep: (session: Buffer) => void,
+    done: (fault: Error | null, socket?: Duplex) => void,
+  ) => void;
+
+  constructor(
+    options: DialAgentOptions,
+    open: (session: Buffer | undefined, keep: (session: Buffer) => void, done: (fault: Error | null, socket?: Duplex) => void) => void,
+  ) {
+    super(options);
+    this.#open = open;
+  }
+
+  override createConnection(_options: unknown, callback?: (fault: Error | null, stream: Duplex) => void): Duplex | null | undefined {
+    this.#waiting += 1;
+    this.#open(
+      this.#session,
+      (session) => {
+        this.#session = session;
+      },
+      (fault, socket) => {
+        this.#waiting -= 1;
+        // Node's type says a stream always comes; it looks at the fault first.
+        callback?.(fault, socket as Duplex);
+      },
+    );
+    return undefined;
+  }
+
+  get counts(): { readonly busy: number; readonly idle: number; readonly dialling: number } {
+    return { busy: count(this.sockets), idle: count(this.freeSockets), dialling: this.#waiting };
+  }
+}
+
+function count(sockets: NodeJS.ReadOnlyDict<readonly unknown[]>): number {
+  return Object.values(sockets).reduce((sum, list) => sum + (list?.length ?? 0), 0);
+}
+
+export interface PoolState {
+  readonly upstream: string;
+  readonly identity: string;
+  readonly busy: number;
+  readonly idle: number;
+}
+
+/** All pools of the daemon. */
+export class UpstreamConnections {
+  readonly #pools = new Map<string, { readonly agent: DialAgent; readonly target: UpstreamTarget }>();
+  readonly #private = new Set<DialAgent>();
+  readonly #trusts = new Map<string, SecureContext | undefined>();
+  readonly #environment: Environment;
+  readonly #connectMs: number;
+
+  constructor(options: { environment: Environment; connectMs: number }) {
+    this.#environment = options.environment;
+    this.#connectMs = options.connectMs;
+  }
+
+  /**
+   * The pool of a target.
+   * @throws ProxyError `upstream-tls` for a `ca` that cannot be used, `config-invalid` for an unusable proxy
+   */
+  agentFor(target: UpstreamTarget): Agent {
+    const proxy = outgoingProxyFor(target.route, target.origin, this.#environment);
+    const key = JSON.stringify([target.origin.origin, target.route.ca ?? null, proxy?.href ?? null, target.identity]);
+    const known = this.#pools.get(key);
+    if (known !== undefined) return known.agent;
+    const agent = this.#build(target, proxy, { maxSockets: MOST_CONNECTIONS, maxFreeSockets: MOST_IDLE });
+    this.#pools.set(key, { agent, target });
+    return agent;
+  }
+
+  /** A pool of one connection, for one client connection; the caller of this closes it with `release`. */
+  privateAgent(target: UpstreamTarget): { readonly agent: Agent; readonly release: () => void } {
+    const proxy = outgoingProxyFor(target.route, target.origin, this.#environment);
+    const agent = this.#build(target, proxy, { maxSockets: 1, maxFreeSockets: 1 });
+    this.#private.add(agent);
+    return {
+      agent,
+      release: () => {
+        this.#private.delete(agent);
+        agent.destroy();
+      },
+    };
+  }
+
+  /** Open connections by pool. */
+  states(): PoolState[] {
+    return [...this.#pools.values()].map(({ agent, target }) => ({
+      upstream: target.origin.host,
+      identity: target.identity,
+      busy: agent.counts.busy,
+      idle: agent.counts.idle,
+    }));
+  }
+
+  /** Closes every connection, busy ones too. */
+  close(): void {
+    for (const { agent } of this.#pools.values()) agent.destroy();
+    for (const agent of this.#private) agent.destroy();
+    this.#pools.clear();
+    this.#private.clear();
+  }
+
+  #build(target: UpstreamTarget, proxy: URL | undefined, limits: { maxSockets: number; maxFreeSockets: number }): DialAgent {
+    const { origin, route } = target;
+    if (origin.protocol !== 'https:' && origin.protocol !== 'http:') throw new ProxyError('internal', `No way to dial ${origin.protocol}`);
+    const trust = this.#trust(route.ca);
+    return new DialAgent(
+      {
+        keepAlive: true,
+        scheduling: 'lifo',
+        timeout: IDLE_MS,
+        ...limits,
+        defaultPort: origin.protocol === 'https:' ? 443 : 80,
+        protocol: origin.protocol,
+      },
+      (session, onSession, done) => {
+        dial({ origin, trust, proxy, timeoutMs: this.#connectMs, session, onSession }, done);
+      },
+    );
+  }
+
+  #trust(ca: string | undefined): SecureContext | undefined {
+    const key = ca ?? '';
+    if (!this.#trusts.has(key)) this.#trusts.set(key, trustContext(ca));
+    return this.#trusts.get(key);
+  }
+}

@@ -1,0 +1,48 @@
+/**
+ * Obeying the upstream's wish for less. Azure DevOps delays and then refuses an identity that uses too much, and says
+ * so in headers, also on a 200. The wish holds for all callers of that identity at that upstream.
+ *
+ * Source: Azure DevOps "Rate and usage limits" (Retry-After, X-RateLimit-Delay, X-RateLimit-Remaining).
+ */
+import type { Clock } from '../model/ports.js';
+
+/** Longest wait on a caller's behalf: below a minute git's users wait without wondering, and no client gives up. */
+export const LONGEST_WAIT_MS = 30_000;
+/** Wait when the upstream says 429 or 503 without saying how long. */
+export const DEFAULT_WAIT_MS = 1_000;
+/** Tries of one request in all. */
+export const MOST_TRIES = 3;
+
+/** When each (upstream, identity) may be asked again. */
+export class Throttle {
+  readonly #clock: Clock;
+  readonly #until = new Map<string, number>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** ms that a caller has to wait before asking; 0 when it may ask now. */
+  waitFor(key: string): number {
+    const until = this.#until.get(key);
+    if (until === undefined) return 0;
+    const left = until - this.#clock.now();
+    // A clock that jumped leaves no wait longer than any that was ever set.
+    if (left <= 0 || left > 24 * 60 * 60 * 1000) {
+      this.#until.delete(key);
+      return 0;
+    }
+    return left;
+  }
+
+  /** Notes that the upstream wants no request of this key for `ms`. */
+  hold(key: string, ms: number): void {
+    const until = this.#clock.now() + ms;
+    if (until > (this.#until.get(key) ?? 0)) this.#until.set(key, until);
+  }
+
+  /** Keys that are held now, with the ms left. */
+  states(): { readonly key: string; readonly waitMs: number }[] {
+    return [...this.#until.keys()].map((key) => ({ key, waitMs: this.waitFor(key) })).filter(({ waitMs }) => waitMs > 0);
+  }
+}
