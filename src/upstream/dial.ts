@@ -76,7 +76,7 @@ function startTls(plan: DialPlan, socket: Socket, finish: (fault: Error | null, 
   });
   secured.on('session', plan.onSession);
   secured.once('secureConnect', () => finish(null, secured));
-  secured.once('error', (fault) => finish(tlsFault(plan.origin, fault)));
+  secured.once('error', (fault: Error) => finish(tlsFault(plan.origin, fault)));
   secured.once('close', () =>
     finish(
       new ProxyError('upstream-tls', `${plan.origin.host} closed the connection during the TLS handshake`, {

@@ -1,0 +1,124 @@
+/**
+ * The book of operations: what runs, what was counted, and the last failures with their cause. Some failures cannot be
+ * told to git (a transfer that broke half-way); here and in the log they stand in full.
+ */
+import type { Clock, Logger } from '../model/ports.js';
+import type { OperationRecord, Verdict } from '../model/record.js';
+import type { Refusal } from '../model/refusal.js';
+
+/** Failures kept for `status`. */
+const FAILURES_KEPT = 20;
+
+export interface Ending {
+  readonly verdict: Exclude<Verdict, 'running'>;
+  readonly refusal?: Refusal | undefined;
+}
+
+export class Ledger {
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #running = new Set<OperationRecord>();
+  readonly #failures: OperationRecord[] = [];
+  readonly #counts: Record<Exclude<Verdict, 'running'>, number> = { passed: 0, refused: 0, failed: 0, broken: 0, 'client-gone': 0 };
+  #lastId = 0;
+
+  constructor(options: { clock: Clock; logger: Logger }) {
+    this.#clock = options.clock;
+    this.#logger = options.logger;
+  }
+
+  /** Opens a record; it counts as running until `finish`. */
+  begin(caller: string): OperationRecord {
+    this.#lastId += 1;
+    const record: OperationRecord = {
+      id: this.#lastId,
+      startedAt: new Date(this.#clock.now()),
+      kind: 'unknown',
+      step: '',
+      repository: '',
+      route: undefined,
+      identity: undefined,
+      caller,
+      verdict: 'running',
+      upstreamStatus: undefined,
+      activityId: undefined,
+      bytesUp: 0,
+      bytesDown: 0,
+      ms: 0,
+      replays: 0,
+      failure: undefined,
+    };
+    this.#running.add(record);
+    return record;
+  }
+
+  /** Closes a record and logs it; a second call for the same record does nothing. */
+  finish(record: OperationRecord, ending: Ending): void {
+    if (!this.#running.delete(record)) return;
+    record.verdict = ending.verdict;
+    record.ms = this.#clock.now() - record.startedAt.getTime();
+    const { refusal } = ending;
+    if (refusal !== undefined) {
+      record.failure = { code: refusal.code, what: refusal.what, todo: refusal.todo };
+      record.upstreamStatus ??= refusal.upstreamStatus;
+      record.activityId ??= refusal.activityId;
+    }
+    this.#counts[ending.verdict] += 1;
+    if (ending.verdict === 'refused' || ending.verdict === 'failed' || ending.verdict === 'broken') {
+      this.#failures.push(record);
+      if (this.#failures.length > FAILURES_KEPT) this.#failures.shift();
+    }
+    this.#log(record);
+  }
+
+  running(): readonly OperationRecord[] {
+    return [...this.#running];
+  }
+
+  failures(): readonly OperationRecord[] {
+    return this.#failures;
+  }
+
+  counts(): Readonly<Record<Exclude<Verdict, 'running'>, number>> {
+    return this.#counts;
+  }
+
+  #log(record: OperationRecord): void {
+    const fields = {
+      id: record.id,
+      operation: record.kind,
+      step: record.step,
+      repository: record.repository,
+      route: record.route,
+      identity: record.identity,
+      caller: record.caller,
+      upstreamStatus: record.upstreamStatus,
+      activityId: record.activityId,
+      bytesUp: record.bytesUp,
+      bytesDown: record.bytesDown,
+      ms: record.ms,
+      replays: record.replays,
+      code: record.failure?.code,
+      what: record.failure?.what,
+      todo: record.failure?.todo,
+    };
+    switch (record.verdict) {
+      case 'refused':
+        this.#logger.log('warn', 'request-refused', fields);
+        break;
+      case 'failed':
+        this.#logger.log('warn', 'request-failed', fields);
+        break;
+      case 'broken':
+        this.#logger.log('warn', 'transfer-broken', fields);
+        break;
+      case 'client-gone':
+        this.#logger.log('debug', 'client-gone', fields);
+        break;
+      case 'passed':
+      case 'running':
+        this.#logger.log('debug', 'request-finished', fields);
+        break;
+    }
+  }
+}

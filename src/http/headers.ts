@@ -1,0 +1,63 @@
+/**
+ * Header hygiene, both ways, by lists of what may pass. Up go the headers that git's protocol needs; Authorization,
+ * Cookie, leases, forwarding and impersonation headers never do. Down come those that git reads, and the ids that
+ * Azure's support asks for; cookies and challenges never do.
+ *
+ * Source: gitprotocol-http; RFC 9110 section 7.6 (what an intermediary must not pass on).
+ */
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
+
+const UP_GIT: readonly string[] = [
+  'accept',
+  'accept-encoding',
+  'accept-language',
+  'cache-control',
+  'content-encoding',
+  'content-type',
+  'git-protocol',
+  'pragma',
+  'user-agent',
+];
+
+const DOWN_GIT: ReadonlySet<string> = new Set([
+  'activityid',
+  'cache-control',
+  'content-encoding',
+  'content-length',
+  'content-type',
+  'date',
+  'expires',
+  'pragma',
+  'retry-after',
+  'vary',
+  'x-ratelimit-delay',
+  'x-ratelimit-limit',
+  'x-ratelimit-remaining',
+  'x-ratelimit-reset',
+  'x-ratelimit-resource',
+  'x-vss-e2eid',
+]);
+
+/** Request headers that go upstream for a git operation. Framing and Authorization are set by whoever sends. */
+export function upstreamHeaders(incoming: IncomingHttpHeaders): Record<string, string> {
+  const headers: Record<string, string> = {
+    // Asks Azure DevOps for a 401 where it would redirect to its sign-in page.
+    'x-tfs-fedauthredirect': 'Suppress',
+  };
+  for (const name of UP_GIT) {
+    const value = incoming[name];
+    if (typeof value === 'string') headers[name] = value;
+  }
+  return headers;
+}
+
+/** Response headers for the caller, as name and value in turn, in the upstream's order and spelling. */
+export function callerHeaders(answer: IncomingMessage, also: ReadonlySet<string> = new Set()): string[] {
+  const headers: string[] = [];
+  for (let at = 0; at + 1 < answer.rawHeaders.length; at += 2) {
+    const name = answer.rawHeaders[at] ?? '';
+    const lower = name.toLowerCase();
+    if (DOWN_GIT.has(lower) || also.has(lower)) headers.push(name, answer.rawHeaders[at + 1] ?? '');
+  }
+  return headers;
+}

@@ -1,0 +1,140 @@
+/**
+ * http-proxy, the only file that imports it, with the guards that it needs:
+ *
+ *  - headers are decided before the call and handed in, because the library's own event for that does not fire for every
+ *    request (not with Expect);
+ *  - a caller that goes away takes the upstream request with it (the library keeps the socket otherwise);
+ *  - the answer comes back to us first, so that it is judged before a byte of it is passed on;
+ *  - DELETE and OPTIONS are never given to it: it would drop their Transfer-Encoding and pass the body as a new request;
+ *  - limits are on silence, not on the whole.
+ */
+import type { Agent, ClientRequest, IncomingMessage, ServerResponse } from 'node:http';
+import { Readable } from 'node:stream';
+import httpProxy from 'http-proxy';
+import { messageOf, ProxyError, systemCodeOf } from '../model/errors.js';
+import type { RequestBody } from './body.js';
+
+export interface SendPlan {
+  /** Scheme, host and port of the upstream. */
+  readonly origin: URL;
+  /** Path and query, sent as they are. */
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly agent: Agent;
+  readonly body: RequestBody;
+  /** ms of silence after which the exchange counts as dead. */
+  readonly stallMs: number;
+}
+
+/** A kept connection that the upstream had already closed; nothing of the request was answered. */
+export class StaleConnection extends Error {
+  constructor(cause: unknown) {
+    super('a kept connection was closed by the upstream', { cause });
+    this.name = 'StaleConnection';
+  }
+}
+
+/** The caller went away; there is nobody to tell. */
+export class CallerGone extends Error {
+  constructor() {
+    super('the caller closed its connection');
+    this.name = 'CallerGone';
+  }
+}
+
+interface Attempt {
+  readonly stallMs: number;
+  readonly resolve: (answer: IncomingMessage) => void;
+  readonly reject: (fault: Error) => void;
+  upstream: ClientRequest | undefined;
+  isGone: boolean;
+}
+
+const attempts = new WeakMap<IncomingMessage, Attempt>();
+
+const proxy = httpProxy.createProxyServer({
+  // The Host header is set here: the library would write an IPv6 literal without brackets.
+  changeOrigin: false,
+  xfwd: false,
+  followRedirects: false,
+  selfHandleResponse: true,
+  // The path is given to the library in full; it must not parse and join it.
+  toProxy: true,
+});
+
+proxy.on('proxyReq', (upstream, request) => {
+  const attempt = attempts.get(request);
+  if (attempt === undefined) return;
+  attempt.upstream = upstream;
+  if (attempt.isGone) {
+    upstream.destroy();
+    return;
+  }
+  upstream.setTimeout(attempt.stallMs, () => {
+    upstream.destroy(
+      new ProxyError('upstream-timeout', `The upstream sent nothing for ${attempt.stallMs / 1000} s`, {
+        todo: 'try again; if the upstream needs longer, raise timeouts.stall',
+      }),
+    );
+  });
+});
+proxy.on('proxyRes', (answer, request) => attempts.get(request)?.resolve(answer));
+proxy.on('econnreset', (_fault, request) => attempts.get(request)?.reject(new CallerGone()));
+
+/**
+ * Sends one request upstream and gives the head of its answer; the body has not been read. When the caller closes, the
+ * upstream request is destroyed, also after this has resolved.
+ * @throws ProxyError `upstream-unreachable`, `upstream-tls`, `upstream-timeout`, `upstream-broken`, `proxy-refused`;
+ *   StaleConnection; CallerGone
+ */
+export function send(request: IncomingMessage, response: ServerResponse, plan: SendPlan): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    const attempt: Attempt = { stallMs: plan.stallMs, resolve, reject, upstream: undefined, isGone: false };
+    attempts.set(request, attempt);
+    response.once('close', () => {
+      if (response.writableFinished) return;
+      attempt.isGone = true;
+      attempt.upstream?.destroy();
+      reject(new CallerGone());
+    });
+    if (response.destroyed || request.socket.destroyed) {
+      reject(new CallerGone());
+      return;
+    }
+    const headers: Record<string, string> = { ...plan.headers, host: plan.origin.host };
+    let body: Readable;
+    if (plan.body.kind === 'whole') {
+      body = Readable.from(plan.body.bytes.length === 0 ? [] : [plan.body.bytes]);
+      if (request.method !== 'GET') headers['content-length'] = String(plan.body.bytes.length);
+    } else {
+      body = plan.body.stream;
+      if (plan.body.length === undefined) headers['transfer-encoding'] = 'chunked';
+      else headers['content-length'] = String(plan.body.length);
+    }
+    // The library takes its headers and path from the request; these are ours from here on.
+    request.headers = headers;
+    request.url = plan.path;
+    const target = { protocol: plan.origin.protocol, hostname: hostOf(plan.origin), host: hostOf(plan.origin), port: portOf(plan.origin) };
+    proxy.web(request, response, { target, agent: plan.agent, buffer: body }, (fault: unknown) => reject(named(fault, attempt)));
+  });
+}
+
+function named(fault: unknown, attempt: Attempt): Error {
+  if (attempt.isGone) return new CallerGone();
+  if (fault instanceof ProxyError) return fault;
+  const code = systemCodeOf(fault);
+  if (attempt.upstream?.reusedSocket === true && (code === 'ECONNRESET' || code === 'EPIPE')) return new StaleConnection(fault);
+  return new ProxyError('upstream-broken', `The upstream closed the connection before it answered (${code ?? messageOf(fault)})`, {
+    todo: 'try again; if it stays, see whether something between here and the upstream cuts connections',
+    cause: fault,
+  });
+}
+
+function hostOf(origin: URL): string {
+  return origin.hostname.startsWith('[') ? origin.hostname.slice(1, -1) : origin.hostname;
+}
+
+function portOf(origin: URL): string {
+  if (origin.port !== '') return origin.port;
+  return origin.protocol === 'https:' ? '443' : '80';
+}

@@ -1,0 +1,63 @@
+/**
+ * How this door says no. git shows a refusal in three ways and loses it in all others:
+ *
+ *   info/refs           a status with exactly text/plain: each line as `remote: ...`
+ *   POST upload-pack    200 and an ERR packet: `fatal: remote error: ...`
+ *   POST receive-pack   200 and a report-status: `! [remote rejected] main -> main (...)`
+ *
+ * There is no 401 here: git would ask for a user name and drop the text.
+ */
+import type { ServerResponse } from 'node:http';
+import { type CommandList, writeRefusedPush } from '../git/receive-pack.js';
+import { answerMediaType } from '../git/smart-http.js';
+import { writeErrorPacket } from '../git/upload-pack.js';
+import { type GitOperation, serviceOf } from '../model/operation.js';
+import { type Refusal, refusalLines, refusalSentence } from '../model/refusal.js';
+
+/** Says a refusal as plain text with its status. For anything that is not the exchange step of git. */
+export function sayPlain(response: ServerResponse, refusal: Refusal, options: { isHead?: boolean; close?: boolean } = {}): void {
+  const body = Buffer.from(`${refusalLines(refusal).join('\n')}\n`, 'utf8');
+  response.writeHead(refusal.status, {
+    'content-type': 'text/plain; charset=utf-8',
+    'content-length': body.length,
+    'cache-control': 'no-store',
+    'x-content-type-options': 'nosniff',
+    ...(refusal.retryAfterSeconds === undefined ? {} : { 'retry-after': String(Math.ceil(refusal.retryAfterSeconds)) }),
+    ...(refusal.activityId === undefined ? {} : { activityid: refusal.activityId }),
+    ...(options.close === true ? { connection: 'close' } : {}),
+  });
+  response.end(options.isHead === true ? undefined : body);
+}
+
+/**
+ * Says a refusal of a git operation in the way that its step is shown. `commands` is what a push asked for, if its
+ * command list has been read.
+ */
+export function sayGit(response: ServerResponse, operation: GitOperation, refusal: Refusal, commands: CommandList | undefined): void {
+  if (operation.step === 'advertisement') {
+    sayPlain(response, refusal);
+    return;
+  }
+  const body = exchangeBody(operation, refusal, commands);
+  if (body === undefined) {
+    sayPlain(response, refusal, { close: true });
+    return;
+  }
+  response.writeHead(200, {
+    'content-type': answerMediaType(serviceOf(operation), 'exchange'),
+    'content-length': body.length,
+    'cache-control': 'no-store',
+  });
+  response.end(body);
+}
+
+function exchangeBody(operation: GitOperation, refusal: Refusal, commands: CommandList | undefined): Buffer | undefined {
+  switch (operation.kind) {
+    case 'fetch':
+      return writeErrorPacket(refusalLines(refusal).join('\n'));
+    case 'push':
+      return commands === undefined
+        ? undefined
+        : writeRefusedPush(commands, refusalSentence({ ...refusal, upstreamText: undefined }), refusalLines(refusal));
+  }
+}
