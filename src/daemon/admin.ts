@@ -1,0 +1,143 @@
+/**
+ * The admin socket: a unix socket in a directory that only its owner can enter, for the command line alone. It speaks
+ * HTTP with JSON, because both ends have that already.
+ */
+import { chmod, lstat, mkdir, unlink } from 'node:fs/promises';
+import { createServer, request as httpRequest, type Server } from 'node:http';
+import { dirname } from 'node:path';
+import { messageOf, ProxyError, systemCodeOf } from '../model/errors.js';
+import type { DaemonStatus } from './status.js';
+
+/** sun_path of a unix socket holds 108 bytes with its final NUL (unix(7)). */
+const LONGEST_SOCKET_PATH = 107;
+/** A daemon that does not answer its own socket by then is stuck. */
+const ANSWER_MS = 5_000;
+
+export interface AdminActions {
+  readonly status: () => DaemonStatus;
+  readonly stop: () => void;
+}
+
+export interface AdminSocket {
+  close(): Promise<void>;
+}
+
+/**
+ * Opens the socket. A socket that a dead daemon left is taken over; one of a living daemon is not.
+ * @throws ProxyError `already-running`, `listen-failed`
+ */
+export async function openAdmin(path: string, actions: AdminActions): Promise<AdminSocket> {
+  await makePrivateDirectory(dirname(path));
+  await refuseSecond(path);
+  await unlink(path).catch((thrown: unknown) => {
+    if (systemCodeOf(thrown) !== 'ENOENT') throw failed(path, thrown);
+  });
+  const server: Server = createServer((request, response) => {
+    const answer = (status: number, body: unknown): void => {
+      response.writeHead(status, { 'content-type': 'application/json', connection: 'close' });
+      response.end(`${JSON.stringify(body)}\n`);
+    };
+    if (request.method === 'GET' && request.url === '/status') answer(200, actions.status());
+    else if (request.method === 'POST' && request.url === '/stop') {
+      answer(202, { stopping: true });
+      actions.stop();
+    } else answer(404, { error: 'no such action' });
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (thrown) => reject(failed(path, thrown)));
+    server.listen(path, resolve);
+  });
+  await chmod(path, 0o600);
+  return {
+    close: () =>
+      new Promise<void>((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+/**
+ * The status of the daemon behind a socket, or undefined when there is none.
+ * @throws ProxyError `not-running` when something is there that does not answer
+ */
+export async function askStatus(path: string): Promise<DaemonStatus | undefined> {
+  const text = await ask(path, 'GET', '/status');
+  return text === undefined ? undefined : (JSON.parse(text) as DaemonStatus); // because the same program wrote it
+}
+
+/** Asks the daemon to stop; false when there is none. */
+export async function askStop(path: string): Promise<boolean> {
+  return (await ask(path, 'POST', '/stop')) !== undefined;
+}
+
+function ask(path: string, method: string, url: string): Promise<string | undefined> {
+  return new Promise((resolve, reject) => {
+    const request = httpRequest({ socketPath: path, path: url, method, timeout: ANSWER_MS, agent: false }, (response) => {
+      const chunks: Buffer[] = [];
+      response.on('data', (chunk: Buffer) => chunks.push(chunk));
+      response.on('end', () => resolve(Buffer.concat(chunks).toString('utf8')));
+      response.on('error', reject);
+    });
+    request.once('timeout', () => request.destroy(new Error(`no answer within ${ANSWER_MS / 1000} s`)));
+    request.once('error', (thrown) => {
+      const code = systemCodeOf(thrown);
+      if (code === 'ENOENT' || code === 'ECONNREFUSED') resolve(undefined);
+      else if (code === 'EACCES') {
+        reject(
+          new ProxyError('not-running', `The admin socket ${path} belongs to another user`, {
+            todo: 'run the command as the user of the daemon',
+            cause: thrown,
+          }),
+        );
+      } else
+        reject(
+          new ProxyError('not-running', `The daemon does not answer on ${path} (${messageOf(thrown)})`, {
+            todo: 'end its process and start it again',
+            cause: thrown,
+          }),
+        );
+    });
+    request.end();
+  });
+}
+
+async function refuseSecond(path: string): Promise<void> {
+  const other = await askStatus(path);
+  if (other === undefined) return;
+  throw new ProxyError('already-running', `A postern is already running (pid ${other.pid}, ${other.listen.http.join(', ')})`, {
+    todo: '`postern status` shows it, `postern stop` ends it',
+  });
+}
+
+/** Makes the directory if need be, and makes sure that nobody else can reach into it. */
+async function makePrivateDirectory(directory: string): Promise<void> {
+  try {
+    await mkdir(directory, { recursive: true, mode: 0o700 });
+    const found = await lstat(directory);
+    const isOurs = process.getuid === undefined || found.uid === process.getuid();
+    if (!found.isDirectory() || !isOurs) throw new Error('it is not a directory of this user');
+    if ((found.mode & 0o077) !== 0) await chmod(directory, 0o700);
+  } catch (thrown) {
+    throw new ProxyError(
+      'listen-failed',
+      `The directory ${directory} for the admin socket cannot be used (${systemCodeOf(thrown) ?? messageOf(thrown)})`,
+      {
+        todo: 'set XDG_RUNTIME_DIR to a directory of your own, or check the rights of this one',
+        cause: thrown,
+      },
+    );
+  }
+}
+
+function failed(path: string, thrown: unknown): ProxyError {
+  const isLong = Buffer.byteLength(path) > LONGEST_SOCKET_PATH;
+  return new ProxyError(
+    'listen-failed',
+    `The admin socket ${path} cannot be opened (${isLong ? 'its path is too long' : (systemCodeOf(thrown) ?? messageOf(thrown))})`,
+    {
+      todo: isLong ? 'set XDG_RUNTIME_DIR or POSTERN_STATE_DIRECTORY to a shorter path' : 'check the rights of its directory',
+      cause: thrown,
+    },
+  );
+}

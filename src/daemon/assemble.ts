@@ -1,0 +1,58 @@
+/**
+ * The one place where parts are joined: settings in, a house out. Nothing is opened or asked here.
+ */
+import { Ledger } from '../gate/ledger.js';
+import { RouteTable } from '../gate/route-table.js';
+import { Forwarder } from '../http/forward.js';
+import { HttpDoor } from '../http/http-door.js';
+import { PrivateAgents } from '../http/private-agents.js';
+import { createIdentity, secretVariables } from '../identity/sources.js';
+import { Vault } from '../identity/vault.js';
+import type { Clock, Logger } from '../model/ports.js';
+import { Secret } from '../model/secret.js';
+import type { Settings } from '../model/settings.js';
+import { UpstreamConnections } from '../upstream/connections.js';
+import { Throttle } from '../upstream/throttle.js';
+
+export interface House {
+  readonly door: HttpDoor;
+  readonly vault: Vault;
+  readonly ledger: Ledger;
+  readonly routes: RouteTable;
+  readonly connections: UpstreamConnections;
+  readonly throttle: Throttle;
+}
+
+/**
+ * Joins the parts. Environment variables that hold secrets are taken out of `environment` here, so that no child
+ * process inherits them.
+ */
+export function assemble(
+  settings: Settings,
+  surroundings: { environment: Record<string, string | undefined>; clock: Clock; logger: Logger },
+): House {
+  const { environment, clock, logger } = surroundings;
+  const held = new Map<string, Secret>();
+  for (const name of secretVariables(settings.identities)) {
+    const value = environment[name];
+    if (value === undefined) continue;
+    held.set(name, new Secret(value));
+    // eslint-disable-next-line @typescript-eslint/no-dynamic-delete -- because the variable's name comes from the configuration
+    delete environment[name];
+  }
+  const secrets = { environment: held, credentialsDirectory: environment['CREDENTIALS_DIRECTORY'] };
+  const { timeouts } = settings;
+  const vault = new Vault({
+    identities: settings.identities.map((identity) => createIdentity(identity, secrets, timeouts.token)),
+    clock,
+    logger,
+    timeoutMs: timeouts.token,
+  });
+  const ledger = new Ledger({ clock, logger });
+  const routes = new RouteTable(settings.routes);
+  const connections = new UpstreamConnections({ environment, connectMs: timeouts.connect });
+  const throttle = new Throttle(clock);
+  const forwarder = new Forwarder({ vault, connections, throttle, ledger, logger, clock, timeouts, privateAgents: new PrivateAgents() });
+  const door = new HttpDoor({ routes, ledger, logger, forwarder, stallMs: timeouts.stall });
+  return { door, vault, ledger, routes, connections, throttle };
+}

@@ -1,0 +1,176 @@
+/**
+ * The life of the process: open everything or nothing, run, drain, end with the exit code that was meant.
+ */
+import { messageOf, ProxyError } from '../model/errors.js';
+import type { Clock } from '../model/ports.js';
+import type { Settings } from '../model/settings.js';
+import { type AdminSocket, openAdmin } from './admin.js';
+import { assemble, type House } from './assemble.js';
+import type { DaemonLog } from './log.js';
+import type { Places } from './places.js';
+import { portHolder } from './port-holder.js';
+import type { DaemonStatus } from './status.js';
+
+/** How often a stopping daemon looks whether the last transfer has ended. */
+const DRAIN_LOOK_MS = 50;
+
+export const EXIT = { ok: 0, failure: 1, usage: 2, interrupted: 130, terminated: 143 } as const;
+
+/** Who wants it to end. */
+type StopCause = 'admin' | 'SIGTERM' | 'SIGINT';
+
+export interface DaemonOptions {
+  readonly settings: Settings;
+  readonly environment: Record<string, string | undefined>;
+  readonly places: Places;
+  readonly log: DaemonLog;
+  readonly clock: Clock;
+  readonly version: string;
+}
+
+export class Daemon {
+  readonly #options: DaemonOptions;
+  readonly #house: House;
+  readonly #startedAt = new Date();
+  #admin: AdminSocket | undefined;
+  #state: DaemonStatus['state'] = 'ready';
+  #stopping: Promise<number> | undefined;
+  #ended: ((code: number) => void) | undefined;
+  #isCut = false;
+
+  constructor(options: DaemonOptions) {
+    this.#options = options;
+    this.#house = assemble(options.settings, { environment: options.environment, clock: options.clock, logger: options.log });
+  }
+
+  /**
+   * Opens all listeners, then the admin socket. When one fails, what was opened is closed again.
+   * @throws ProxyError `listen-failed`, `already-running`
+   */
+  async start(): Promise<void> {
+    const { settings, places, log } = this.#options;
+    try {
+      // First, because a second daemon should hear of the first one, not of its port.
+      this.#admin = await openAdmin(places.adminSocket, { status: () => this.status(), stop: () => void this.stop('admin') });
+      for (const address of settings.listen.http) {
+        const isOpen = await this.#house.door.listen(address);
+        if (!isOpen)
+          log.log('info', 'listener-skipped', { address: `${address.host}:${address.port}`, why: 'this system has no such address' });
+      }
+    } catch (thrown) {
+      await this.#house.door.close();
+      await this.#admin?.close();
+      this.#house.vault.close();
+      throw await withHolder(thrown);
+    }
+    for (const address of this.#addresses()) log.log('info', 'listening', { door: 'http', address });
+    log.log('warn', 'any-local-user', { what: 'any local user of this machine can use the door with the identities of its routes' });
+    log.log('info', 'ready', { pid: process.pid, version: this.#options.version, configuration: settings.file ?? 'defaults' });
+  }
+
+  /** Runs until it is stopped; resolves with the exit code. */
+  run(): Promise<number> {
+    return new Promise((resolve) => {
+      this.#ended = resolve;
+      process.on('SIGTERM', () => void this.stop('SIGTERM'));
+      process.on('SIGINT', () => void this.stop('SIGINT'));
+    });
+  }
+
+  /** Stops: no new operations, running ones may finish within drain.max. A second signal cuts them at once. */
+  stop(cause: StopCause): Promise<number> {
+    if (this.#stopping !== undefined) {
+      if (cause !== 'admin') this.#isCut = true;
+      return this.#stopping;
+    }
+    this.#stopping = this.#end(cause);
+    return this.#stopping;
+  }
+
+  status(): DaemonStatus {
+    const { house, options } = { house: this.#house, options: this.#options };
+    return {
+      pid: process.pid,
+      version: options.version,
+      startedAt: this.#startedAt.toISOString(),
+      configuration: options.settings.file,
+      state: this.#state,
+      listen: { http: this.#addresses() },
+      access: 'any local user of this machine',
+      identities: house.vault.states(),
+      routes: house.routes.routes.map(({ match, identity, allow, upstream }) => ({ match, identity, allow, upstream: upstream?.href })),
+      operations: house.ledger.counts(),
+      running: house.ledger.running(),
+      failures: house.ledger.failures(),
+      upstreams: house.connections.states(),
+      throttled: house.throttle.states(),
+      memory: process.memoryUsage.rss(),
+    };
+  }
+
+  async #end(cause: StopCause): Promise<number> {
+    const { log, clock, settings } = this.#options;
+    const { house } = { house: this.#house };
+    this.#state = 'draining';
+    log.log('info', 'stopping', { cause, running: house.ledger.running().length });
+    const startedAt = clock.now();
+    if (settings.drain.min > 0) await this.#pause(settings.drain.min);
+    house.door.drain();
+    while (house.ledger.running().length > 0 && clock.now() - startedAt < settings.drain.max && !this.#isCut)
+      await this.#pause(DRAIN_LOOK_MS);
+    const cut = house.ledger.running();
+    for (const record of cut)
+      log.log('warn', 'transfer-cut', {
+        id: record.id,
+        operation: record.kind,
+        repository: record.repository,
+        bytesDown: record.bytesDown,
+      });
+    await house.door.close();
+    house.connections.close();
+    house.vault.close();
+    await this.#admin?.close();
+    const code = exitCode(cause, cut.length > 0);
+    log.log('info', 'stopped', { code });
+    this.#ended?.(code);
+    return code;
+  }
+
+  #pause(ms: number): Promise<void> {
+    // A timer of its own: the process must stay alive for it.
+    return new Promise((resolve) => setTimeout(resolve, ms));
+  }
+
+  #addresses(): string[] {
+    return this.#house.door.bound.map(({ host, port }) => `http://${host.includes(':') ? `[${host}]` : host}:${port}`);
+  }
+}
+
+function exitCode(cause: StopCause, wasCut: boolean): number {
+  if (cause === 'SIGINT') return EXIT.interrupted;
+  return wasCut && cause === 'SIGTERM' ? EXIT.terminated : EXIT.ok;
+}
+
+/** Names the process that holds a busy port, where the kernel tells. */
+async function withHolder(thrown: unknown): Promise<unknown> {
+  if (!(thrown instanceof ProxyError) || thrown.code !== 'listen-failed' || !thrown.message.includes('EADDRINUSE')) return thrown;
+  const port = /:([0-9]+) \(EADDRINUSE\)/.exec(thrown.message)?.[1];
+  const holder = port === undefined ? undefined : await portHolder(Number(port)).catch(() => undefined);
+  if (holder === undefined) return thrown;
+  return new ProxyError('listen-failed', thrown.message.replace('EADDRINUSE', `in use by ${holder}`), {
+    todo: thrown.todo,
+    cause: thrown,
+  });
+}
+
+/**
+ * The last resort. A promise that nobody waited for concerns one request, so the daemon goes on; an exception that
+ * nobody caught may have left anything behind, so it ends, and whoever supervises it starts a clean one.
+ */
+export function guardProcess(log: DaemonLog): void {
+  process.on('unhandledRejection', (thrown) => log.log('error', 'unexpected', { what: messageOf(thrown) }));
+  process.on('uncaughtException', (thrown) => {
+    log.log('error', 'unexpected', { what: messageOf(thrown), stack: thrown.stack ?? '' });
+    void log.close().finally(() => process.exit(EXIT.failure));
+  });
+}

@@ -1,0 +1,56 @@
+/**
+ * The log, on winston (the only file that imports it). A line is an event and its fields; redaction is the first step
+ * of the format, before anything is written. Lines go to stderr: stdout belongs to what commands print.
+ */
+import winston from 'winston';
+import type { LogFields, Logger, LogLevel } from '../model/ports.js';
+import { redact } from './redaction.js';
+
+export type LogFormat = 'human' | 'json';
+
+export interface DaemonLog extends Logger {
+  /** Ends when everything written so far has gone out. */
+  close(): Promise<void>;
+}
+
+const LEVELS: Record<LogLevel, number> = { error: 0, warn: 1, info: 2, debug: 3 };
+
+/** Opens the log. */
+export function openLog(options: { level: LogLevel; format: LogFormat }): DaemonLog {
+  const redacting = winston.format((line) => {
+    for (const [key, value] of Object.entries(line)) if (typeof value === 'string') line[key] = redact(value);
+    return line;
+  });
+  const shape =
+    options.format === 'json'
+      ? winston.format.printf(({ level, message, time, ...fields }) => JSON.stringify({ time, level, event: message, ...fields }))
+      : winston.format.printf(({ level, message, time, ...fields }) => humanLine(String(time), level, String(message), fields));
+  const logger = winston.createLogger({
+    levels: LEVELS,
+    level: options.level,
+    format: winston.format.combine(redacting(), shape),
+    // eslint-disable-next-line @typescript-eslint/no-unsafe-class-instance-assignment -- because winston's types name another class
+    transports: [new winston.transports.Stream({ stream: process.stderr, eol: '\n' })],
+  });
+  return {
+    log(level, event, fields: LogFields = {}) {
+      logger.log({ level, message: event, time: new Date().toISOString(), ...fields });
+    },
+    async close() {
+      await new Promise<void>((resolve) => {
+        logger.once('finish', resolve);
+        logger.end();
+      });
+      await new Promise<void>((resolve) => process.stderr.write('', () => resolve()));
+    },
+  };
+}
+
+function humanLine(time: string, level: string, event: string, fields: Readonly<Record<string, unknown>>): string {
+  const parts = Object.entries(fields).flatMap(([key, value]) => {
+    if (value === undefined || value === '') return [];
+    const text = typeof value === 'string' ? value : JSON.stringify(value);
+    return [`${key}=${/[\s"=]/.test(text) ? JSON.stringify(text) : text}`];
+  });
+  return `${time} ${level.padEnd(5)} ${event}${parts.length === 0 ? '' : ` ${parts.join(' ')}`}`;
+}

@@ -1,0 +1,41 @@
+/**
+ * Who listens on a port, for the text of a busy one. Linux only, and only as far as the kernel lets us look: processes
+ * of other users stay unnamed.
+ *
+ * Source: proc(5), /proc/net/tcp and /proc/PID/fd.
+ */
+import { readdir, readFile, readlink } from 'node:fs/promises';
+
+const LISTENING = '0A';
+
+/** `name (pid N)` of the process that listens on a TCP port, or undefined where that cannot be known. */
+export async function portHolder(port: number): Promise<string | undefined> {
+  const inodes = new Set([...(await listeningInodes('/proc/net/tcp', port)), ...(await listeningInodes('/proc/net/tcp6', port))]);
+  if (inodes.size === 0) return undefined;
+  for (const pid of await list('/proc')) {
+    if (!/^[0-9]+$/.test(pid)) continue;
+    for (const fd of await list(`/proc/${pid}/fd`)) {
+      const link = await readlink(`/proc/${pid}/fd/${fd}`).catch(() => '');
+      const inode = /^socket:\[([0-9]+)\]$/.exec(link)?.[1];
+      if (inode === undefined || !inodes.has(inode)) continue;
+      const name = (await readFile(`/proc/${pid}/comm`, 'utf8').catch(() => 'unknown')).trim();
+      return `${name} (pid ${pid})`;
+    }
+  }
+  return undefined;
+}
+
+async function listeningInodes(table: string, port: number): Promise<string[]> {
+  const text = await readFile(table, 'utf8').catch(() => '');
+  const wanted = `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+  return text
+    .split('\n')
+    .slice(1)
+    .map((line) => line.trim().split(/\s+/))
+    .filter((columns) => columns[3] === LISTENING && columns[1]?.endsWith(wanted) === true)
+    .flatMap((columns) => (columns[9] === undefined ? [] : [columns[9]]));
+}
+
+function list(directory: string): Promise<string[]> {
+  return readdir(directory).catch(() => []);
+}
