@@ -19,7 +19,8 @@ const LONGEST_MS = 2 ** 31 - 1;
 export function parseDuration(text: string): number {
   const match = /^(\d{1,12})(ms|s|m|h|d)$/.exec(text);
   if (match === null) {
-    if (/^[\d.]+$/.test(text)) throw new SyntaxError(`${quote(text)} has no unit; write \`${text}s\` for seconds or \`${text}m\` for minutes`);
+    if (/^[\d.]+$/.test(text))
+      throw new SyntaxError(`${quote(text)} has no unit; write \`${text}s\` for seconds or \`${text}m\` for minutes`);
     throw new SyntaxError(`${quote(text)} is not a duration; write a whole number and one of ms, s, m, h, d, such as \`90s\``);
   }
   const ms = Number(match[1]) * (UNITS.find(([unit]) => unit === match[2])?.[1] ?? 1);

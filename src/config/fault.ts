@@ -22,6 +22,14 @@ export interface Fault {
   readonly text: string;
 }
 
+/** Something wrong with the shape of the values: where, and what. */
+export interface ShapeFault {
+  readonly path: KeyPath;
+  /** Whether the fault is about the key or about its value. */
+  readonly on: 'key' | 'value';
+  readonly text: string;
+}
+
 /** A fault as one line: `FILE:LINE:COL: key.path: what is wrong; what would be right`. */
 export function writeFault(fault: Fault): string {
   return fault.path === '' ? `${fault.place.text}: ${fault.text}` : `${fault.place.text}: ${fault.path}: ${fault.text}`;
@@ -32,10 +40,14 @@ export function writeFaults(faults: readonly Fault[]): string[] {
   return [...faults].sort((a, b) => a.place.order - b.place.order).map(writeFault);
 }
 
-/** `['routes', 0, 'match']` as `routes[0].match`; a name that is not plain stands in brackets as JSON. */
+/**
+ * `['routes', 0, 'match']` as `routes[0].match`; a name that is not plain stands in brackets as JSON. Ends at `secret`:
+ * a key below it can be a secret written without its quotes and colon.
+ */
 export function writeKeyPath(path: KeyPath): string {
+  const secret = path.findIndex((step, index) => step === 'secret' && !(index === 1 && path[0] === 'identities'));
   let text = '';
-  for (const step of path) {
+  for (const step of secret < 0 ? path : path.slice(0, secret + 1)) {
     if (typeof step === 'number') text += `[${String(step)}]`;
     else if (/^[\w-]+$/.test(step)) text += text === '' ? step : `.${step}`;
     else text += `[${visible(JSON.stringify(step))}]`;
@@ -68,17 +80,9 @@ export function faultOf(parse: (text: string) => unknown, text: string): string 
 export function typeName(value: unknown): string {
   if (value === null || value === undefined) return 'nothing';
   if (Array.isArray(value)) return 'a list';
-  switch (typeof value) {
-    case 'string':
-      return 'text';
-    case 'number':
-    case 'bigint':
-      return 'a number';
-    case 'boolean':
-      return 'true or false';
-    default:
-      return 'a map';
-  }
+  if (typeof value === 'string') return 'text';
+  if (typeof value === 'number' || typeof value === 'bigint') return 'a number';
+  return typeof value === 'boolean' ? 'true or false' : 'a map';
 }
 
 /** A YAML map as a record, or undefined for anything else. */

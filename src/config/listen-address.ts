@@ -4,7 +4,9 @@
  */
 import { isIPv4 } from 'node:net';
 import type { ListenAddress } from '../model/settings.js';
-import { quote } from './fault.js';
+import { asMap, faultOf, ownValue, quote, typeName } from './fault.js';
+import type { KeyPath, ShapeFault } from './fault.js';
+import { NOT_YET, unknownKeyText } from './not-yet.js';
 
 /**
  * Reads one address. `localhost` is two: 127.0.0.1, and ::1 where the system has it. Port 0 lets the system choose.
@@ -24,7 +26,9 @@ export function parseListenAddress(text: string): readonly ListenAddress[] {
   }
   const host = v6 === undefined ? v4 : shortIPv6(v6);
   if (host === undefined || (v6 === undefined && !isIPv4(host))) {
-    throw new SyntaxError(`${quote(text)} does not begin with an IP address; write \`127.0.0.1:${String(port)}\` or \`[::1]:${String(port)}\``);
+    throw new SyntaxError(
+      `${quote(text)} does not begin with an IP address; write \`127.0.0.1:${String(port)}\` or \`[::1]:${String(port)}\``,
+    );
   }
   if (host !== '::1' && !host.startsWith('127.')) {
     throw new SyntaxError(
@@ -59,38 +63,38 @@ export function writeListenAddress(address: ListenAddress): string {
 }
 
 /** Everything wrong with the value of `listen.http`: where below it, and what. */
-export function listenFaults(raw: unknown): { path: (string | number)[]; text: string }[] {
-  const found: { path: (string | number)[]; text: string }[] = [];
+export function listenFaults(raw: unknown): ShapeFault[] {
+  const map = asMap(raw);
+  const found = Object.keys(map ?? {})
+    .filter((key) => key !== 'address')
+    .map((key): ShapeFault => ({ path: [key], on: 'key', text: unknownKeyText(key, ['address'], NOT_YET.listenHttp) }));
+  const wrong = (path: KeyPath, text: string): void => void found.push({ path, on: 'value', text });
   const pieces = listenPieces(raw);
   if (pieces === undefined) {
-    return [{ path: [], text: 'is not an address; write `127.0.0.1:8417`, a list of such addresses, or `{ address: ... }`' }];
+    wrong([], 'holds no address; write `127.0.0.1:8417`, a list of such addresses, or `{ address: 127.0.0.1:8417 }`');
+  } else if (pieces.length === 0) {
+    wrong([], 'is an empty list; write at least one address, such as `127.0.0.1:8417`');
   }
-  if (pieces.length === 0) return [{ path: [], text: 'is an empty list; name at least one address, such as `127.0.0.1:8417`' }];
   const good: string[] = [];
-  for (const { path, value } of pieces) {
+  for (const { path, value } of pieces ?? []) {
     if (typeof value !== 'string') {
-      found.push({ path, text: 'must be an address in quotes, with host and port; write `127.0.0.1:8417` or `"[::1]:8417"`' });
+      wrong(path, `is ${typeName(value)}; write host and port, such as \`127.0.0.1:8417\` or \`"[::1]:8417"\``);
       continue;
     }
-    try {
-      parseListenAddress(value);
-      parseListenAddresses([...good, value].join(','));
-      good.push(value);
-    } catch (thrown) {
-      if (!(thrown instanceof SyntaxError)) throw thrown;
-      found.push({ path, text: thrown.message });
-    }
+    // With the ones before it, so that a repetition is told at the second.
+    const fault = faultOf(parseListenAddress, value) ?? faultOf(parseListenAddresses, [...good, value].join(','));
+    if (fault === undefined) good.push(value);
+    else wrong(path, fault);
   }
   return found;
 }
 
 /** The addresses of a `listen.http` value with the way to each; undefined when it has none of the three forms. */
-export function listenPieces(raw: unknown): { path: (string | number)[]; value: unknown }[] | undefined {
+export function listenPieces(raw: unknown): { path: KeyPath; value: unknown }[] | undefined {
   if (typeof raw === 'string' || typeof raw === 'number') return [{ path: [], value: raw }];
   if (Array.isArray(raw)) return raw.map((value: unknown, index) => ({ path: [index], value }));
-  if (typeof raw !== 'object' || raw === null || !Object.hasOwn(raw, 'address')) return undefined;
-  const inner = (raw as { address: unknown }).address; // hasOwn above
-  if (typeof inner === 'object' && inner !== null && !Array.isArray(inner)) return undefined;
+  const inner = ownValue(asMap(raw), 'address');
+  if (asMap(inner) !== undefined) return undefined;
   return listenPieces(inner)?.map(({ path, value }) => ({ path: ['address', ...path], value }));
 }
 

@@ -26,7 +26,8 @@ export function parseUpstream(text: string): URL {
 export function parseProxy(text: string): URL | 'none' {
   if (text === 'none') return 'none';
   const url = parseUrl(text, 'http://proxy.example.com:3128');
-  if (url.protocol !== 'http:' && url.protocol !== 'https:') throw new SyntaxError('is not an http or https URL; write `http://host:port`, or `none`');
+  if (url.protocol !== 'http:' && url.protocol !== 'https:')
+    throw new SyntaxError('is not an http or https URL; write `http://host:port`, or `none`');
   if (url.password !== '') {
     throw new SyntaxError('holds a password; leave `proxy` out and set HTTPS_PROXY in the environment of the service instead');
   }
@@ -42,19 +43,21 @@ export function parseAuthority(text: string): string {
   const url = parseUrl(text, 'https://login.microsoftonline.com');
   refuseUserinfo(url, 'credentials belong to the identity');
   if (url.protocol !== 'https:') throw new SyntaxError('is not an https URL; write `https://` and the host');
-  if (url.pathname !== '/' || /[?#]/.test(text)) throw new SyntaxError('has more than scheme, host and port; the tenant has a key of its own, `tenant`');
+  if (url.pathname !== '/' || /[?#]/.test(text))
+    throw new SyntaxError('has more than scheme, host and port; the tenant has a key of its own, `tenant`');
   return url.origin;
 }
 
 function parseUrl(text: string, example: string): URL {
   // The URL parser drops blanks and forgives missing or turned slashes; a configuration should say what it means.
-  const url = /^[a-z][a-z0-9+.-]*:\/\/[^\s/\\]/i.test(text) && !/[\s\\]/.test(text) ? URL.parse(text) : null;
-  if (url === null) throw new SyntaxError(`is not a URL; write it as \`${example}\``);
-  return url;
+  const plain = /^[a-z][a-z0-9+.-]*:\/\/[^\s/\\]/i.test(text) && !/[\s\\]/.test(text);
+  if (!plain || !URL.canParse(text)) throw new SyntaxError(`is not a URL; write it as \`${example}\``);
+  return new URL(text);
 }
 
 function refuseUserinfo(url: URL, where: string): void {
-  if (url.username !== '' || url.password !== '') throw new SyntaxError(`holds a user name or password; leave out everything up to the \`@\`: ${where}`);
+  if (url.username !== '' || url.password !== '')
+    throw new SyntaxError(`holds a user name or password; leave out everything up to the \`@\`: ${where}`);
 }
 
 function isLoopback(hostname: string): boolean {

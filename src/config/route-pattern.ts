@@ -40,7 +40,8 @@ export function parseRoutePattern(text: string, hostKind?: HostKind): RoutePatte
   const kind = hostKind === undefined || (hostKind === 'azure-services' && !isServicesHost(host)) ? inferHostKind(host) : hostKind;
   const parts = rawParts.map((part, index) => parsePart(part, index === rawParts.length - 1, show));
   if (parts.length === 0) throw new SyntaxError(`names only a host; write \`${host}/**\` for all its repositories`);
-  if (kind !== 'generic' && parts.includes('_git')) throw new SyntaxError('holds `_git`, which is no name; leave it out: host/organisation/project/repository');
+  if (kind !== 'generic' && parts.includes('_git'))
+    throw new SyntaxError('holds `_git`, which is no name; leave it out: host/organisation/project/repository');
   if (kind !== 'azure-services') return { hostKind: kind, host, canonical: [host, ...parts] };
   return { hostKind: kind, host, canonical: servicesForm(host, parts) };
 }
@@ -95,7 +96,8 @@ function parseHost(raw: string, show: (piece: string) => string): string {
       throw new SyntaxError(`${show(raw)} is not a host name; write it in letters, digits, hyphens and dots (other alphabets as \`xn--\`)`);
     }
   }
-  if (name === 'visualstudio.com') throw new SyntaxError('names no organisation; write `*.visualstudio.com` or `ORGANISATION.visualstudio.com`');
+  if (name === 'visualstudio.com')
+    throw new SyntaxError('names no organisation; write `*.visualstudio.com` or `ORGANISATION.visualstudio.com`');
   return port === undefined ? name : `${name}:${port}`;
 }
 
@@ -103,7 +105,8 @@ function parsePart(raw: string, last: boolean, show: (piece: string) => string):
   if (raw === '') throw new SyntaxError('has an empty part; write one slash between parts and none at the end');
   if (raw === '*' || (raw === '**' && last)) return raw;
   if (raw === '**') throw new SyntaxError('has `**` before its end; only the last part may be `**`');
-  if (/[?#\\]/.test(raw)) throw new SyntaxError(`${show(raw)} holds a character that ends a path; write \`?\`, \`#\` and \`\\\` percent-encoded`);
+  if (/[?#\\]/.test(raw))
+    throw new SyntaxError(`${show(raw)} holds a character that ends a path; write \`?\`, \`#\` and \`\\\` percent-encoded`);
   let part: string;
   try {
     part = decodeURIComponent(raw).toLowerCase();
@@ -111,8 +114,8 @@ function parsePart(raw: string, last: boolean, show: (piece: string) => string):
     throw new SyntaxError(`${show(raw)} is wrongly percent-encoded; write a lone \`%\` as \`%25\``);
   }
   if (part === '.' || part === '..') throw new SyntaxError(`${show(raw)} is a step, not a name; write the path without \`.\` and \`..\``);
-  // eslint-disable-next-line no-control-regex -- control characters are what is looked for
-  if (/[\u0000-\u001f\u007f/]/.test(part)) throw new SyntaxError(`${show(raw)} decodes to a slash or a control character; a part is one name`);
+  if (/[\u0000-\u001f\u007f/]/.test(part))
+    throw new SyntaxError(`${show(raw)} decodes to a slash or a control character; a part is one name`);
   if (part.trim() !== part) throw new SyntaxError(`${show(raw)} begins or ends with a blank; leave it out`);
   if (part.includes('*')) throw new SyntaxError(`${show(raw)} has a \`*\` inside; \`*\` stands for one whole part, \`**\` for any rest`);
   return part;
@@ -123,16 +126,21 @@ function servicesForm(host: string, parts: readonly string[]): readonly string[]
   if (host.includes(':')) throw new SyntaxError('has a port, which Azure DevOps Services does not use; leave it out, or set `upstream`');
   const names = [...parts];
   const sshHost = host.startsWith('ssh.') || host.startsWith('vs-ssh.');
-  if (sshHost && names[0] === 'v3') throw new SyntaxError('holds `v3`, which is no name; leave it out: host/organisation/project/repository');
+  if (sshHost && names[0] === 'v3')
+    throw new SyntaxError('holds `v3`, which is no name; leave it out: host/organisation/project/repository');
   if (host.endsWith('.visualstudio.com') && !sshHost) {
     const organisation = host.slice(0, -'.visualstudio.com'.length);
-    if (organisation.includes('.')) throw new SyntaxError(`${quote(host)} is no organisation's host; write \`ORGANISATION.visualstudio.com\``);
-    if (names[0] === 'defaultcollection') throw new SyntaxError('holds `DefaultCollection`, which is no name; leave it out: host/project/repository');
+    if (organisation.includes('.'))
+      throw new SyntaxError(`${quote(host)} is no organisation's host; write \`ORGANISATION.visualstudio.com\``);
+    if (names[0] === 'defaultcollection')
+      throw new SyntaxError('holds `DefaultCollection`, which is no name; leave it out: host/project/repository');
     names.unshift(organisation);
   }
   const rest = names.at(-1) === '**';
   const named = rest ? names.length - 1 : names.length;
-  if (named > SERVICES_PARTS) throw new SyntaxError('has more parts than organisation, project and repository, so it can match nothing; leave out the rest');
-  if (named < SERVICES_PARTS && !rest) throw new SyntaxError('names no repository, so it can match nothing; end it in `/**`, or name organisation, project and repository');
+  if (named > SERVICES_PARTS)
+    throw new SyntaxError('has more parts than organisation, project and repository, so it can match nothing; leave out the rest');
+  if (named < SERVICES_PARTS && !rest)
+    throw new SyntaxError('names no repository, so it can match nothing; end it in `/**`, or name organisation, project and repository');
   return ['dev.azure.com', ...names];
 }

@@ -27,7 +27,10 @@ export function secretFault(raw: unknown): string | undefined {
         ? undefined
         : 'has an `env` that is no name of a variable; write letters, digits and `_`, such as `{ env: TFS_PAT }`';
     case 'command':
-      return Array.isArray(value) && value.length > 0 && value.every((word) => typeof word === 'string' && !word.includes('\0')) && value[0] !== ''
+      return Array.isArray(value) &&
+        value.length > 0 &&
+        value.every((word) => typeof word === 'string' && !word.includes('\0')) &&
+        value[0] !== ''
         ? undefined
         : 'has a `command` that is no list of words; write `{ command: [pass, show, tfs] }`';
     case 'credential':
