@@ -10,6 +10,8 @@ export type KeyPath = readonly (string | number)[];
 export interface Place {
   /** `FILE:LINE:COL`, `environment NAME` or `flag --name`. */
   readonly text: string;
+  /** Line in the file, from 1; 0 outside of it. */
+  readonly line: number;
   /** Offset in the file; flags and variables come after everything in the file. */
   readonly order: number;
 }
@@ -28,6 +30,11 @@ export interface ShapeFault {
   /** Whether the fault is about the key or about its value. */
   readonly on: 'key' | 'value';
   readonly text: string;
+}
+
+/** A place outside the file: `environment NAME`, `flag --name`, `default`. */
+export function outside(text: string): Place {
+  return { text, line: 0, order: Number.MAX_SAFE_INTEGER };
 }
 
 /** A fault as one line: `FILE:LINE:COL: key.path: what is wrong; what would be right`. */

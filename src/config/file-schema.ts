@@ -5,7 +5,6 @@
 import { HOST_KINDS } from '../model/address.js';
 import { LOG_LEVELS } from '../model/ports.js';
 import { PERMISSIONS } from '../model/settings.js';
-import { quote } from './fault.js';
 import type { ShapeFault } from './fault.js';
 import { identitySchema, oneKey, pathKey } from './identity-schema.js';
 import { listenFaults } from './listen-address.js';
@@ -32,10 +31,6 @@ const routeSchema = section(
     allow: list(
       'a list such as `[fetch, push, lfs]`',
       word(PERMISSIONS, 'fetch and push: the directions of git; lfs: LFS in those directions; api: the REST API.'),
-      (words) =>
-        words.flatMap((each, index) =>
-          words.indexOf(each) < index ? [{ path: [index], on: 'value', text: `${quote(each)} comes twice; write it once` }] : [],
-        ),
     )
       .meta({ description: 'What may be done through the route.', default: [...DEFAULT_ALLOW] })
       .optional(),

@@ -76,14 +76,9 @@ export function named<Value extends z.ZodType>(is: string, value: Value) {
 }
 
 /** A list that holds something. */
-export function list<Item extends z.ZodType>(
-  is: string,
-  item: Item,
-  check: (items: readonly z.output<Item>[]) => readonly ShapeFault[] = () => [],
-) {
+export function list<Item extends z.ZodType>(is: string, item: Item) {
   return z.array(item, { error: ({ input }) => wrongType(input, is) }).superRefine((items, context) => {
     if (items.length === 0) context.addIssue({ code: 'custom', message: `is an empty list; write ${is}, or leave the key out` });
-    for (const fault of check(items)) context.addIssue(issueOf(fault));
   });
 }
 
@@ -92,7 +87,7 @@ export function checked(check: (raw: unknown) => readonly ShapeFault[], jsonSche
   return z
     .unknown()
     .superRefine((raw, context) => {
-      for (const fault of check(raw)) context.addIssue(issueOf(fault));
+      for (const { path, text, on } of check(raw)) context.addIssue({ code: 'custom', path: [...path], message: text, params: { on } });
     })
     .meta(jsonSchema);
 }
@@ -118,10 +113,6 @@ export function jsonSchemaOf(schema: z.ZodType): Record<string, unknown> {
 /** What to say when a value is absent or has the wrong type. The value itself is not shown. */
 export function wrongType(input: unknown, is: string): string {
   if (input === undefined) return `is missing; write ${is}`;
-  if (input === null) return `has no value; write ${is}, or leave the key out`;
+  if (input === null) return `has no value; write ${is}`;
   return `is ${typeName(input)}; write ${is}`;
-}
-
-function issueOf(fault: ShapeFault) {
-  return { code: 'custom' as const, path: [...fault.path], message: fault.text, params: { on: fault.on } };
 }

@@ -5,14 +5,14 @@
 import { isUtf8 } from 'node:buffer';
 import { isAlias, isMap, isScalar, isSeq, LineCounter, parseAllDocuments, visit } from 'yaml';
 import type { Document, Node, Pair, ParsedNode, YAMLError } from 'yaml';
-import { writeKeyPath } from './fault.js';
+import { outside, writeKeyPath } from './fault.js';
 import type { Fault, KeyPath, Place } from './fault.js';
 
 /** A configuration is a few hundred lines; more is another file given by mistake, and parsing it would cost memory. */
 export const LARGEST_FILE_BYTES = 1024 * 1024;
 
 export interface SettingsSource {
-  /** The root value; an empty map when the file holds nothing. */
+  /** The root value; an empty map when the file holds nothing, or nothing readable. */
   readonly raw: unknown;
   /** Whether the values may be trusted to be what was meant; false after a fault of syntax. */
   readonly readable: boolean;
@@ -23,11 +23,15 @@ export interface SettingsSource {
 }
 
 /** The source when there is no file. */
-export const NO_SOURCE: SettingsSource = { raw: {}, readable: true, faults: [], place: () => ({ text: 'default', order: 0 }) };
+export const NO_SOURCE: SettingsSource = { raw: {}, readable: true, faults: [], place: () => outside('default') };
 
 /** Reads bytes. Never throws for what they hold: that is told in `faults`. */
 export function readSettingsSource(bytes: Uint8Array, file: string): SettingsSource {
-  const at = (line: number, column: number, order: number): Place => ({ text: `${file}:${String(line)}:${String(column)}`, order });
+  const at = (line: number, column: number, order: number): Place => ({
+    text: `${file}:${String(line)}:${String(column)}`,
+    line,
+    order,
+  });
   const broken = (place: Place, text: string): SettingsSource => ({
     raw: {},
     readable: false,
@@ -63,7 +67,8 @@ export function readSettingsSource(bytes: Uint8Array, file: string): SettingsSou
   const readable = second === undefined && [...document.errors, ...document.warnings].every((error) => error.code === 'DUPLICATE_KEY');
   const place = (path: KeyPath, on: 'key' | 'value' = 'value'): Place => atOffset(locate(document, path, on));
   try {
-    return { raw: (document.toJS() as unknown) ?? {}, readable, faults, place };
+    const raw = (document.toJS() as unknown) ?? {};
+    return { raw: readable ? raw : {}, readable, faults, place };
   } catch {
     // What toJS throws is an alias that leads nowhere or a bomb of them.
     if (faults.length === 0) {
