@@ -63,7 +63,8 @@ export async function removeFileDurably(path: string): Promise<void> {
 
 /** Removes temporaries that a killed writer of `path` left behind. Only for a caller who holds the file's lock. */
 export async function removeLeftovers(path: string): Promise<void> {
-  const target = await realTarget(path);
+  const target = await realTarget(path).catch(absentAsUndefined);
+  if (target === undefined) return;
   const names = (await readdir(dirname(target)).catch(absentAsUndefined)) ?? [];
   for (const name of names) {
     if (name.startsWith(temporaryPrefix(target)) && name.endsWith(TEMPORARY_SUFFIX)) {

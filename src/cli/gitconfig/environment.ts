@@ -82,8 +82,8 @@ function lines(variables: readonly Variable[], line: (variable: Variable) => str
   return variables.map((variable) => `${line(variable)}\n`).join('');
 }
 
-/** Everything is literal between single quotes but the quote itself (POSIX, Shell Command Language 2.2.2). */
-function quoteForSh(value: string): string {
+/** A text as one word of a POSIX shell: everything is literal between single quotes but the quote itself (POSIX, Shell Command Language 2.2.2). */
+export function quoteForSh(value: string): string {
   return `'${value.replaceAll("'", "'\\''")}'`;
 }
 

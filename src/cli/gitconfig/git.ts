@@ -62,6 +62,11 @@ export class Git {
     return new Git({ ...this.#env, ...more }, this.#env['HOME'] ?? '', this.#cwd);
   }
 
+  /** A variable of git's environment. */
+  variable(name: string): string | undefined {
+    return this.#env[name];
+  }
+
   /** Runs git to its end; any exit status is an answer. @throws ProxyError `git-config` when it cannot be run. */
   run(args: readonly string[], input: string | Uint8Array = ''): Promise<GitAnswer> {
     return new Promise((resolve, reject) => {
@@ -70,9 +75,9 @@ export class Git {
         [...args],
         { cwd: this.#cwd, env: this.#env, encoding: 'buffer', maxBuffer: MOST_OUTPUT_BYTES },
         (error, stdout, stderr) => {
-          const status = error === null ? 0 : error.code;
-          // A string is a system error: the program was not started, or said too much.
-          if (typeof status === 'number') resolve({ status, stdout, stderr: stderr.toString() });
+          // A code that is a text is a system error: the program was not started, or said too much.
+          if (error === null) resolve({ status: 0, stdout, stderr: stderr.toString() });
+          else if (typeof error.code === 'number') resolve({ status: error.code, stdout, stderr: stderr.toString() });
           else reject(cannotRun(error, this.#cwd));
         },
       );

@@ -40,11 +40,11 @@ export type Removal =
  */
 export function removeInsertion(content: Buffer, inserted: string, offset: number): Removal {
   const block = Buffer.from(inserted.replace(/^\n/, ''));
-  const opening = inserted.length > 0 && inserted.startsWith('\n') ? 1 : 0;
+  const opening = inserted.startsWith('\n') ? 1 : 0;
   if (block.length === 0) return { kind: 'absent' };
   let start = offset + opening;
-  if (start > content.length || !content.subarray(start, start + block.length).equals(block)) {
-    const places = placesOf(block, content);
+  const places = placesOf(block, content);
+  if (!places.includes(start)) {
     if (places.length > 1) return { kind: 'many', times: places.length };
     if (places[0] === undefined) return { kind: 'absent' };
     start = places[0];

@@ -43,11 +43,11 @@ export function parseUser(text: string): string {
 }
 
 /**
- * A text with the credentials of every address in it replaced: all of `user:password@`, and a user part alone
- * where that may itself be a token.
+ * A text made fit to be shown: the password of every address in it replaced, a user part too where it may itself be
+ * a token, and control characters, which would speak to the terminal, turned into blanks.
  */
 export function hideCredentials(text: string): string {
-  return text.replace(/(:\/\/)([^/?#\s]*)@/g, (whole, slashes: string, userinfo: string) => {
+  return text.replace(/[\u0000-\u001f\u007f]/g, ' ').replace(/(:\/\/)([^/?#\s]*)@/g, (whole, slashes: string, userinfo: string) => {
     const colon = userinfo.indexOf(':');
     if (colon === -1) return userIn(userinfo) === undefined ? `${slashes}[hidden]@` : whole;
     const user = userIn(userinfo.slice(0, colon)) ?? '[hidden]';

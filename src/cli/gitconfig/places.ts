@@ -1,5 +1,6 @@
 /**
- * Where things are: the configuration file that git itself would write, our own file, and the journal.
+ * Where things are: the configuration file that git itself would write, our own file, and the journal; and what
+ * setup and undo are both told from outside.
  * Sources: git-config(1) "FILES", path lookup of `git config --global`; XDG Base Directory Specification.
  */
 import { constants } from 'node:fs';
@@ -18,6 +19,26 @@ export interface Places {
   readonly journal: string;
   /** Whether all users are to read our file. */
   readonly system: boolean;
+}
+
+/** Points between two changes on disk, in order: a crash at any of them can be gone on from. */
+export type Stage = 'locked' | 'journal-written' | 'owned-written' | 'config-written' | 'owned-removed' | 'journal-removed';
+
+export interface TwinOptions {
+  /** The user's environment; git runs with it. */
+  readonly env: Environment;
+  readonly home: string;
+  /** The working directory: if it is in a repository, its remotes are looked at. */
+  readonly cwd: string;
+  /** The whole machine instead of one user. */
+  readonly system?: boolean;
+  /** Other places than the usual ones. */
+  readonly places?: Places;
+  readonly dryRun?: boolean;
+  /** Takes one line of text for the user. */
+  readonly print: (line: string) => void;
+  /** Called at each stage that is reached. */
+  readonly onStage?: (stage: Stage) => void;
 }
 
 export interface PlacesInput {
