@@ -1,0 +1,45 @@
+/**
+ * The text of the one file that is ours: the rules and what git needs beside them, each with its reason, because
+ * it is the file that a puzzled person will read. Written by `setup`, printed by `env --format gitconfig`.
+ */
+import { doorBase, type Rule } from './rules.js';
+import { writeSubsection, writeValue } from './quoting.js';
+
+/** The settings beside the rules, as full keys; `env` hands out the same. */
+export function settingsBesideRules(base: string): { key: string; value: string }[] {
+  return [{ key: `http.${doorBase(base)}.proxy`, value: '' }];
+}
+
+/** The whole file. Depends on nothing but its arguments, so that the same rules give the same bytes. */
+export function writeOwnedFile(rules: readonly Rule[], base: string): string {
+  const door = doorBase(base);
+  const lines = [
+    '# Written by `postern setup`, taken away by `postern setup --undo`. Edits are lost when setup runs again.',
+    '',
+    '# Addresses that begin with an insteadOf value are read as beginning with the address in the heading, which is',
+    '# Postern on this machine: it adds the credential, so that git needs none. git compares text and knows no two',
+    '# spellings as one, hence a line for each. The remotes stored in repositories stay as they are.',
+  ];
+  for (const [target, spellings] of grouped(rules)) {
+    lines.push(`[url "${writeSubsection(target)}"]`);
+    for (const spelling of spellings) lines.push(`\tinsteadOf = ${writeValue(spelling)}`);
+  }
+  lines.push(
+    '',
+    '# Postern is on this machine: an empty proxy keeps http_proxy, ALL_PROXY and http.proxy from taking these',
+    '# requests elsewhere. They hold for every other address as before.',
+    `[http "${writeSubsection(door)}"]`,
+    '\tproxy =',
+  );
+  return `${lines.join('\n')}\n`;
+}
+
+function grouped(rules: readonly Rule[]): Map<string, string[]> {
+  const groups = new Map<string, string[]>();
+  for (const rule of rules) {
+    const group = groups.get(rule.base);
+    if (group === undefined) groups.set(rule.base, [rule.insteadOf]);
+    else group.push(rule.insteadOf);
+  }
+  return groups;
+}

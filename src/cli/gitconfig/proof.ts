@@ -1,0 +1,227 @@
+/**
+ * Asks the real git whether the rules hold, and looks for what would beat or spoil them. `git ls-remote --get-url` prints
+ * the address git would go to, and touches no network.
+ *
+ * What beats a rule: a longer insteadOf, or an equal one that git read first; for pushes any pushInsteadOf that fits,
+ * however short, unless the remote has a pushurl (git-config(1), url.<base>.pushInsteadOf).
+ */
+import type { Discovery } from './discovery.js';
+import { quoteForSh } from './environment.js';
+import { subsectionOf, type ConfigEntry, type Git } from './git.js';
+import { hideCredentials } from './names.js';
+import { doorBase, type Rule } from './rules.js';
+
+/** Something that keeps requests from the door, or spoils them. `lines` holds no credentials. */
+export interface Finding {
+  readonly kind:
+    | 'rule-ignored'
+    | 'foreign-rule'
+    | 'foreign-push-rule'
+    | 'proxy'
+    | 'remote-proxy'
+    | 'protocol'
+    | 'proactive-auth'
+    | 'secret-in-address'
+    | 'uncaught-address';
+  /** What was found, then what to do. */
+  readonly lines: readonly [what: string, todo: string];
+}
+
+export interface Proof {
+  /** How many example addresses led to the door. */
+  readonly proven: number;
+  readonly findings: readonly Finding[];
+}
+
+/** What stands behind a prefix in the examples; no organisation can be named like it. */
+const EXAMPLE = '-/project/_git/repository';
+
+const AT_ONCE = 8;
+
+/** Proves rules with a git that is tied to no repository (`Git.neutral`). `owned` is our file, whose lines are not foreign. */
+export async function prove(git: Git, rules: readonly Rule[], base: string, owned: string): Promise<Proof> {
+  const door = doorBase(base);
+  const entries = await git.entries();
+  const isOurs = ({ origin, key }: ConfigEntry) => origin === `file:${owned}` || (origin === 'command line:' && key.includes(door));
+  const foreign = entries.filter((entry) => !isOurs(entry));
+  const rewrites = await foreignRewrites(git, foreign, rules, door);
+  const answers = await mapAtOnce(rules, (rule) => addressOf(git, rule.insteadOf + EXAMPLE));
+  const astray = rules.flatMap((rule, index) => (answers[index] === rule.base + EXAMPLE ? [] : [{ rule, found: answers[index] ?? '' }]));
+  const ignored = astray.filter(({ rule }) => !rewrites.some(({ value }) => value === rule.insteadOf));
+  return {
+    proven: rules.length - astray.length,
+    findings: [
+      ...ignored.map(({ rule, found }) => ignoredRule(rule, found)),
+      ...rewrites.map(({ finding }) => finding),
+      ...pushRewrites(foreign, rules),
+      ...(await proxies(git, entries, rules, door)),
+      ...(await settings(git, entries, door)),
+    ],
+  };
+}
+
+/** Remotes that no rule fits: with a credential in the address, where none can be written, or spelled in a way of their own. */
+export function addressFindings(found: Pick<Discovery, 'remotes' | 'withSecrets'>, rules: readonly Rule[]): Finding[] {
+  const uncaught = found.remotes.filter((address) => !rules.some((rule) => address.startsWith(rule.insteadOf)));
+  return [
+    ...found.withSecrets.map((address): Finding => ({
+      kind: 'secret-in-address',
+      lines: [
+        `${address} has a credential in it and slips past: a rule for it would have to hold the credential`,
+        'take the credential out of the address (git remote set-url) and revoke it',
+      ],
+    })),
+    ...uncaught.map((address): Finding => ({
+      kind: 'uncaught-address',
+      lines: [
+        `${hideCredentials(address)} slips past: it is spelled unlike any rule, and git compares text`,
+        'write it as https://dev.azure.com/ORG/... (git remote set-url)',
+      ],
+    })),
+  ];
+}
+
+async function addressOf(git: Git, url: string): Promise<string> {
+  const answer = await git.run(['ls-remote', '--get-url', url]);
+  return answer.stdout.toString().replace(/\n$/, '');
+}
+
+async function foreignRewrites(git: Git, foreign: readonly ConfigEntry[], rules: readonly Rule[], door: string) {
+  const longer = foreign.flatMap((entry) => {
+    const value = entry.value;
+    if (subsectionOf(entry.key, 'url', 'insteadof') === undefined || value === undefined) return [];
+    return rules.some((rule) => value.startsWith(rule.insteadOf)) ? [{ entry, value }] : [];
+  });
+  // An equal one may win or lose by its place, and one that leads to the door does no harm: git decides.
+  const answers = await mapAtOnce(longer, ({ value }) => addressOf(git, value + EXAMPLE));
+  return longer
+    .filter((_, index) => answers[index]?.startsWith(door) !== true)
+    .map(({ entry, value }): { value: string; finding: Finding } => ({
+      value,
+      finding: {
+        kind: 'foreign-rule',
+        lines: [`addresses that begin with ${hideCredentials(value)} slip past: ${told(entry)}`, removal(entry)],
+      },
+    }));
+}
+
+function pushRewrites(foreign: readonly ConfigEntry[], rules: readonly Rule[]): Finding[] {
+  return foreign.flatMap((entry): Finding[] => {
+    const value = entry.value;
+    if (subsectionOf(entry.key, 'url', 'pushinsteadof') === undefined || value === undefined) return [];
+    const longer = rules.some((rule) => value.startsWith(rule.insteadOf));
+    const covered = rules.filter((rule) => rule.insteadOf.startsWith(value)).map((rule) => rule.insteadOf);
+    if (!longer && covered.length === 0) return [];
+    const which = longer ? hideCredentials(value) : `${covered[0] ?? ''}${covered.length > 1 ? ` and ${covered.length - 1} more` : ''}`;
+    return [
+      { kind: 'foreign-push-rule', lines: [`pushes to addresses that begin with ${which} slip past: ${told(entry)}`, removal(entry)] },
+    ];
+  });
+}
+
+function ignoredRule(rule: Rule, found: string): Finding {
+  return {
+    kind: 'rule-ignored',
+    lines: [
+      `git does not apply the rule for ${rule.insteadOf} : it goes to ${hideCredentials(found)}`,
+      'see which files git reads: git config --list --show-origin (GIT_CONFIG_GLOBAL, GIT_CONFIG_SYSTEM and GIT_CONFIG_NOSYSTEM change that)',
+    ],
+  };
+}
+
+/** The proxy that git would use for the door, asked of git itself; and proxies of single remotes, which beat all. */
+async function proxies(git: Git, entries: readonly ConfigEntry[], rules: readonly Rule[], door: string): Promise<Finding[]> {
+  const findings = new Map<string, Finding>();
+  for (const base of new Set([door, ...rules.map((rule) => rule.base)])) {
+    const proxy = await httpSettingFor(git, 'proxy', base);
+    if (proxy === '') continue;
+    const source = entries.findLast((entry) => entry.value === proxy && /^http\.(?:.*\.)?proxy$/s.test(entry.key));
+    const where = source === undefined ? 'http.proxy' : told(source);
+    // One wrong line may hit every base: it is told once.
+    if (findings.has(where)) continue;
+    findings.set(where, {
+      kind: 'proxy',
+      lines: [`requests to ${base} go to a proxy: ${where}`, source === undefined ? 'remove that setting' : removal(source)],
+    });
+  }
+  const ofRemotes = entries.filter((entry) => subsectionOf(entry.key, 'remote', 'proxy') !== undefined && (entry.value ?? '') !== '');
+  return [
+    ...findings.values(),
+    ...ofRemotes.map((entry): Finding => ({
+      kind: 'remote-proxy',
+      lines: [`a remote has a proxy of its own, also for the door: ${told(entry)}`, removal(entry)],
+    })),
+  ];
+}
+
+/** Settings that keep git from speaking to the door, or make it ask for a password first. */
+async function settings(git: Git, entries: readonly ConfigEntry[], door: string): Promise<Finding[]> {
+  const scheme = new URL(door).protocol.slice(0, -1);
+  const findings: Finding[] = [];
+  const allowed = git.variable('GIT_ALLOW_PROTOCOL');
+  const last = (key: string) => entries.findLast((entry) => entry.key === key);
+  const protocol = last(`protocol.${scheme}.allow`) ?? last('protocol.allow');
+  if (allowed !== undefined) {
+    if (!allowed.split(':').includes(scheme)) {
+      findings.push({
+        kind: 'protocol',
+        lines: [
+          `git may not use ${scheme}, which the door speaks: GIT_ALLOW_PROTOCOL = ${hideCredentials(allowed)}`,
+          `add ${scheme} to it`,
+        ],
+      });
+    }
+  } else if (protocol !== undefined && protocol.value?.toLowerCase() !== 'always') {
+    findings.push({
+      kind: 'protocol',
+      lines: [
+        `git may not use ${scheme} everywhere, which the door speaks: ${told(protocol)}`,
+        `allow it: git config --global protocol.${scheme}.allow always`,
+      ],
+    });
+  }
+  const proactive = await httpSettingFor(git, 'proactiveAuth', door);
+  if (proactive !== '' && proactive.toLowerCase() !== 'none') {
+    findings.push({
+      kind: 'proactive-auth',
+      lines: [
+        `git asks for a password before it goes to the door: http.proactiveAuth = ${hideCredentials(proactive)}`,
+        `switch it off there: git config --global http.${door}.proactiveAuth none`,
+      ],
+    });
+  }
+  return findings;
+}
+
+/** The value of `http.<url>.<name>` that fits an address best, by git's own rules; empty if there is none. */
+async function httpSettingFor(git: Git, name: string, url: string): Promise<string> {
+  const answer = await git.run(['config', '-z', '--get-urlmatch', `http.${name}`, url]);
+  return answer.stdout.toString().split('\0')[0] ?? '';
+}
+
+/** `KEY = VALUE in FILE`, without credentials. */
+function told({ key, value, origin }: ConfigEntry): string {
+  return `${hideCredentials(key)} = ${hideCredentials(value ?? '')} in ${origin}`;
+}
+
+function removal({ key, value = '', origin }: ConfigEntry): string {
+  if (!origin.startsWith('file:')) return 'take it out of the environment or command line';
+  const file = origin.slice('file:'.length);
+  if (hideCredentials(key + value) !== key + value) return `remove it from ${file} by hand, or make it lead to the door`;
+  const words = ['--file', file, '--fixed-value', '--unset-all', key, value].map((word) =>
+    /^[\w./-]+$/.test(word) ? word : quoteForSh(word),
+  );
+  return `remove it, or make it lead to the door: git config ${words.join(' ')}`;
+}
+
+/** Like Promise.all over a map, a few at a time; the results stand in the order of the items. */
+async function mapAtOnce<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
+  const results: R[] = [];
+  const rest = items.entries();
+  await Promise.all(
+    Array.from({ length: AT_ONCE }, async () => {
+      for (const [index, item] of rest) results[index] = await work(item);
+    }),
+  );
+  return results;
+}

@@ -1,0 +1,97 @@
+/**
+ * Looks whether what a configuration points at is there: files, variables, credentials, programs. Reads no secret and runs
+ * nothing. Apart from loading, because a file may well come after the configuration does.
+ */
+import { access, constants, stat } from 'node:fs/promises';
+import { delimiter, join } from 'node:path';
+import { systemCodeOf } from '../model/errors.js';
+import type { SecretReference, Settings } from '../model/settings.js';
+import type { EffectiveValue } from './effective-value.js';
+import { quote, writeKeyPath } from './fault.js';
+
+/** Checks one thing; answers what is wrong with it, or undefined. */
+type Check = () => Promise<string | undefined>;
+
+/**
+ * Gathers what is missing, one line each in the form of a configuration's faults, in the order of identities and routes.
+ * Empty when all is there. What stands under `secret` is not repeated: the line says where it is written.
+ *
+ * A file can still go away, or come, between this look and its use.
+ *
+ * @param environment The service's: variables named by secrets, CREDENTIALS_DIRECTORY, PATH.
+ */
+export async function checkFiles(
+  loaded: { readonly settings: Settings; readonly effective: readonly EffectiveValue[] },
+  environment: Readonly<Record<string, string | undefined>>,
+): Promise<readonly string[]> {
+  const checks: (readonly [path: string, check: Check])[] = [];
+  const fileAt = (path: string, file: string | undefined): void => {
+    if (file !== undefined) checks.push([path, () => fileFault(file, quote(file))]);
+  };
+  for (const identity of loaded.settings.identities) {
+    const key = (name: string): string => writeKeyPath(['identities', identity.name, name]);
+    if ('secret' in identity) checks.push([key('secret'), () => secretFault(identity.secret, environment)]);
+    if ('certificate' in identity) fileAt(key('certificate'), identity.certificate);
+    if ('tokenFile' in identity) fileAt(key('tokenFile'), identity.tokenFile);
+    if ('ca' in identity) fileAt(key('ca'), identity.ca);
+  }
+  for (const [index, route] of loaded.settings.routes.entries()) fileAt(writeKeyPath(['routes', index, 'ca']), route.ca);
+
+  const texts = await Promise.all(checks.map(([, check]) => check()));
+  return checks.flatMap(([path], index) => {
+    const text = texts[index];
+    const origin = loaded.effective.find((value) => value.path === path)?.origin ?? 'default';
+    return text === undefined ? [] : [`${origin}: ${path}: ${text}`];
+  });
+}
+
+async function secretFault(
+  secret: SecretReference,
+  environment: Readonly<Record<string, string | undefined>>,
+): Promise<string | undefined> {
+  switch (secret.kind) {
+    case 'file':
+      return fileFault(secret.path, 'the file');
+    case 'env': {
+      const value = environment[secret.name];
+      return value === undefined || value === '' ? 'the variable is not set; set it in the environment of the service' : undefined;
+    }
+    case 'credential': {
+      const directory = environment.CREDENTIALS_DIRECTORY;
+      if (directory === undefined || directory === '') {
+        return 'CREDENTIALS_DIRECTORY is not set; run as a systemd service with LoadCredential=, or use another form';
+      }
+      return fileFault(join(directory, secret.name), 'the credential', 'add LoadCredential= to the service');
+    }
+    case 'command':
+      return programFault(secret.argv[0] ?? '', environment.PATH ?? '');
+  }
+}
+
+async function fileFault(path: string, name: string, create = 'create it, or correct the path'): Promise<string | undefined> {
+  try {
+    if ((await stat(path)).isDirectory()) return `${name} is a directory; name the file in it`;
+    await access(path, constants.R_OK);
+    return undefined;
+  } catch (thrown) {
+    const code = systemCodeOf(thrown);
+    if (code === 'ENOENT' || code === 'ENOTDIR') return `${name} does not exist; ${create}`;
+    return `${name} cannot be read (${code ?? 'unknown reason'}); give the user that runs Postern the right to read it`;
+  }
+}
+
+/** Looks a program up as execvp does: with a slash it is a path, otherwise PATH is searched. */
+async function programFault(program: string, path: string): Promise<string | undefined> {
+  const places = program.includes('/') ? [program] : path.split(delimiter).map((folder) => join(folder === '' ? '.' : folder, program));
+  for (const place of places) {
+    try {
+      await access(place, constants.X_OK);
+      if ((await stat(place)).isFile()) return undefined;
+    } catch {
+      // Not here; the next folder may have it.
+    }
+  }
+  return program.includes('/')
+    ? 'the program does not exist or may not be run; correct its path or its rights'
+    : 'the program is not on the PATH of the service; install it, or write its whole path';
+}

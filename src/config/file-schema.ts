@@ -1,0 +1,117 @@
+/**
+ * The shape of a configuration file: every key, its meaning, unit and default. What a single value may be is said by a parser
+ * of its own; what concerns several values is in route-faults.ts.
+ */
+import { HOST_KINDS } from '../model/address.js';
+import { LOG_LEVELS } from '../model/ports.js';
+import { PERMISSIONS } from '../model/settings.js';
+import type { ShapeFault } from './fault.js';
+import { identitySchema, oneKey, pathKey } from './identity-schema.js';
+import { listenFaults } from './listen-address.js';
+import { NOT_YET } from './not-yet.js';
+import { parseProxy, parseUpstream } from './outside-url.js';
+import { LOG_FORMATS, SCALARS } from './scalar-settings.js';
+import type { ScalarPath } from './scalar-settings.js';
+import { checked, jsonSchemaOf, list, named, section, shapeFaults, text, word } from './schema-parts.js';
+
+/** What a route allows when it does not say. */
+export const DEFAULT_ALLOW = ['fetch', 'push', 'lfs'] as const;
+
+const routeSchema = section(
+  'a map such as `{ match: dev.azure.com/**, identity: azure-cli }`',
+  {
+    match: text({
+      is: 'host/part/part, such as `dev.azure.com/contoso/**`',
+      about:
+        'Repositories the route is for: host/organisation/project/repository. Parts are compared whole and without case; `*` is one part, ' +
+        '`**` at the end any rest. The first route that matches wins.',
+      examples: ['dev.azure.com/contoso/**'],
+    }),
+    identity: text({ is: 'the name of an identity', about: 'Name of the identity whose credential is added.' }),
+    allow: list(
+      'a list such as `[fetch, push, lfs]`',
+      word(PERMISSIONS, 'fetch and push: the directions of git; lfs: LFS in those directions; api: the REST API.'),
+    )
+      .meta({ description: 'What may be done through the route.', default: [...DEFAULT_ALLOW] })
+      .optional(),
+    upstream: text({
+      is: 'an https URL',
+      about: 'Where requests go instead of the host in `match`: an https URL, may have a path; http to this machine only.',
+      parse: parseUpstream,
+      examples: ['https://tfs.example.com:8443'],
+    }).optional(),
+    host: word(
+      HOST_KINDS,
+      'Grammar of the host. Default: azure-services for dev.azure.com, ssh.dev.azure.com and *.visualstudio.com; generic for github.com, ' +
+        'gitlab.com and bitbucket.org; azure-server otherwise.',
+    ).optional(),
+    ca: pathKey("PEM file of certificates trusted for the upstream besides the system's.").optional(),
+    proxy: text({
+      is: 'an http URL, or `none`',
+      about: 'Outgoing proxy, http(s)://host:port without password, or `none`. Wins over HTTPS_PROXY and NO_PROXY.',
+      parse: parseProxy,
+      examples: ['http://proxy.example.com:3128'],
+    }).optional(),
+  },
+  NOT_YET.route,
+);
+
+const addresses = { anyOf: [{ type: 'string' }, { type: 'array', items: { type: 'string' }, minItems: 1 }] };
+
+const listenHttp = checked((raw) => (raw === undefined ? [] : listenFaults(raw)), {
+  description:
+    'Addresses of the HTTP door: loopback only; port 0 lets the system choose. `localhost` is 127.0.0.1, and ::1 where the system has it.',
+  default: SCALARS['listen.http'].fallback,
+  anyOf: [...addresses.anyOf, oneKey('address', addresses)],
+});
+
+const fileSchema = section(
+  'a map of keys such as `routes:`',
+  {
+    listen: section('a map such as `{ http: 127.0.0.1:8417 }`', { http: listenHttp.optional() }, NOT_YET.listen)
+      .meta({ description: 'Where callers are heard.' })
+      .optional(),
+    identities: named('a map of names and identities', identitySchema)
+      .meta({ description: 'Credentials by name. `azure-cli` is always there: whoever is signed in to the Azure CLI.' })
+      .optional(),
+    routes: list('a list of routes, each beginning with `- match:`', routeSchema)
+      .meta({ description: 'Which repository gets which identity; the first match wins. Default: dev.azure.com/** with azure-cli.' })
+      .optional(),
+    drain: section('a map such as `{ max: 30s }`', {
+      min: scalar('drain.min', 'How long new operations are still taken after a stop was asked for.'),
+      max: scalar('drain.max', 'How long running transfers may still take after a stop was asked for; then they are cut.'),
+    })
+      .meta({ description: 'How the daemon stops. Durations: 500ms, 90s, 15m, 2h, 1d.' })
+      .optional(),
+    log: section('a map such as `{ level: info }`', {
+      level: word(LOG_LEVELS, 'The least grave lines that are logged.', SCALARS['log.level'].fallback).optional(),
+      format: word(LOG_FORMATS, 'human, json, or auto: human on a terminal, json otherwise.', SCALARS['log.format'].fallback).optional(),
+    })
+      .meta({ description: 'The log.' })
+      .optional(),
+    timeouts: section('a map such as `{ stall: 15m }`', {
+      connect: scalar('timeouts.connect', 'Limit for opening a connection upstream, tunnel and TLS included.'),
+      stall: scalar('timeouts.stall', 'How long a transfer may pass no byte in either direction before it counts as dead.'),
+      token: scalar('timeouts.token', 'Limit for one token request.'),
+    })
+      .meta({ description: 'Time limits. Durations: 500ms, 90s, 15m, 2h, 1d.' })
+      .optional(),
+  },
+  NOT_YET.top,
+).meta({ title: 'Postern configuration' });
+
+/** All that is wrong with the shape of a configuration's root value. */
+export function fileFaults(raw: unknown): ShapeFault[] {
+  return shapeFaults(fileSchema, raw);
+}
+
+/** JSON Schema (draft-07) of the configuration file, for editors; `config/postern.schema.json` is this. */
+export function settingsJsonSchema(): Record<string, unknown> {
+  return jsonSchemaOf(fileSchema);
+}
+
+/** A duration, with grammar and default of the table. */
+function scalar(path: ScalarPath, about: string) {
+  const { is, parse, fallback } = SCALARS[path];
+  return text({ is, about, parse, fallback }).optional();
+}

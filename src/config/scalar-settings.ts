@@ -1,0 +1,71 @@
+/**
+ * The settings that hold one value and can come from a flag, an environment variable or the file: their grammar and their
+ * defaults, in one table. Key paths here are the ones in the file.
+ */
+import { LOG_LEVELS } from '../model/ports.js';
+import type { ListenAddress, Settings } from '../model/settings.js';
+import { parseDuration, parseTimeLimit, writeDuration } from './duration.js';
+import { quote } from './fault.js';
+import { parseListenAddresses, writeListenAddress } from './listen-address.js';
+import { hint } from './nearest-name.js';
+
+export const LOG_FORMATS = ['auto', 'human', 'json'] as const satisfies readonly Settings['log']['format'][];
+
+export interface Scalar<Value> {
+  /** What would be right, for someone who wrote something else. */
+  readonly is: string;
+  /** The default, as someone would write it. */
+  readonly fallback: string;
+  /** Reads it as it stands in a flag or variable; throws a SyntaxError. */
+  readonly parse: (text: string) => Value;
+  /** The value as `config show` shows it. */
+  readonly show: (value: Value) => string | readonly string[];
+}
+
+export const SCALARS = {
+  'listen.http': {
+    is: 'an address such as `127.0.0.1:8417`',
+    // 127.0.0.1, and ::1 where the system has it.
+    fallback: 'localhost:8417',
+    parse: parseListenAddresses,
+    show: (addresses: readonly ListenAddress[]) =>
+      addresses.map((each) => `${writeListenAddress(each)}${each.optional ? ' (optional)' : ''}`),
+  },
+  'drain.min': duration('0s', parseDuration),
+  'drain.max': duration('30s', parseDuration),
+  'log.level': wordOf(LOG_LEVELS, 'info'),
+  'log.format': wordOf(LOG_FORMATS, 'auto'),
+  'timeouts.connect': duration('15s', parseTimeLimit),
+  // A server may count objects for minutes before it sends the first byte.
+  'timeouts.stall': duration('15m', parseTimeLimit),
+  'timeouts.token': duration('30s', parseTimeLimit),
+} as const;
+
+export type ScalarPath = keyof typeof SCALARS;
+export type ScalarValue<Path extends ScalarPath> = ReturnType<(typeof SCALARS)[Path]['parse']>;
+
+export const SCALAR_PATHS = Object.keys(SCALARS) as readonly ScalarPath[]; // the keys of a literal are its type's keys
+
+/** `log.level` as `POSTERN_LOG_LEVEL`. */
+export function variableOf(path: ScalarPath): string {
+  return `POSTERN_${path.replace('.', '_').toUpperCase()}`;
+}
+
+/** `log.level` as `--log-level`. */
+export function flagOf(path: string): string {
+  return `--${path.replaceAll('.', '-')}`;
+}
+
+function duration(fallback: string, parse: (text: string) => number): Scalar<number> {
+  return { is: `a duration with its unit, such as \`${fallback === '0s' ? '5s' : fallback}\``, fallback, parse, show: writeDuration };
+}
+
+function wordOf<Word extends string>(words: readonly Word[], fallback: Word): Scalar<Word> {
+  const all = words.join(', ');
+  const parse = (text: string): Word => {
+    const found = words.find((each) => each === text);
+    if (found === undefined) throw new SyntaxError(`${quote(text)} is not one of ${all}${hint(text, words, 'write one of them')}`);
+    return found;
+  };
+  return { is: `one of ${all}`, fallback, parse, show: (word) => word };
+}

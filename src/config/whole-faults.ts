@@ -1,0 +1,115 @@
+/**
+ * What is wrong with a configuration beyond single values: names that lead nowhere, routes that repeat or hide each other,
+ * keys that exclude each other. Reads the raw values, as far as they have the right shape, so that these faults are told
+ * together with those of shape.
+ */
+import { HOST_KINDS } from '../model/address.js';
+import { asMap, ownValue, quote, writeKeyPath } from './fault.js';
+import type { Fault, KeyPath } from './fault.js';
+import { nearestName } from './nearest-name.js';
+import { covers, isServicesHost, parseRoutePattern } from './route-pattern.js';
+import type { RoutePattern } from './route-pattern.js';
+import type { SettingsSource } from './settings-source.js';
+
+/** The identity that is there without being written. */
+export const BUILT_IN_IDENTITY = 'azure-cli';
+
+export interface WholeFaults {
+  readonly faults: readonly Fault[];
+  /** What is probably not meant, and harms nothing. */
+  readonly warnings: readonly Fault[];
+}
+
+/** Checks what concerns several values at once. */
+export function wholeFaults(source: SettingsSource): WholeFaults {
+  const faults: Fault[] = [];
+  const warnings: Fault[] = [];
+  const root = asMap(source.raw);
+  const identities = asMap(ownValue(root, 'identities')) ?? {};
+  const rawRoutes = ownValue(root, 'routes');
+  const routes = (Array.isArray(rawRoutes) ? (rawRoutes as unknown[]) : []).map(asMap);
+  const at = (into: Fault[], path: KeyPath, text: string, on: 'key' | 'value' = 'value'): void => {
+    into.push({ place: source.place(path, on), path: writeKeyPath(path), text });
+  };
+
+  for (const [name, value] of Object.entries(identities)) {
+    if (!/^[A-Za-z0-9][\w.-]{0,63}$/.test(name)) {
+      const text = 'is not a name for an identity; begin with a letter or digit and use letters, digits, `.`, `_` and `-`, at most 64';
+      at(faults, ['identities', name], text, 'key');
+    }
+    const identity = asMap(value);
+    if (ownValue(identity, 'kind') === 'managed-identity' && ownValue(identity, 'clientId') !== undefined) {
+      if (ownValue(identity, 'resourceId') === undefined) continue;
+      at(faults, ['identities', name, 'resourceId'], 'names the identity a second time, besides `clientId`; keep one of the two', 'key');
+    }
+  }
+
+  const seen: { pattern: RoutePattern; index: number }[] = [];
+  for (const [index, route] of routes.entries()) {
+    if (route === undefined) continue;
+    const report = (text: string, ...rest: KeyPath): void => at(faults, ['routes', index, ...rest], text);
+    identityFault(ownValue(route, 'identity'), identities, report);
+    repeatedWords(ownValue(route, 'allow'), report);
+    const pattern = patternOf(route, report);
+    if (pattern === undefined) continue;
+    const twin = seen.find((earlier) => earlier.pattern.canonical.join('/') === pattern.canonical.join('/'));
+    const wider = seen.find((earlier) => covers(earlier.pattern, pattern));
+    const name = (earlier: number): string =>
+      `routes[${String(earlier)}] on line ${String(source.place(['routes', earlier, 'match']).line)}`;
+    if (twin !== undefined) {
+      report(`is the same pattern as ${name(twin.index)}; keep one of the two`, 'match');
+    } else if (wider !== undefined) {
+      at(
+        warnings,
+        ['routes', index, 'match'],
+        `is never reached, because ${name(wider.index)} covers it; put the more specific route first`,
+      );
+    }
+    seen.push({ pattern, index });
+  }
+
+  const used = new Set(routes.map((route) => ownValue(route, 'identity')));
+  if (rawRoutes === undefined) used.add(BUILT_IN_IDENTITY);
+  for (const name of Object.keys(identities)) {
+    if (!used.has(name)) at(warnings, ['identities', name], 'is used by no route; name it in a route, or leave it out', 'key');
+  }
+  return { faults, warnings };
+}
+
+type Report = (text: string, ...rest: KeyPath) => void;
+
+function identityFault(name: unknown, identities: Readonly<Record<string, unknown>>, report: Report): void {
+  if (typeof name !== 'string' || name === '' || name === BUILT_IN_IDENTITY || Object.hasOwn(identities, name)) return;
+  const known = [...new Set([...Object.keys(identities), BUILT_IN_IDENTITY])];
+  const nearest = nearestName(name, known);
+  const right =
+    nearest === undefined ? `write one of ${known.map(quote).join(', ')}, or add it to \`identities\`` : `did you mean ${quote(nearest)}?`;
+  report(`${quote(name)} is not an identity; ${right}`, 'identity');
+}
+
+function repeatedWords(allow: unknown, report: Report): void {
+  if (!Array.isArray(allow)) return;
+  for (const [index, each] of allow.entries()) {
+    if (typeof each === 'string' && allow.indexOf(each) < index) report(`${quote(each)} comes twice; write it once`, 'allow', index);
+  }
+}
+
+function patternOf(route: Readonly<Record<string, unknown>>, report: Report): RoutePattern | undefined {
+  const match = ownValue(route, 'match');
+  if (typeof match !== 'string' || match === '') return undefined;
+  const hostKind = HOST_KINDS.find((kind) => kind === ownValue(route, 'host'));
+  try {
+    const pattern = parseRoutePattern(match, hostKind);
+    if (hostKind === 'azure-services' && !isServicesHost(pattern.host)) {
+      report(
+        `\`azure-services\` is dev.azure.com and *.visualstudio.com only; write \`azure-server\` for ${quote(pattern.host)}, or leave \`host\` out`,
+        'host',
+      );
+    }
+    return pattern;
+  } catch (thrown) {
+    if (!(thrown instanceof SyntaxError)) throw thrown;
+    report(thrown.message, 'match');
+    return undefined;
+  }
+}

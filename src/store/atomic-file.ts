@@ -1,0 +1,136 @@
+/**
+ * Files that are whole or not there: a reader sees the former content or the new one, also after a power cut.
+ * Written beside the target, synced, renamed over it, and the directory synced (rename(2), fsync(2)).
+ *
+ * Limits: a rename makes a new inode, so a hard link to the old one keeps the old content, and ACLs and extended
+ * attributes are not carried over. Two writers at once: the last rename wins; who must not lose an update holds a lock.
+ */
+import { randomBytes } from 'node:crypto';
+import { chmod, lstat, mkdir, open, readdir, readlink, realpath, rename, stat, unlink, type FileHandle } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+
+import { systemCodeOf } from '../model/errors.js';
+
+/** As many as Linux follows (path_resolution(7)). */
+const MOST_LINKS = 40;
+
+const TEMPORARY_SUFFIX = '.postern-tmp';
+
+export interface AtomicWriteOptions {
+  /** Permission bits of a file that is new. A file that exists keeps its own, unless `force` is set. */
+  readonly mode: number;
+  /** Give the file `mode` even if it existed with another one. */
+  readonly force?: boolean;
+}
+
+/**
+ * Writes a whole file so that no reader ever sees half of it, through symlinks, keeping mode and owner of a file
+ * that exists. The owner is kept where the process may (root may; others get their own).
+ *
+ * Rejects with the system's error (`EACCES`, `ENOENT` for a missing directory, `ENOSPC`, ...), and then the former
+ * content stands and no temporary is left.
+ */
+export async function writeFileAtomic(path: string, content: string | Uint8Array, options: AtomicWriteOptions): Promise<void> {
+  const target = await realTarget(path);
+  const former = await stat(target).catch(absentAsUndefined);
+  const mode = former === undefined || options.force === true ? options.mode : former.mode & 0o7777;
+  const temporary = join(dirname(target), `${temporaryPrefix(target)}${randomBytes(6).toString('hex')}${TEMPORARY_SUFFIX}`);
+  // 0600 first: until its mode is set, a copy of a secret file must not be more open than the file.
+  const handle = await open(temporary, 'wx', 0o600);
+  try {
+    try {
+      await handle.writeFile(content);
+      if (former !== undefined) await keepOwner(handle, former.uid, former.gid);
+      await handle.chmod(mode);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(temporary, target);
+  } catch (error) {
+    await unlink(temporary).catch(absentAsUndefined);
+    throw error;
+  }
+  await syncDirectory(dirname(target));
+}
+
+/** Removes a file and makes that last. A file that is not there is no error. A symlink stays; what it leads to goes. */
+export async function removeFileDurably(path: string): Promise<void> {
+  const target = await realTarget(path);
+  await unlink(target).catch(absentAsUndefined);
+  await syncDirectory(dirname(target)).catch(absentAsUndefined);
+}
+
+/** Removes temporaries that a killed writer of `path` left behind. Only for a caller who holds the file's lock. */
+export async function removeLeftovers(path: string): Promise<void> {
+  const target = await realTarget(path).catch(absentAsUndefined);
+  if (target === undefined) return;
+  const names = (await readdir(dirname(target)).catch(absentAsUndefined)) ?? [];
+  for (const name of names) {
+    if (name.startsWith(temporaryPrefix(target)) && name.endsWith(TEMPORARY_SUFFIX)) {
+      await unlink(join(dirname(target), name)).catch(absentAsUndefined);
+    }
+  }
+}
+
+/**
+ * The file that a path finally names: symlinks followed, also a dangling one, whose target need not exist yet.
+ * Rejects with `ELOOP` for a circle and `ENOENT` for a missing directory.
+ */
+export async function realTarget(path: string): Promise<string> {
+  let current = resolve(path);
+  for (let links = 0; links < MOST_LINKS; links += 1) {
+    const directory = await realpath(dirname(current));
+    current = join(directory, basename(current));
+    const found = await lstat(current).catch(absentAsUndefined);
+    if (found?.isSymbolicLink() !== true) return current;
+    current = resolve(directory, await readlink(current));
+  }
+  throw Object.assign(new Error(`Too many symbolic links at ${path}`), { code: 'ELOOP' });
+}
+
+/**
+ * Makes a directory with the given mode (0700 by default) and its missing parents, and returns the ones that were
+ * made, outermost first. One that exists keeps its mode. New parents get the same mode.
+ */
+export async function makeDirectory(path: string, mode = 0o700): Promise<string[]> {
+  const first = await mkdir(path, { recursive: true, mode });
+  if (first === undefined) return [];
+  const made: string[] = [];
+  for (let current = resolve(path); current.length >= resolve(first).length; current = dirname(current)) {
+    made.unshift(current);
+    if (current === dirname(current)) break;
+  }
+  // mkdir(2) takes the umask off the mode; a directory that must be readable by all has to say so again.
+  for (const directory of made) await chmod(directory, mode);
+  return made;
+}
+
+function temporaryPrefix(target: string): string {
+  return `.${basename(target)}.`;
+}
+
+async function keepOwner(handle: FileHandle, uid: number, gid: number): Promise<void> {
+  const own = await handle.stat();
+  if (own.uid === uid && own.gid === gid) return;
+  await handle.chown(uid, gid).catch((error: unknown) => {
+    if (systemCodeOf(error) !== 'EPERM') throw error;
+  });
+}
+
+async function syncDirectory(path: string): Promise<void> {
+  const handle = await open(path, 'r');
+  try {
+    await handle.sync();
+  } catch (error) {
+    // Some file systems cannot sync a directory and say so; there is nothing more to be done on them.
+    if (!['EINVAL', 'ENOTSUP', 'EPERM'].includes(systemCodeOf(error) ?? '')) throw error;
+  } finally {
+    await handle.close();
+  }
+}
+
+function absentAsUndefined(error: unknown): undefined {
+  if (systemCodeOf(error) === 'ENOENT') return undefined;
+  throw error;
+}
