@@ -17,6 +17,8 @@ export type RefusedFor =
   | 'claims-required'
   | 'bad-pat'
   | 'bad-password'
+  /** The first leg of a connection's authentication. */
+  | 'handshake'
   | 'unsupported-scheme';
 
 export type Verdict = { readonly kind: 'passed'; readonly user: string } | { readonly kind: 'refused'; readonly reason: RefusedFor };

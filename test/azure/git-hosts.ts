@@ -6,7 +6,7 @@ import { createServer, type Server } from 'node:https';
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { pipeline } from 'node:stream/promises';
-import { AccessRules, authorizationKind, type Verdict } from './access.js';
+import { AccessRules, authorizationKind } from './access.js';
 import { parseAddress, type Address } from './addresses.js';
 import {
   answerHtml,
@@ -19,9 +19,12 @@ import {
   SIGN_IN_PAGE,
 } from './azure-answers.js';
 import type { CertificateSet, TlsFault } from './certificates.js';
+import { answerFault } from './fault-answers.js';
+import { existsByName, FaultBook, type Fault } from './faults.js';
 import { HttpBackend, type BackendAnswer } from './http-backend.js';
 import { Exchange, type SeenFilter, type SeenRequest } from './journal.js';
 import { Loopback } from './loopback.js';
+import { NtlmConnections } from './ntlm.js';
 import type { Repositories } from './repositories.js';
 import type { TokenBook } from './token-book.js';
 
@@ -34,6 +37,7 @@ export class GitHosts extends AccessRules {
   readonly guids = new Map<string, string>();
   /** TLS connections: open now, and made since the start. `attempts` counts TCP, also where the handshake failed. */
   readonly connections = { open: 0, opened: 0, attempts: 0 };
+  readonly faults = new FaultBook();
   readonly #server: Server;
   readonly #loopback: Loopback;
   readonly #backend = new HttpBackend();
@@ -42,6 +46,7 @@ export class GitHosts extends AccessRules {
   readonly #passProtocol: boolean;
   readonly #numbers = new WeakMap<Socket, number>();
   readonly #viaProxy = new Set<number>();
+  readonly #ntlm = new NtlmConnections();
   #tlsFault: TlsFault | undefined;
 
   constructor(book: TokenBook, repositories: Repositories, certificates: CertificateSet, passProtocol: boolean) {
@@ -131,56 +136,103 @@ export class GitHosts extends AccessRules {
       answerHtml(exchange, 203, SIGN_IN_PAGE);
       return;
     }
-    const verdict = this.judge(address, authorization);
-    if (verdict.kind === 'refused') {
-      this.#refuse(exchange, address, verdict);
+    const early = this.faults.take(address, 'before-access');
+    if (early) {
+      await this.#spoil(early, exchange, address, '');
+      return;
+    }
+    const user = address.kind === 'ntlm' ? this.#admitConnection(exchange, address) : this.#admitRequest(exchange, address, authorization);
+    if (user === undefined) return;
+    const late = this.faults.take(
+      address,
+      'after-access',
+      (fault) => fault.kind !== 'cae-challenge' || !this.answersChallenge(authorization),
+    );
+    if (late) {
+      await this.#spoil(late, exchange, address, user);
       return;
     }
     const repository = await this.#repository(exchange, address);
     if (repository === undefined) return;
-    const answer = await this.#backend.run(request, {
-      repository,
-      rest: address.rest,
-      user: verdict.user,
-      passProtocol: this.#passProtocol,
-    });
-    await this.#relay(exchange, address, answer);
+    const answer = await this.#run(exchange, address, repository, user);
+    exchange.begin(answer.status, headersOf(address, answer));
+    await pipeline(answer.body, response);
   }
 
-  #refuse(exchange: Exchange, address: Address, verdict: Verdict & { kind: 'refused' }): void {
+  /** The user, when the request carries what this host wants; otherwise it has been answered. */
+  #admitRequest(exchange: Exchange, address: Address, authorization: string | undefined): string | undefined {
+    const verdict = this.judge(address, authorization);
+    if (verdict.kind === 'passed') return verdict.user;
     exchange.entry.refusedFor = verdict.reason;
     const tenant = this.tenantOf(address.organization);
     answerUnauthorized(exchange, address, tenant, verdict.reason === 'claims-required' ? claimsChallenge(tenant) : undefined);
+    return undefined;
+  }
+
+  #admitConnection(exchange: Exchange, address: Address): string | undefined {
+    const verdict = this.#ntlm.judge(exchange.request.socket, exchange.request.headers.authorization);
+    if (verdict.kind === 'passed') return verdict.user;
+    exchange.entry.refusedFor = verdict.handshake ? 'handshake' : 'missing';
+    answerUnauthorized(exchange, address, '', verdict.challenge);
+    return undefined;
+  }
+
+  async #spoil(fault: Fault, exchange: Exchange, address: Address, user: string): Promise<void> {
+    const truth = async (): Promise<BackendAnswer> => {
+      const name = address.repository ?? '';
+      const repository = this.#repositories.exists(name) ? this.#repositories.path(name) : await this.#repositories.ensure(name);
+      return this.#run(exchange, address, repository, user);
+    };
+    const tenant = this.tenantOf(address.organization);
+    await answerFault(fault, { exchange, address, tenant, truth, headersOf: (answer) => headersOf(address, answer) });
   }
 
   /** The path of the repository; when there is none, the request has been answered. */
   async #repository(exchange: Exchange, address: Address): Promise<string | undefined> {
-    const azure = address.kind !== 'generic' && address.kind !== 'ntlm';
+    const azure = isAzure(address);
     const name = address.repository;
     if (name === undefined) {
       answerHtml(exchange, 404, NOT_FOUND_PAGE);
-    } else if (address.step === 'other' || (azure && address.leaf.endsWith('.git')) || !this.#repositories.exists(name)) {
-      if (azure) answerText(exchange, 404, repositoryMissing(address.leaf));
-      else exchange.answer(404, { 'Content-Type': 'text/plain' }, 'Repository not found\n');
-    } else {
+    } else if (address.step === 'other' || (azure && address.leaf.endsWith('.git'))) {
+      answerMissing(exchange, address);
+    } else if (this.#repositories.exists(name)) {
       return this.#repositories.path(name);
+    } else if (existsByName(address.leaf)) {
+      return this.#repositories.ensure(name);
+    } else {
+      answerMissing(exchange, address);
     }
     return undefined;
   }
 
-  async #relay(exchange: Exchange, address: Address, answer: BackendAnswer): Promise<void> {
-    const { response } = exchange;
-    response.once('close', () => {
+  async #run(exchange: Exchange, address: Address, repository: string, user: string): Promise<BackendAnswer> {
+    const { request, response } = exchange;
+    const answer = await this.#backend.run(request, { repository, rest: address.rest, user, passProtocol: this.#passProtocol });
+    const abandon = (): void => {
       if (!response.writableFinished) answer.abandon();
-    });
-    const azure = address.kind !== 'generic' && address.kind !== 'ntlm';
-    const headers: OutgoingHttpHeaders = azure ? { ...azureHeaders(), ...answer.headers } : answer.headers;
-    if (azure && address.step === 'exchange') {
-      delete headers['Expires'];
-      delete headers['Pragma'];
-      headers['Cache-Control'] = 'private';
-    }
-    exchange.begin(answer.status, headers);
-    await pipeline(answer.body, response);
+    };
+    if (response.destroyed) abandon();
+    else response.once('close', abandon);
+    return answer;
   }
+}
+
+function isAzure(address: Address): boolean {
+  return address.kind !== 'generic' && address.kind !== 'ntlm';
+}
+
+function answerMissing(exchange: Exchange, address: Address): void {
+  if (isAzure(address)) answerText(exchange, 404, repositoryMissing(address.leaf));
+  else exchange.answer(404, { 'Content-Type': 'text/plain' }, 'Repository not found\n');
+}
+
+function headersOf(address: Address, answer: BackendAnswer): OutgoingHttpHeaders {
+  if (!isAzure(address)) return answer.headers;
+  const headers: OutgoingHttpHeaders = { ...azureHeaders(), ...answer.headers };
+  if (address.step === 'exchange') {
+    delete headers['Expires'];
+    delete headers['Pragma'];
+    headers['Cache-Control'] = 'private';
+  }
+  return headers;
 }
