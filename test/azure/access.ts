@@ -33,8 +33,6 @@ export class AccessRules {
   readonly anonymousRead = new Set<string>();
   /** Tenant of an organisation, key in lower case; one that is not listed belongs to the default tenant. */
   readonly tenants = new Map<string, string>();
-  /** When true, only tokens obtained with the answer to a claims challenge pass. */
-  requireClaims = false;
   readonly #book: TokenBook;
 
   constructor(book: TokenBook) {
@@ -94,7 +92,7 @@ export class AccessRules {
     if (claims.nbf > now) return refuse('not-yet-valid');
     if (tenant !== undefined && claims.tid !== tenant) return refuse('wrong-tenant');
     if (this.#book.revoked.has(token)) return refuse('revoked');
-    if (this.requireClaims && !this.#book.challengeAnswered.has(token)) return refuse('claims-required');
+    if (this.#book.requireClaims && !this.#book.challengeAnswered.has(token)) return refuse('claims-required');
     return pass(claims.oid);
   }
 }

@@ -89,6 +89,11 @@ export class GitHosts extends AccessRules {
     this.#server.closeIdleConnections();
   }
 
+  /** git http-backend processes that run now. */
+  get children(): number {
+    return this.#backend.children;
+  }
+
   /** How many requests were seen that match. */
   count(filter: SeenFilter | ((entry: SeenRequest) => boolean) = {}): number {
     const matches =

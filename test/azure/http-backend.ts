@@ -51,6 +51,10 @@ export class HttpBackend {
     return { ...head, body: child.stdout, abandon };
   }
 
+  get children(): number {
+    return this.#children.size;
+  }
+
   stop(): void {
     for (const child of this.#children) end(child);
   }

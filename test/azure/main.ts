@@ -108,6 +108,7 @@ ${configuration(emulator)}`;
 
 function configuration(emulator: Emulator): string {
   const { git, sts, caFile } = emulator;
+  const ca = JSON.stringify(caFile);
   return `identities:
   emulated:
     kind: client-secret
@@ -115,13 +116,13 @@ function configuration(emulator: Emulator): string {
     clientId: ${sts.samples.secretClient.clientId}
     secret: { env: EMULATOR_SECRET }
     authority: ${sts.origin}
-    ca: ${JSON.stringify(caFile)}
+    ca: ${ca}
 routes:
-  - match: dev.azure.com/contoso
+  - match: dev.azure.com/contoso/**
     identity: emulated
     allow: [fetch, push]
     upstream: ${git.origin}
-    ca: ${JSON.stringify(caFile)}
+    ca: ${ca}
 `;
 }
 

@@ -96,6 +96,15 @@ export class Sts {
     this.#book.revoked.add(token);
   }
 
+  /** While true the git hosts meet every token with a claims challenge, unless it was obtained with the answer to one. */
+  get requireClaims(): boolean {
+    return this.#book.requireClaims;
+  }
+
+  set requireClaims(required: boolean) {
+    this.#book.requireClaims = required;
+  }
+
   listen(port: number): Promise<void> {
     return this.#loopback.listen(port);
   }

@@ -43,6 +43,8 @@ export class TokenBook {
   readonly revoked = new Set<string>();
   /** Tokens obtained with the answer to a claims challenge. */
   readonly challengeAnswered = new Set<string>();
+  /** While true the git hosts let in only tokens obtained with the answer to a claims challenge. */
+  requireClaims = false;
 
   /** Makes a token unlike any other, about 1.5 KB long, and remembers it. */
   issue(order: TokenOrder = {}): { token: string; claims: TokenClaims } {
