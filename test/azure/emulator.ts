@@ -1,0 +1,100 @@
+/**
+ * Azure DevOps git hosting and Microsoft Entra in one process, for tests and for trying the daemon by hand. Everything listens on
+ * 127.0.0.1 and lives below one directory.
+ */
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { makeCertificates } from './certificates.js';
+import { ConnectProxy } from './connect-proxy.js';
+import { FakeAz } from './fake-az.js';
+import { GitHosts } from './git-hosts.js';
+import { Imds } from './imds.js';
+import { Repositories, type RepositoryOptions } from './repositories.js';
+import { makeSamples } from './samples.js';
+import { Sts } from './sts.js';
+import { TokenBook } from './token-book.js';
+
+export interface EmulatorOptions {
+  /** Scratch root; authority, repositories and the fake az live below it. Made when absent, never removed. */
+  readonly directory: string;
+  /** `v0` plays a server that ignores Git-Protocol. Default `v2`. */
+  readonly protocol?: 'v0' | 'v2';
+  /** Default 3600. */
+  readonly tokenLifeSeconds?: number;
+  /** Default 0 each: any free port. */
+  readonly ports?: { readonly git?: number; readonly sts?: number; readonly proxy?: number; readonly imds?: number };
+}
+
+type Parts = Pick<Emulator, 'directory' | 'caFile' | 'git' | 'sts' | 'imds' | 'proxy' | 'az'>;
+
+export class Emulator {
+  readonly directory: string;
+  /** PEM of the emulator's own authority. */
+  readonly caFile: string;
+  readonly git: GitHosts;
+  readonly sts: Sts;
+  readonly imds: Imds;
+  readonly proxy: ConnectProxy;
+  readonly az: FakeAz;
+  readonly #repositories: Repositories;
+
+  /** Starts every server; resolves when all listen. */
+  static async start(options: EmulatorOptions): Promise<Emulator> {
+    const { directory, ports = {} } = options;
+    await mkdir(directory, { recursive: true });
+    const book = new TokenBook();
+    const [certificates, { samples, registrations }] = await Promise.all([makeCertificates(), makeSamples(join(directory, 'clients'))]);
+    const caFile = join(directory, 'ca.pem');
+    await writeFile(caFile, `${certificates.ca}\n`);
+    const repositories = new Repositories(join(directory, 'repositories'));
+    const git = new GitHosts(book, repositories, certificates, options.protocol !== 'v0');
+    const sts = new Sts(book, samples, certificates.good, options.tokenLifeSeconds ?? 3600);
+    for (const [clientId, registration] of registrations) sts.clients.set(clientId, registration);
+    const imds = new Imds(book, sts.tokenLifeSeconds);
+    const az = new FakeAz(book, join(directory, 'az'), sts.tokenLifeSeconds);
+    const proxy = new ConnectProxy({
+      gitPort: () => git.port,
+      stsPort: () => sts.port,
+      noteProxied: (localPort) => git.noteProxied(localPort),
+    });
+    const emulator = new Emulator({ directory, caFile, git, sts, imds, proxy, az }, repositories);
+    try {
+      await Promise.all([
+        git.listen(ports.git ?? 0),
+        sts.listen(ports.sts ?? 0),
+        imds.listen(ports.imds ?? 0),
+        proxy.listen(ports.proxy ?? 0),
+        az.start(),
+      ]);
+    } catch (error) {
+      await emulator.stop();
+      throw error;
+    }
+    return emulator;
+  }
+
+  private constructor(parts: Parts, repositories: Repositories) {
+    this.directory = parts.directory;
+    this.caFile = parts.caFile;
+    this.git = parts.git;
+    this.sts = parts.sts;
+    this.imds = parts.imds;
+    this.proxy = parts.proxy;
+    this.az = parts.az;
+    this.#repositories = repositories;
+  }
+
+  /** Ends every server, socket and child. The directory stays. */
+  async stop(): Promise<void> {
+    await Promise.all([this.git.close(), this.sts.close(), this.imds.close(), this.proxy.close(), this.az.close()]);
+  }
+
+  /** Makes a bare repository and returns its path; see repositoryName() for the forms of a name. */
+  createRepository(name: string, options: RepositoryOptions = {}): Promise<string> {
+    return this.#repositories.create(name, options);
+  }
+  /** Whether the repository is there; a directory used before may hold it already. */
+  repositoryExists(name: string): boolean {
+    return this.#repositories.exists(name);
+  }
+}

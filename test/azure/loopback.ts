@@ -1,0 +1,47 @@
+/**
+ * One listening server on 127.0.0.1 and every socket it accepted, so that the emulator can end without leaving a handle.
+ */
+import type { Server, Socket } from 'node:net';
+import type { AddressInfo } from 'node:net';
+
+export class Loopback {
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+  /** TCP connections accepted since the start, also those whose TLS handshake failed. */
+  accepted = 0;
+
+  constructor(server: Server) {
+    this.#server = server;
+    server.on('connection', (socket: Socket) => {
+      this.accepted += 1;
+      this.#sockets.add(socket);
+      // A peer that resets is an everyday thing here; without a listener it would end the process.
+      socket.on('error', () => socket.destroy());
+      socket.on('close', () => this.#sockets.delete(socket));
+    });
+  }
+
+  /** Port 0 asks for any free one. */
+  listen(port: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen(port, '127.0.0.1', () => {
+        this.#server.off('error', reject);
+        resolve();
+      });
+    });
+  }
+
+  get port(): number {
+    // A TCP server that listens has an AddressInfo; a string is only given for pipes.
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  /** Destroys every connection and resolves when the server has let go of its port. */
+  close(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#server.close(() => resolve());
+      for (const socket of this.#sockets) socket.destroy();
+    });
+  }
+}

@@ -1,0 +1,132 @@
+/**
+ * The emulator as a program: starts it, prints what one needs to try the daemon against it, and ends at SIGINT or SIGTERM.
+ */
+import { mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { Emulator } from './emulator.js';
+import { FAULT_KINDS } from './faults.js';
+import { AZURE_DEVOPS } from './token-book.js';
+
+const USAGE = `Usage: npm run emulator -- [options]
+
+  --port N         port of the git hosts (default: any free one)
+  --sts-port N     port of the sign-in service (default: any free one)
+  --protocol P     v0 or v2; v0 ignores Git-Protocol (default: v2)
+  --token-life S   seconds that a token lives (default: 3600)
+  --directory D    scratch directory (default: a new one under the system's temporary directory)
+  --help           print this
+`;
+
+const PAT = 'emulatorpataccesstokenforreposonlocalhost23456724567';
+const BASIC = { user: 'dana', password: 'example-password' };
+const REPOSITORIES = [
+  { name: 'contoso/Payments/web', address: '/contoso/Payments/_git/web' },
+  { name: 'contoso/Payments/api', address: '/contoso/Payments/_git/api' },
+  { name: 'tfs.example.com/tfs/DefaultCollection/Payments/web', address: '/tfs.example.com/tfs/DefaultCollection/Payments/_git/web' },
+  { name: 'git.example.com/team/tools', address: '/git.example.com/team/tools.git' },
+];
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      port: { type: 'string', default: '0' },
+      'sts-port': { type: 'string', default: '0' },
+      protocol: { type: 'string', default: 'v2' },
+      'token-life': { type: 'string', default: '3600' },
+      directory: { type: 'string' },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  if (values.help) {
+    process.stdout.write(USAGE);
+    return;
+  }
+  const { protocol } = values;
+  if (protocol !== 'v0' && protocol !== 'v2') throw new RangeError(`--protocol must be v0 or v2, not ${protocol}`);
+  const emulator = await Emulator.start({
+    directory: values.directory === undefined ? await mkdtemp(join(tmpdir(), 'postern-emulator-')) : resolve(values.directory),
+    protocol,
+    tokenLifeSeconds: wholeNumber('--token-life', values['token-life'], 1, 2 ** 31),
+    ports: { git: wholeNumber('--port', values.port, 0, 65_535), sts: wholeNumber('--sts-port', values['sts-port'], 0, 65_535) },
+  });
+  emulator.git.pats.add(PAT);
+  emulator.git.basic.set(BASIC.user, BASIC.password);
+  for (const { name } of REPOSITORIES) {
+    if (!emulator.repositoryExists(name)) await emulator.createRepository(name);
+  }
+  process.stdout.write(describe(emulator));
+  let stopping = false;
+  const stop = (): void => {
+    if (stopping) return;
+    stopping = true;
+    void emulator.stop();
+  };
+  process.on('SIGINT', stop);
+  process.on('SIGTERM', stop);
+}
+
+/** @throws RangeError when the text is no whole number in the range */
+function wholeNumber(option: string, text: string, least: number, most: number): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || value < least || value > most)
+    throw new RangeError(`${option} must be a whole number from ${least} to ${most}`);
+  return value;
+}
+
+function describe(emulator: Emulator): string {
+  const { git, sts, imds, proxy, az, caFile } = emulator;
+  const { tenant, secretClient, certificateClient, federatedClient } = sts.samples;
+  return `Azure DevOps and Entra, emulated. Stop with Ctrl-C.
+
+Git hosts         ${git.origin}   (other hosts: ${git.origin}/git.example.com/...)
+Sign-in service   ${sts.origin}
+Metadata service  ${imds.origin}
+Proxy (CONNECT)   ${proxy.origin}
+Fake az           ${az.directory}   (put it in front of PATH)
+Authority         ${caFile}
+
+Tenant            ${tenant}
+Resource          ${AZURE_DEVOPS}
+Client, secret    ${secretClient.clientId}   ${secretClient.secret}
+Client, key file  ${certificateClient.clientId}   ${certificateClient.pemFile}
+Client, federated ${federatedClient.clientId}   ${federatedClient.tokenFile}
+PAT               ${PAT}
+Basic             ${BASIC.user}:${BASIC.password}   (git.example.com)
+
+Repositories
+${REPOSITORIES.map(({ address }) => `  ${git.origin}${address}`).join('\n')}
+
+Repositories that show a fault: ${git.origin}/contoso/Payments/_git/NAME
+${FAULT_KINDS.map((kind) => `  fault-${kind}`).join('\n')}
+
+Configuration of the daemon (the secret is read from the environment: export EMULATOR_SECRET='${secretClient.secret}')
+
+${configuration(emulator)}`;
+}
+
+function configuration(emulator: Emulator): string {
+  const { git, sts, caFile } = emulator;
+  const ca = JSON.stringify(caFile);
+  return `identities:
+  emulated:
+    kind: client-secret
+    tenant: ${sts.samples.tenant}
+    clientId: ${sts.samples.secretClient.clientId}
+    secret: { env: EMULATOR_SECRET }
+    authority: ${sts.origin}
+    ca: ${ca}
+routes:
+  - match: dev.azure.com/contoso/**
+    identity: emulated
+    allow: [fetch, push]
+    upstream: ${git.origin}
+    ca: ${ca}
+`;
+}
+
+main().catch((error: unknown) => {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+});
