@@ -129,7 +129,7 @@ export class Forwarder {
 
   /** Sends until there is an outcome; every way back to the top needs a body that is at hand. */
   async #tries(trip: Trip, body: RequestBody): Promise<Outcome> {
-    const { vault, logger } = this.#parts;
+    const { vault } = this.#parts;
     const isKept = body.kind === 'whole';
     let renewedFrom: Credential | undefined;
     for (let attempt = 1; ; attempt++) {
@@ -177,7 +177,6 @@ export class Forwarder {
           continue;
         }
       }
-      logger.log('debug', 'request-failed', { id: trip.record.id, upstreamStatus: failed.status });
       return { kind: 'failure', refusal: this.#refusalOf(trip, failed) };
     }
   }

@@ -49,6 +49,8 @@ class DialAgent extends Agent {
     open: (session: Buffer | undefined, keep: (session: Buffer) => void, done: (fault: Error | null, socket?: Duplex) => void) => void,
   ) {
     super(options);
+    // Node asks the agent which scheme it is for, and has no option for that.
+    Object.assign(this, { protocol: options.protocol, defaultPort: options.defaultPort });
     this.#open = open;
   }
 

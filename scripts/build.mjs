@@ -1,0 +1,64 @@
+/**
+ * Builds the program into dist/: one entry and shared chunks, so that what a command does not use is not loaded. The
+ * token library in particular is a chunk of its own and costs nothing before the first token.
+ */
+import { chmodSync, existsSync, rmSync } from 'node:fs';
+import { build } from 'esbuild';
+
+/** CommonJS packages inside an ES module bundle call require for Node's own modules. */
+export const REQUIRE_BANNER =
+  "import { createRequire as __postern_require } from 'node:module'; const require = __postern_require(import.meta.url);";
+
+export async function buildProgram(outdir = 'dist') {
+  rmSync(outdir, { recursive: true, force: true });
+  await build({
+    entryPoints: { postern: 'src/cli/postern.ts' },
+    outdir,
+    bundle: true,
+    splitting: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node20',
+    minifySyntax: true,
+    minifyWhitespace: true,
+    keepNames: true,
+    sourcemap: 'linked',
+    legalComments: 'linked',
+    chunkNames: 'chunks/[name]-[hash]',
+    banner: { js: REQUIRE_BANNER },
+    logLevel: 'warning',
+    // An optional native part of winston's colours and the like is never needed.
+    external: ['*.node'],
+  });
+  chmodSync(`${outdir}/postern.js`, 0o755);
+}
+
+/** Programs of the repository that are no part of the package, by the file they begin with. */
+const TOOLS = {
+  emulator: 'test/azure/main.ts',
+  demo: 'demo/demo.ts',
+  bench: 'bench/bench.ts',
+  'write-schema': 'scripts/write-schema.ts',
+};
+
+export async function buildTools(outdir = 'build') {
+  const entryPoints = Object.fromEntries(Object.entries(TOOLS).filter(([, file]) => existsSync(file)));
+  await build({
+    entryPoints,
+    outdir,
+    outExtension: { '.js': '.mjs' },
+    bundle: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node20',
+    packages: 'external',
+    keepNames: true,
+    sourcemap: 'inline',
+    logLevel: 'warning',
+  });
+}
+
+if (import.meta.url === `file://${process.argv[1]}`) {
+  await buildProgram();
+  await buildTools();
+}

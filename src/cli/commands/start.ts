@@ -1,0 +1,43 @@
+/** `postern start`: the daemon in the foreground, as a service manager wants it. */
+import { checkFiles } from '../../config/check-files.js';
+import { Daemon, guardProcess } from '../../daemon/daemon.js';
+import { openLog } from '../../daemon/log.js';
+import { systemClock } from '../../model/clock.js';
+import { ProxyError } from '../../model/errors.js';
+import { type Context, loadFor, type SettingsFlags } from '../context.js';
+
+/**
+ * Starts, runs until stopped, and gives the exit code.
+ * @throws ProxyError when it cannot start; nothing is left open then
+ */
+export async function start(context: Context, flags: SettingsFlags): Promise<number> {
+  const loaded = await loadFor(context, flags);
+  const missing = await checkFiles(loaded, context.environment);
+  if (missing.length > 0) {
+    throw new ProxyError('config-invalid', 'What the configuration points at is not there', {
+      details: missing,
+      todo: 'Correct each of them',
+    });
+  }
+  const { settings } = loaded;
+  const isTerminal = process.stderr.isTTY;
+  const log = openLog({
+    level: settings.log.level,
+    format: settings.log.format === 'auto' ? (isTerminal ? 'human' : 'json') : settings.log.format,
+  });
+  guardProcess(log);
+  for (const warning of loaded.warnings) log.log('warn', 'config-warning', { what: warning });
+  const daemon = new Daemon({
+    settings,
+    environment: context.environment,
+    places: context.places,
+    log,
+    clock: systemClock,
+    version: context.version,
+  });
+  const ended = daemon.run();
+  await daemon.start();
+  const code = await ended;
+  await log.close();
+  return code;
+}

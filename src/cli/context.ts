@@ -1,0 +1,53 @@
+/** What every command is handed: the process's surroundings, and the configuration when it asks for it. */
+import { homedir } from 'node:os';
+import type { LoadedSettings } from '../config/load-settings.js';
+import { SCALAR_PATHS, flagOf } from '../config/scalar-settings.js';
+import { placesFor, type Places } from '../daemon/places.js';
+import type { Printer } from './print.js';
+
+export interface Context {
+  readonly environment: Record<string, string | undefined>;
+  readonly home: string;
+  readonly workingDirectory: string;
+  readonly places: Places;
+  readonly printer: Printer;
+  readonly version: string;
+}
+
+/** Flags that name settings, and the file they stand in; every command that reads the configuration takes them. */
+export type SettingsFlags = Readonly<Record<string, unknown>>;
+
+export function createContext(printer: Printer, version: string): Context {
+  const home = process.env['HOME'] ?? homedir();
+  return { environment: process.env, home, workingDirectory: process.cwd(), places: placesFor(process.env, home), printer, version };
+}
+
+/** The flags of all settings that can be given as one, for yargs. */
+export function settingsOptions(): Record<string, { type: 'string'; describe: string; group: string; requiresArg: true }> {
+  const options: ReturnType<typeof settingsOptions> = {};
+  for (const path of SCALAR_PATHS) {
+    options[flagOf(path).slice(2)] = { type: 'string', describe: `${path} of the configuration`, group: 'Settings:', requiresArg: true };
+  }
+  return options;
+}
+
+/**
+ * Loads the configuration for a command.
+ * @throws ProxyError `config-invalid`, `config-unreadable`
+ */
+export async function loadFor(context: Context, flags: SettingsFlags): Promise<LoadedSettings> {
+  const { loadSettings } = await import('../config/load-settings.js');
+  const given: Record<string, string> = {};
+  for (const path of SCALAR_PATHS) {
+    const value = flags[flagOf(path).slice(2)];
+    if (typeof value === 'string') given[path] = value;
+  }
+  return loadSettings({
+    file: typeof flags['config'] === 'string' ? flags['config'] : undefined,
+    system: flags['system'] === true,
+    flags: given,
+    environment: context.environment,
+    home: context.home,
+    workingDirectory: context.workingDirectory,
+  });
+}

@@ -1,0 +1,149 @@
+#!/usr/bin/env node
+/**
+ * The command line, on yargs (the only file that imports it). Commands are loaded when they are run: `start` must be
+ * listening before a user notices, and `--help` needs none of them.
+ *
+ * Exit codes: 0 done; 1 failure; 2 usage or configuration; `start` also 130 (SIGINT) and 143 (SIGTERM that cut
+ * running transfers).
+ */
+import { readFileSync } from 'node:fs';
+import yargs, { type Argv } from 'yargs';
+import { messageOf, ProxyError, type ErrorCode } from '../model/errors.js';
+import { type Context, createContext, settingsOptions } from './context.js';
+import { createPrinter } from './print.js';
+
+const USAGE_CODES: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['usage', 'config-invalid', 'config-unreadable', 'secret-unreadable']);
+const EXIT_FAILURE = 1;
+const EXIT_USAGE = 2;
+
+const printer = createPrinter();
+const context = createContext(printer, version());
+
+/** Runs one command and sets the exit code; a failure is printed, not thrown. */
+function run(work: (context: Context) => Promise<number> | number): Promise<void> {
+  return Promise.resolve()
+    .then(() => work(context))
+    .then(
+      (code) => {
+        process.exitCode = code;
+      },
+      (thrown: unknown) => {
+        const error =
+          thrown instanceof ProxyError ? thrown : new ProxyError('internal', messageOf(thrown), { todo: 'report this', cause: thrown });
+        printer.failure(error);
+        process.exitCode = USAGE_CODES.has(error.code) ? EXIT_USAGE : EXIT_FAILURE;
+      },
+    );
+}
+
+const configurable = (builder: Argv): Argv =>
+  builder
+    .option('config', { type: 'string', describe: 'configuration file', requiresArg: true, group: 'Settings:' })
+    .options(settingsOptions());
+const withJson = (builder: Argv): Argv => builder.option('json', { type: 'boolean', describe: 'print as JSON' });
+const withOrganisations = (builder: Argv): Argv =>
+  configurable(builder).option('org', {
+    type: 'string',
+    array: true,
+    describe: 'organisation at Azure DevOps; may be given more than once',
+    requiresArg: true,
+  });
+
+await yargs(process.argv.slice(2))
+  .scriptName('postern')
+  .usage('$0 <command>\n\nThe gate between git and Azure Repos: it adds the credential, so that git never holds one.')
+  .command(
+    'start',
+    'Run the daemon in the foreground',
+    (builder) =>
+      configurable(builder)
+        .option('system', { type: 'boolean', describe: 'read /etc/postern/config.yaml unless --config says otherwise' })
+        .example('$0 start', 'with ~/.config/postern/config.yaml, or the Azure CLI for everything')
+        .example('$0 start --log-level debug', 'one line for each request'),
+    (flags) => run(async (to) => (await import('./commands/start.js')).start(to, flags)),
+  )
+  .command('stop', 'Stop the daemon; running transfers may finish', {}, () =>
+    run(async (to) => (await import('./commands/stop.js')).stop(to)),
+  )
+  .command(
+    'status',
+    'Show what the daemon does, its identities and its latest failures',
+    (builder) => withJson(builder).example('$0 status --json', 'for programs'),
+    (flags) => run(async (to) => (await import('./commands/status.js')).status(to, { json: flags['json'] === true })),
+  )
+  .command(
+    'setup',
+    'Point git at the daemon',
+    (builder) =>
+      withOrganisations(builder)
+        .option('dry-run', { type: 'boolean', describe: 'only show what would be written' })
+        .option('undo', { type: 'boolean', describe: 'take it back, byte for byte' })
+        .option('system', { type: 'boolean', describe: 'for all users of this machine (as root)' })
+        .example('$0 setup --org contoso', 'also for https://contoso@dev.azure.com/ and contoso.visualstudio.com')
+        .example('$0 setup --undo', 'as if it had never been'),
+    (flags) => run(async (to) => (await import('./commands/setup.js')).setup(to, flags)),
+  )
+  .command(
+    'env',
+    'Print the same as environment variables, for one shell, job or container',
+    (builder) =>
+      withOrganisations(builder)
+        .option('format', { type: 'string', default: 'sh', describe: 'sh, fish, powershell, dotenv, json or gitconfig', requiresArg: true })
+        .example('eval "$($0 env)"', 'for this shell'),
+    (flags) => run(async (to) => (await import('./commands/setup.js')).env(to, flags)),
+  )
+  .command('config', 'Check or show the configuration', (builder) =>
+    builder
+      .command(
+        'check',
+        'Look for faults without starting anything',
+        (inner) => configurable(inner).option('system', { type: 'boolean', describe: 'the configuration of the system service' }),
+        (flags) => run(async (to) => (await import('./commands/config.js')).configCheck(to, flags)),
+      )
+      .command(
+        'show',
+        'Show every value in force',
+        (inner) =>
+          withJson(configurable(inner))
+            .option('system', { type: 'boolean', describe: 'the configuration of the system service' })
+            .option('origin', { type: 'boolean', describe: 'say where each value comes from' }),
+        (flags) => run(async (to) => (await import('./commands/config.js')).configShow(to, flags)),
+      )
+      .command('schema', 'Print the JSON Schema, for editors', {}, () =>
+        run(async (to) => (await import('./commands/config.js')).configSchema(to)),
+      )
+      .demandCommand(1, 'Say which: check, show or schema')
+      .strict(),
+  )
+  .command('route', 'Look at routes', (builder) =>
+    builder
+      .command(
+        'explain <url>',
+        'Say how an address is read and which route it takes',
+        (inner) =>
+          withJson(configurable(inner))
+            .positional('url', { type: 'string', demandOption: true, describe: 'the address as git clone is given it' })
+            .example('$0 route explain https://dev.azure.com/contoso/web/_git/app', ''),
+        (flags) => run(async (to) => (await import('./commands/route.js')).routeExplain(to, flags['url'], flags)),
+      )
+      .demandCommand(1, 'Say which: explain')
+      .strict(),
+  )
+  .demandCommand(1, 'Say what to do: one of the commands above')
+  .strict()
+  .version(context.version)
+  .help()
+  .wrap(Math.min(120, process.stdout.columns || 100))
+  .fail((message, thrown, parser) => {
+    // A failed command has printed its own failure; what comes here is what yargs itself has against the line.
+    if ((thrown as Error | undefined) !== undefined && !message) throw thrown;
+    parser.showHelp('error');
+    printer.failure(new ProxyError('usage', message, { todo: 'see `postern --help`' }));
+    process.exit(EXIT_USAGE);
+  })
+  .parseAsync();
+
+function version(): string {
+  const found: unknown = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
+  return typeof found === 'object' && found !== null && 'version' in found && typeof found.version === 'string' ? found.version : 'unknown';
+}
