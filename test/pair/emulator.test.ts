@@ -216,7 +216,7 @@ test('the certificate satisfies curl and Node, and its faults do not', async () 
   expect(await refused()).toBe('401');
   const list = await new Promise<string>((resolve) => {
     const args = ['-s', '-o', '/dev/null', '-w', '%{http_code}', '--noproxy', '*', '--cacert', emulator.caFile, emulator.git.origin + REFS];
-    execFile('curl', args, (error, stdout) => resolve(error?.code === 'ENOENT' ? '401' : stdout));
+    execFile('curl', args, (error, stdout) => resolve(error?.code === 'ENOENT' ? 'curl is missing: install the package curl' : stdout));
   });
   expect(list).toBe('401');
   const codes: string[] = [];
