@@ -55,7 +55,7 @@ export class GitHosts extends AccessRules {
     this.#certificates = certificates;
     this.#passProtocol = passProtocol;
     this.#server = createServer({ ...certificates.good, maxHeaderSize: MAX_HEADER_BYTES }, (request, response) => {
-      this.#handle(request, response).catch(() => request.socket.destroy());
+      this.#handle(request, response).catch((error: unknown) => fail(response, error));
     });
     // A push may take as long as it likes.
     this.#server.requestTimeout = 0;
@@ -220,6 +220,12 @@ export class GitHosts extends AccessRules {
     else response.once('close', abandon);
     return answer;
   }
+}
+
+/** A fault of the emulator itself must not look like one that was asked for: it says what it is, if it still can. */
+function fail(response: ServerResponse, error: unknown): void {
+  if (response.headersSent || response.destroyed) response.destroy();
+  else response.writeHead(500, { 'Content-Type': 'text/plain' }).end(`The emulator failed: ${String(error)}\n`);
 }
 
 function isAzure(address: Address): boolean {

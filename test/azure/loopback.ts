@@ -1,8 +1,7 @@
 /**
  * One listening server on 127.0.0.1 and every socket it accepted, so that the emulator can end without leaving a handle.
  */
-import type { Server, Socket } from 'node:net';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Server, Socket } from 'node:net';
 
 export class Loopback {
   readonly #server: Server;
@@ -33,8 +32,7 @@ export class Loopback {
   }
 
   get port(): number {
-    // A TCP server that listens has an AddressInfo; a string is only given for pipes.
-    return (this.#server.address() as AddressInfo).port;
+    return (this.#server.address() as AddressInfo).port; // a string is given for pipes only
   }
 
   /** Destroys every connection and resolves when the server has let go of its port. */

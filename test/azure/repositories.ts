@@ -53,7 +53,8 @@ export class Repositories {
     await this.#git(['init', '--quiet', '--bare', `--object-format=${options.objectFormat ?? 'sha1'}`, '--initial-branch=main', path]);
     const azure = hostKind(repositoryName(name).split('/')[0] ?? '') === undefined;
     await appendFile(join(path, 'config'), azure ? GENERIC_SETTINGS + AZURE_SETTINGS : GENERIC_SETTINGS);
-    await this.#git(['-C', path, 'fast-import', '--quiet', '--done'], Readable.from(history(options)));
+    // Compressing what is random already would take most of the time.
+    await this.#git(['-C', path, '-c', 'core.compression=0', 'fast-import', '--quiet', '--done'], Readable.from(history(options)));
     return path;
   }
 
@@ -80,7 +81,9 @@ export class Repositories {
   #model(): Promise<string> {
     let making = this.#making.get('');
     if (!making) {
-      making = this.create('model/model/model');
+      const name = 'model/model/model';
+      // A directory used before holds it already.
+      making = this.exists(name) ? Promise.resolve(this.path(name)) : this.create(name);
       this.#making.set('', making);
     }
     return making;

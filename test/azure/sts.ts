@@ -121,7 +121,7 @@ export class Sts {
     const [, tenant = '', rest = ''] = /^\/([^/]+)\/([^?]*)/.exec(request.url ?? '') ?? [];
     if (request.method === 'GET' && /^(?:v2\.0\/)?\.well-known\/openid-configuration$/.test(rest)) {
       this.discoveries += 1;
-      if (this.#knows(tenant)) sendJson(response, 200, this.#discovery(tenant));
+      if (this.#knows(tenant)) sendJson(response, 200, discovery(`${addressed(request)}/${tenant}`));
       else answerFailure(response, { aadsts: 90002, detail: tenant });
     } else if (request.method === 'POST' && rest === 'oauth2/v2.0/token') {
       this.inFlight += 1;
@@ -132,7 +132,7 @@ export class Sts {
         this.inFlight -= 1;
       }
     } else if (request.method === 'POST' && rest === 'oauth2/v2.0/devicecode') {
-      sendJson(response, 200, this.users.startDevice(new URLSearchParams(await text(request)), this.origin));
+      sendJson(response, 200, this.users.startDevice(new URLSearchParams(await text(request)), addressed(request)));
     } else {
       sendJson(response, 404, { error: 'not_found' });
     }
@@ -156,7 +156,7 @@ export class Sts {
     }
     const failure =
       grant === 'client_credentials'
-        ? proveClient(form, this.clients.get(clientId), `${this.origin}/${tenant}`)
+        ? proveClient(form, this.clients.get(clientId), `${addressed(request)}/${tenant}`)
         : this.users.check(grant, form);
     if (failure) {
       answerFailure(response, failure);
@@ -180,30 +180,34 @@ export class Sts {
       ext_expires_in: this.tokenLifeSeconds,
       ...(this.refreshInSeconds === undefined ? {} : { refresh_in: this.refreshInSeconds }),
       access_token: token,
-      ...(grant === 'client_credentials' ? {} : this.users.companions(clientId, this.samples.tenant, field('scope'), this.origin)),
+      ...(grant === 'client_credentials' ? {} : this.users.companions(clientId, this.samples.tenant, field('scope'), addressed(request))),
     });
   }
 
   #knows(tenant: string): boolean {
     return this.tenants.has(tenant) || ['organizations', 'common', 'consumers'].includes(tenant);
   }
+}
 
-  #discovery(tenant: string): object {
-    const base = `${this.origin}/${tenant}`;
-    return {
-      token_endpoint: `${base}/oauth2/v2.0/token`,
-      token_endpoint_auth_methods_supported: ['client_secret_post', 'private_key_jwt', 'client_secret_basic'],
-      jwks_uri: `${base}/discovery/v2.0/keys`,
-      response_types_supported: ['code', 'id_token', 'code id_token', 'id_token token'],
-      scopes_supported: ['openid', 'profile', 'email', 'offline_access'],
-      issuer: `${base}/v2.0`,
-      authorization_endpoint: `${base}/oauth2/v2.0/authorize`,
-      device_authorization_endpoint: `${base}/oauth2/v2.0/devicecode`,
-      end_session_endpoint: `${base}/oauth2/v2.0/logout`,
-      tenant_region_scope: 'EU',
-      cloud_instance_name: 'microsoftonline.com',
-    };
-  }
+/** The origin as the client knows it: through a proxy that is the name of the real service, and MSAL compares the issuer with it. */
+function addressed(request: IncomingMessage): string {
+  return `https://${request.headers.host ?? 'localhost'}`;
+}
+
+function discovery(base: string): object {
+  return {
+    token_endpoint: `${base}/oauth2/v2.0/token`,
+    token_endpoint_auth_methods_supported: ['client_secret_post', 'private_key_jwt', 'client_secret_basic'],
+    jwks_uri: `${base}/discovery/v2.0/keys`,
+    response_types_supported: ['code', 'id_token', 'code id_token', 'id_token token'],
+    scopes_supported: ['openid', 'profile', 'email', 'offline_access'],
+    issuer: `${base}/v2.0`,
+    authorization_endpoint: `${base}/oauth2/v2.0/authorize`,
+    device_authorization_endpoint: `${base}/oauth2/v2.0/devicecode`,
+    end_session_endpoint: `${base}/oauth2/v2.0/logout`,
+    tenant_region_scope: 'EU',
+    cloud_instance_name: 'microsoftonline.com',
+  };
 }
 
 /** Waits, but not for a client that has gone. */

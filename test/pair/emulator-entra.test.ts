@@ -1,6 +1,14 @@
 /** The emulator's doors to a token against the credentials of @azure/identity, and its outgoing proxy against git. */
+import { execFile } from 'node:child_process';
 import { delimiter } from 'node:path';
-import { AzureCliCredential, ClientCertificateCredential, ClientSecretCredential, WorkloadIdentityCredential } from '@azure/identity';
+import { promisify } from 'node:util';
+import {
+  AzureCliCredential,
+  ClientCertificateCredential,
+  ClientSecretCredential,
+  DeviceCodeCredential,
+  WorkloadIdentityCredential,
+} from '@azure/identity';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { makeClientCertificate } from '../azure/certificates.js';
 import type { Emulator } from '../azure/emulator.js';
@@ -18,6 +26,7 @@ afterAll(() => endEmulator(emulator));
 
 beforeEach(() => {
   emulator.git.seen.length = 0;
+  emulator.proxy.targets.length = 0;
 });
 
 const bearer = (): string => `Bearer ${emulator.sts.issue()}`;
@@ -127,6 +136,29 @@ describe('sign-in service', () => {
   });
 });
 
+describe('a person signing in', () => {
+  test('gets a token by device code, and an unknown refresh token gets none', async () => {
+    const { tenant } = emulator.sts.samples;
+    const prompts: string[] = [];
+    emulator.sts.users.deviceApproved = false;
+    const credential = new DeviceCodeCredential({
+      tenantId: tenant,
+      userPromptCallback: ({ message }) => {
+        prompts.push(message);
+        // The first poll comes a second later; by then the person has signed in.
+        emulator.sts.users.deviceApproved = true;
+      },
+      ...authority(emulator, ca),
+    });
+    const { token } = await credential.getToken(SCOPE);
+    expect(prompts).toHaveLength(1);
+    expect(await ask(emulator, ca, { path: REFS, headers: { Authorization: `Bearer ${token}` } })).toMatchObject({ status: 200 });
+    const form = { grant_type: 'refresh_token', client_id: 'any', scope: `${SCOPE} offline_access` };
+    const url = `${emulator.sts.origin}/${tenant}/oauth2/v2.0/token`;
+    expect(await post(ca, url, new URLSearchParams({ ...form, refresh_token: 'unknown' }))).toMatchObject({ error_codes: [700082] });
+  });
+});
+
 describe('other doors to a token', () => {
   test('az gives one to AzureCliCredential', async () => {
     const path = process.env['PATH'];
@@ -158,6 +190,25 @@ describe('other doors to a token', () => {
 });
 
 describe('proxy', () => {
+  test('leads a credential to the sign-in service under its real name', async () => {
+    const { tenant, certificateClient } = emulator.sts.samples;
+    // With a proxy @azure/identity ignores tlsOptions: only the environment of a new process can name the authority.
+    const program = `
+      import { ClientCertificateCredential } from '@azure/identity';
+      const [tenant, client, pemFile, port, scope] = process.argv.slice(1);
+      const proxyOptions = { host: 'http://127.0.0.1', port: Number(port) };
+      const options = { authorityHost: 'https://login.microsoftonline.com', disableInstanceDiscovery: true, proxyOptions };
+      process.stdout.write((await new ClientCertificateCredential(tenant, client, pemFile, options).getToken(scope)).token);`;
+    const port = String(emulator.proxy.port);
+    const { stdout } = await promisify(execFile)(
+      process.execPath,
+      ['--input-type=module', '-e', program, '--', tenant, certificateClient.clientId, certificateClient.pemFile, port, SCOPE],
+      { cwd: import.meta.dirname, env: { PATH: process.env['PATH'], NODE_EXTRA_CA_CERTS: emulator.caFile } },
+    );
+    expect(emulator.sts.tokens()).toContain(stdout);
+    expect(new Set(emulator.proxy.targets.map(({ target }) => target))).toEqual(new Set(['login.microsoftonline.com:443']));
+  });
+
   test('leads git to the host it named, and asks for its password', async () => {
     emulator.proxy.credentials = { user: 'proxy', password: 'secret' };
     const url = 'https://dev.azure.com/contoso/Payments/_git/web';

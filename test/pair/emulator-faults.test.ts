@@ -1,5 +1,6 @@
 /** Every fault of the emulator's git hosts: how it looks on the wire, and what real git makes of the ones that depend on git. */
 import { readFile, writeFile } from 'node:fs/promises';
+import { Agent, request } from 'node:https';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Emulator } from '../azure/emulator.js';
@@ -182,8 +183,10 @@ describe('git', () => {
       expect(push.stderr).toMatch(/\[remote rejected\] main -> main \(TF402455: Pushes to this branch are not permitted/);
     }
   });
+});
 
-  test('leaves no child behind when it goes away', async () => {
+describe('http-backend', () => {
+  test('ends with a client that leaves in the middle of an upload', async () => {
     const answer = await ask(emulator, ca, {
       path: '/contoso/Payments/_git/web/git-receive-pack',
       method: 'POST',
@@ -192,6 +195,23 @@ describe('git', () => {
       idleMs: 200,
     }).catch((error: unknown) => error);
     expect(answer).toBeInstanceOf(Error);
+    await expect.poll(() => emulator.git.children).toBe(0);
+  });
+
+  test('ends with a client that leaves in the middle of a download', async () => {
+    const { body } = await ask(emulator, ca, { path: REFS, headers: authorization() });
+    const main = /([0-9a-f]{40}) refs\/heads\/main/.exec(body)?.[1] ?? '';
+    const headers = { ...authorization(), 'Content-Type': 'application/x-git-upload-pack-request' };
+    await new Promise<void>((resolve, reject) => {
+      const path = '/contoso/Payments/_git/web/git-upload-pack';
+      const outgoing = request(emulator.git.origin + path, { ca, method: 'POST', headers, agent: new Agent() }, (response) => {
+        response.once('data', () => response.destroy());
+        response.on('error', () => undefined);
+        response.on('close', resolve);
+      });
+      outgoing.on('error', reject);
+      outgoing.end(`0032want ${main}\n00000009done\n`);
+    });
     await expect.poll(() => emulator.git.children).toBe(0);
   });
 });

@@ -198,6 +198,12 @@ describe('access', () => {
   });
 });
 
+test('git passes the ntlm host by its own handshake', async () => {
+  const url = `${emulator.git.origin.replace('://', '://dana:password@')}/ntlm.example.com/team/tools`;
+  expect((await git(emulator, ['ls-remote', url])).stdout).toContain('refs/heads/main');
+  expect(new Set(emulator.git.seen.map((entry) => entry.connection)).size).toBe(1);
+});
+
 /** curl stands for the OpenSSL clients other than git. */
 test('the certificate satisfies curl and Node, and its faults do not', async () => {
   const refused = async (): Promise<string> => {
@@ -210,7 +216,7 @@ test('the certificate satisfies curl and Node, and its faults do not', async () 
   expect(await refused()).toBe('401');
   const list = await new Promise<string>((resolve) => {
     const args = ['-s', '-o', '/dev/null', '-w', '%{http_code}', '--noproxy', '*', '--cacert', emulator.caFile, emulator.git.origin + REFS];
-    execFile('curl', args, (error, stdout) => resolve(error?.code === 'ENOENT' ? '401' : stdout));
+    execFile('curl', args, (error, stdout) => resolve(error?.code === 'ENOENT' ? 'curl is missing: install the package curl' : stdout));
   });
   expect(list).toBe('401');
   const codes: string[] = [];
