@@ -6,27 +6,26 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import type { Ledger } from '../gate/ledger.js';
-import { CommandListReader } from '../git/receive-pack.js';
-import { answerMediaType, PROBE_BYTES, smartSuffix } from '../git/smart-http.js';
-import { type FailedAnswer, isSignInPage, readFailure, readRetryAfter } from '../hosts/failure.js';
+import { isSignInPage, readFailure, readRetryAfter } from '../hosts/failure.js';
 import { Vault } from '../identity/vault.js';
 import type { Credential } from '../model/credential.js';
 import { messageOf, ProxyError } from '../model/errors.js';
-import { type GitOperation, serviceOf } from '../model/operation.js';
+import type { GitOperation } from '../model/operation.js';
 import type { Clock, Logger } from '../model/ports.js';
 import type { OperationRecord } from '../model/record.js';
 import type { Refusal } from '../model/refusal.js';
 import type { Route, Timeouts } from '../model/settings.js';
 import { authorizationOf } from '../upstream/authorization.js';
 import type { UpstreamConnections } from '../upstream/connections.js';
-import { beginsWithPacket, discard, failureText, hasGitHead, headerOf, isFramed } from '../upstream/git-answer.js';
+import { discard, headerOf } from '../upstream/git-answer.js';
 import { DEFAULT_WAIT_MS, LONGEST_WAIT_MS, MOST_TRIES, type Throttle } from '../upstream/throttle.js';
 import { type RequestBody, takeBody } from './body.js';
 import { callerHeaders, upstreamHeaders } from './headers.js';
+import { judge, type Outcome } from './judge.js';
 import type { PrivateAgents } from './private-agents.js';
 import { CallerGone, send, StaleConnection } from './proxying.js';
-import { isRedirect, readRedirect } from './redirect.js';
 import { sayGit } from './speech.js';
+import { isGone, isRepeatable, needOf, planTrip, refusalFor, type Trip } from './trip.js';
 
 export interface ForwardParts {
   readonly vault: Vault;
@@ -39,36 +38,10 @@ export interface ForwardParts {
   readonly privateAgents: PrivateAgents;
 }
 
-/**
- * Life that a token should have when a body that cannot be repeated is let through: long enough for a slow line to
- * deliver the request's head after the probe, and for a server that checks again when the body is in.
- */
-const STREAM_LIFE_MS = 5 * 60 * 1000;
 /** After a renewed token was refused too, the upstream's 401 is believed for this long without another renewal. */
 const BELIEVE_401_MS = 30_000;
 /** Headers of a 401 that a passthrough caller needs. */
 const CHALLENGE: ReadonlySet<string> = new Set(['www-authenticate']);
-
-/** One operation and where it goes. */
-interface Trip {
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
-  readonly operation: GitOperation;
-  readonly route: Route;
-  readonly record: OperationRecord;
-  readonly origin: URL;
-  readonly basePath: string;
-  readonly path: string;
-  readonly suffix: string;
-  readonly throttleKey: string;
-  readonly commands: CommandListReader | undefined;
-}
-
-type Outcome =
-  | { readonly kind: 'relay'; readonly answer: IncomingMessage }
-  | { readonly kind: 'redirect'; readonly answer: IncomingMessage; readonly location: string }
-  | { readonly kind: 'challenge'; readonly answer: IncomingMessage }
-  | { readonly kind: 'failure'; readonly refusal: Refusal };
 
 export class Forwarder {
   readonly #parts: ForwardParts;
@@ -88,7 +61,7 @@ export class Forwarder {
     record: OperationRecord,
   ): Promise<void> {
     const { ledger } = this.#parts;
-    const trip = plan(request, response, operation, route, record);
+    const trip = planTrip(request, response, operation, route, record);
     record.route = route.match;
     record.identity = route.identity;
     request.on('data', (chunk: Buffer) => {
@@ -105,7 +78,7 @@ export class Forwarder {
         return;
       }
       this.#parts.logger.log('error', 'unexpected', { what: messageOf(thrown) });
-      const refusal = this.#named(trip, thrown);
+      const refusal = refusalFor(trip, thrown);
       ledger.finish(record, { verdict: response.headersSent ? 'broken' : 'failed', refusal });
       if (response.headersSent) response.destroy();
       else sayGit(response, operation, refusal, trip.commands?.list);
@@ -123,7 +96,7 @@ export class Forwarder {
       return await this.#tries(trip, body);
     } catch (thrown) {
       if (thrown instanceof CallerGone || isGone(trip)) throw new CallerGone();
-      return { kind: 'failure', refusal: this.#named(trip, thrown) };
+      return { kind: 'failure', refusal: refusalFor(trip, thrown) };
     }
   }
 
@@ -149,7 +122,7 @@ export class Forwarder {
       }
       this.#note(trip, answer);
       this.#obeyDelay(trip, answer);
-      const judged = await this.#judge(trip, answer);
+      const judged = await judge(trip, answer, { isPassthrough: credential.kind === 'passthrough' });
       if (judged.kind !== 'failed') return judged;
       const { failed } = judged;
       if ((failed.status === 401 || isSignInPage(failed)) && (credential.kind === 'bearer' || credential.kind === 'basic')) {
@@ -177,7 +150,15 @@ export class Forwarder {
           continue;
         }
       }
-      return { kind: 'failure', refusal: this.#refusalOf(trip, failed) };
+      return {
+        kind: 'failure',
+        refusal: {
+          kind: 'refusal',
+          ...readFailure(trip.operation.address.kind, failed),
+          route: trip.route.match,
+          identity: trip.route.identity,
+        },
+      };
     }
   }
 
@@ -210,71 +191,6 @@ export class Forwarder {
       // A next try must see the caller's own headers, not those that went upstream.
       trip.request.headers = incoming;
     }
-  }
-
-  /** Reads an answer's head and, where it is none of git's, its text. */
-  async #judge(trip: Trip, answer: IncomingMessage): Promise<Outcome | { readonly kind: 'failed'; readonly failed: FailedAnswer }> {
-    const { operation, route } = trip;
-    if (hasGitHead(answer, answerMediaType(serviceOf(operation), operation.step))) {
-      if (!isFramed(answer)) {
-        answer.destroy();
-        return { kind: 'failure', refusal: this.#named(trip, unframed()) };
-      }
-      if (operation.step === 'exchange' || (await beginsWithPacket(answer))) return { kind: 'relay', answer };
-      discard(answer);
-      return {
-        kind: 'failed',
-        failed: { status: 200, header: (name) => (name === 'content-type' ? 'an empty or foreign body' : undefined), text: '' },
-      };
-    }
-    const isSignIn = isSignInPage({ status: answer.statusCode ?? 0, header: headerOf(answer), text: '' });
-    if (isRedirect(answer.statusCode) && !isSignIn) return this.#redirect(trip, answer);
-    if (answer.statusCode === 401 && this.#isPassthrough(route)) return { kind: 'challenge', answer };
-    return { kind: 'failed', failed: { status: answer.statusCode ?? 0, header: headerOf(answer), text: await failureText(answer) } };
-  }
-
-  #redirect(trip: Trip, answer: IncomingMessage): Outcome {
-    const { request, operation, route } = trip;
-    const isMapped = route.upstream !== undefined;
-    const redirect = readRedirect(answer.headers.location, {
-      origin: trip.origin,
-      basePath: trip.basePath,
-      path: trip.path,
-      suffix: trip.suffix,
-      address: operation.address,
-      localHost: isMapped && operation.address.kind === 'azure-services' ? 'dev.azure.com' : operation.address.upstreamHost,
-      doorBase: `http://${request.headers.host ?? ''}`,
-    });
-    if (redirect.kind === 'here' && operation.step === 'advertisement') return { kind: 'redirect', answer, location: redirect.location };
-    discard(answer);
-    const common = {
-      kind: 'refusal',
-      code: 'redirect-elsewhere',
-      status: 502,
-      route: route.match,
-      identity: route.identity,
-      upstreamStatus: answer.statusCode,
-    } as const;
-    if (redirect.kind === 'here') {
-      return {
-        kind: 'failure',
-        refusal: { ...common, what: 'The upstream moved the repository while it was in use', todo: 'run the command again' },
-      };
-    }
-    if (redirect.kind === 'elsewhere') {
-      return {
-        kind: 'failure',
-        refusal: {
-          ...common,
-          what: `The upstream redirects to another host, ${redirect.host}, which is not followed: the credential is for ${trip.origin.host} alone`,
-          todo: `if the repository has moved, change the address of the remote to ${redirect.host}`,
-        },
-      };
-    }
-    return {
-      kind: 'failure',
-      refusal: { ...common, what: `The upstream answered with ${redirect.what}`, todo: 'check the address of the remote' },
-    };
   }
 
   async #tell(trip: Trip, outcome: Outcome): Promise<void> {
@@ -326,7 +242,7 @@ export class Forwarder {
       }
       ledger.finish(record, {
         verdict: 'broken',
-        refusal: this.#named(trip, brokenMidway(thrown, record.bytesDown, this.#parts.timeouts.stall)),
+        refusal: refusalFor(trip, brokenMidway(thrown, record.bytesDown, this.#parts.timeouts.stall)),
       });
     }
   }
@@ -406,67 +322,6 @@ export class Forwarder {
     const age = at === undefined ? Number.POSITIVE_INFINITY : this.#parts.clock.now() - at;
     return age >= 0 && age < BELIEVE_401_MS;
   }
-
-  #isPassthrough(route: Route): boolean {
-    return this.#parts.vault.kindOf(route.identity) === 'passthrough';
-  }
-
-  #refusalOf(trip: Trip, failed: FailedAnswer): Refusal {
-    return { kind: 'refusal', ...readFailure(trip.operation.address.kind, failed), route: trip.route.match, identity: trip.route.identity };
-  }
-
-  /** Anything thrown, as a refusal with the route and identity it concerns. */
-  #named(trip: Trip, thrown: unknown): Refusal {
-    const error =
-      thrown instanceof ProxyError
-        ? thrown
-        : new ProxyError('internal', `Postern failed: ${messageOf(thrown)}`, { todo: 'report this with the log' });
-    const isIdentity = error.code.startsWith('identity-') || error.code === 'secret-unreadable';
-    return {
-      kind: 'refusal',
-      code: error.code,
-      status: isIdentity ? 503 : 502,
-      what: error.message,
-      todo: error.todo ?? 'see the log of the daemon',
-      route: trip.route.match,
-      identity: trip.route.identity,
-    };
-  }
-}
-
-function plan(request: IncomingMessage, response: ServerResponse, operation: GitOperation, route: Route, record: OperationRecord): Trip {
-  const { address } = operation;
-  const origin = route.upstream ?? new URL(`https://${address.upstreamHost}`);
-  const basePath = origin.pathname.replace(/\/$/, '');
-  const repositoryPath = route.upstream === undefined ? address.path : address.mainPath;
-  return {
-    request,
-    response,
-    operation,
-    route,
-    record,
-    origin,
-    basePath,
-    path: `${basePath}${repositoryPath}`,
-    suffix: smartSuffix(serviceOf(operation), operation.step),
-    throttleKey: `${origin.host} ${address.organisation ?? ''} ${route.identity}`,
-    commands: operation.kind === 'push' && operation.step === 'exchange' ? new CommandListReader() : undefined,
-  };
-}
-
-function needOf(trip: Trip, body: RequestBody): { lifeMs?: number } {
-  const isProbe = trip.operation.kind === 'push' && body.kind === 'whole' && body.bytes.length === PROBE_BYTES;
-  return body.kind === 'stream' || isProbe ? { lifeMs: STREAM_LIFE_MS } : {};
-}
-
-/** Whether a request that may or may not have arrived can be sent again: reads, and a push's probe. */
-function isRepeatable(trip: Trip, body: RequestBody): boolean {
-  if (trip.operation.kind === 'fetch' || trip.operation.step === 'advertisement') return true;
-  return body.kind === 'whole' && body.bytes.length === PROBE_BYTES;
-}
-
-function isGone(trip: Trip): boolean {
-  return trip.request.socket.destroyed || (trip.response.destroyed && !trip.response.writableFinished);
 }
 
 function staleFailure(stale: StaleConnection): ProxyError {
@@ -474,16 +329,6 @@ function staleFailure(stale: StaleConnection): ProxyError {
     todo: 'run the command again',
     cause: stale,
   });
-}
-
-function unframed(): ProxyError {
-  return new ProxyError(
-    'upstream-not-git',
-    'The upstream answers without saying where its answer ends, so a broken answer could not be told from a whole one',
-    {
-      todo: 'let the upstream answer with HTTP/1.1 (Content-Length or chunked); a proxy in front of it may be the cause',
-    },
-  );
 }
 
 function brokenMidway(thrown: unknown, bytes: number, stallMs: number): ProxyError {

@@ -278,6 +278,8 @@ export function run(
       },
     );
     options.onChild?.(child);
+    // A program that does not read its input may have ended before it is written.
+    child.stdin?.on('error', () => undefined);
     child.stdin?.end(options.input ?? '');
   });
 }

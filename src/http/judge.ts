@@ -1,0 +1,97 @@
+/**
+ * What an upstream's answer is: git's, a redirect, a challenge for a caller that signs in by itself, or a failure with
+ * its text.
+ */
+import type { IncomingMessage } from 'node:http';
+import { answerMediaType } from '../git/smart-http.js';
+import { type FailedAnswer, isSignInPage } from '../hosts/failure.js';
+import { ProxyError } from '../model/errors.js';
+import { serviceOf } from '../model/operation.js';
+import type { Refusal } from '../model/refusal.js';
+import { beginsWithPacket, discard, failureText, hasGitHead, headerOf, isFramed } from '../upstream/git-answer.js';
+import { isRedirect, readRedirect } from './redirect.js';
+import { refusalFor, type Trip } from './trip.js';
+
+export type Outcome =
+  | { readonly kind: 'relay'; readonly answer: IncomingMessage }
+  | { readonly kind: 'redirect'; readonly answer: IncomingMessage; readonly location: string }
+  | { readonly kind: 'challenge'; readonly answer: IncomingMessage }
+  | { readonly kind: 'failure'; readonly refusal: Refusal };
+
+/** An outcome, or an answer that may still be mended by another try. */
+export type Judgement = Outcome | { readonly kind: 'failed'; readonly failed: FailedAnswer };
+
+/** Reads an answer's head and, where it is none of git's, its text. */
+export async function judge(trip: Trip, answer: IncomingMessage, options: { isPassthrough: boolean }): Promise<Judgement> {
+  const { operation } = trip;
+  if (hasGitHead(answer, answerMediaType(serviceOf(operation), operation.step))) {
+    if (!isFramed(answer)) {
+      answer.destroy();
+      return { kind: 'failure', refusal: refusalFor(trip, unframed()) };
+    }
+    if (operation.step === 'exchange' || (await beginsWithPacket(answer))) return { kind: 'relay', answer };
+    discard(answer);
+    return {
+      kind: 'failed',
+      failed: { status: 200, header: (name) => (name === 'content-type' ? 'an empty or foreign body' : undefined), text: '' },
+    };
+  }
+  const isSignIn = isSignInPage({ status: answer.statusCode ?? 0, header: headerOf(answer), text: '' });
+  if (isRedirect(answer.statusCode) && !isSignIn) return redirected(trip, answer);
+  if (answer.statusCode === 401 && options.isPassthrough) return { kind: 'challenge', answer };
+  return { kind: 'failed', failed: { status: answer.statusCode ?? 0, header: headerOf(answer), text: await failureText(answer) } };
+}
+
+function redirected(trip: Trip, answer: IncomingMessage): Judgement {
+  const { request, operation, route } = trip;
+  const isMapped = route.upstream !== undefined;
+  const redirect = readRedirect(answer.headers.location, {
+    origin: trip.origin,
+    basePath: trip.basePath,
+    path: trip.path,
+    suffix: trip.suffix,
+    address: operation.address,
+    localHost: isMapped && operation.address.kind === 'azure-services' ? 'dev.azure.com' : operation.address.upstreamHost,
+    doorBase: `http://${request.headers.host ?? ''}`,
+  });
+  if (redirect.kind === 'here' && operation.step === 'advertisement') return { kind: 'redirect', answer, location: redirect.location };
+  discard(answer);
+  const common = {
+    kind: 'refusal',
+    code: 'redirect-elsewhere',
+    status: 502,
+    route: route.match,
+    identity: route.identity,
+    upstreamStatus: answer.statusCode,
+  } as const;
+  if (redirect.kind === 'here') {
+    return {
+      kind: 'failure',
+      refusal: { ...common, what: 'The upstream moved the repository while it was in use', todo: 'run the command again' },
+    };
+  }
+  if (redirect.kind === 'elsewhere') {
+    return {
+      kind: 'failure',
+      refusal: {
+        ...common,
+        what: `The upstream redirects to another host, ${redirect.host}, which is not followed: the credential is for ${trip.origin.host} alone`,
+        todo: `if the repository has moved, change the address of the remote to ${redirect.host}`,
+      },
+    };
+  }
+  return {
+    kind: 'failure',
+    refusal: { ...common, what: `The upstream answered with ${redirect.what}`, todo: 'check the address of the remote' },
+  };
+}
+
+function unframed(): ProxyError {
+  return new ProxyError(
+    'upstream-not-git',
+    'The upstream answers without saying where its answer ends, so a broken answer could not be told from a whole one',
+    {
+      todo: 'let the upstream answer with HTTP/1.1 (Content-Length or chunked); a proxy in front of it may be the cause',
+    },
+  );
+}

@@ -1,0 +1,95 @@
+/**
+ * One operation on its way: where it goes, what it carries, and what may be done with it when something is in the way.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { CommandListReader } from '../git/receive-pack.js';
+import { PROBE_BYTES, smartSuffix } from '../git/smart-http.js';
+import { messageOf, ProxyError } from '../model/errors.js';
+import { type GitOperation, serviceOf } from '../model/operation.js';
+import type { OperationRecord } from '../model/record.js';
+import type { Refusal } from '../model/refusal.js';
+import type { Route } from '../model/settings.js';
+import type { RequestBody } from './body.js';
+
+/**
+ * Life that a token should have when a body that cannot be repeated is let through: long enough for a slow line to
+ * deliver the request's head after the probe, and for a server that checks again when the body is in.
+ */
+const STREAM_LIFE_MS = 5 * 60 * 1000;
+
+/** One operation and where it goes. */
+export interface Trip {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly operation: GitOperation;
+  readonly route: Route;
+  readonly record: OperationRecord;
+  readonly origin: URL;
+  readonly basePath: string;
+  readonly path: string;
+  readonly suffix: string;
+  readonly throttleKey: string;
+  readonly commands: CommandListReader | undefined;
+}
+
+/** Plans the way of an admitted operation. */
+export function planTrip(
+  request: IncomingMessage,
+  response: ServerResponse,
+  operation: GitOperation,
+  route: Route,
+  record: OperationRecord,
+): Trip {
+  const { address } = operation;
+  const origin = route.upstream ?? new URL(`https://${address.upstreamHost}`);
+  const basePath = origin.pathname.replace(/\/$/, '');
+  const repositoryPath = route.upstream === undefined ? address.path : address.mainPath;
+  return {
+    request,
+    response,
+    operation,
+    route,
+    record,
+    origin,
+    basePath,
+    path: `${basePath}${repositoryPath}`,
+    suffix: smartSuffix(serviceOf(operation), operation.step),
+    throttleKey: `${origin.host} ${address.organisation ?? ''} ${route.identity}`,
+    commands: operation.kind === 'push' && operation.step === 'exchange' ? new CommandListReader() : undefined,
+  };
+}
+
+/** What the credential must be good for. */
+export function needOf(trip: Trip, body: RequestBody): { lifeMs?: number } {
+  const isProbe = trip.operation.kind === 'push' && body.kind === 'whole' && body.bytes.length === PROBE_BYTES;
+  return body.kind === 'stream' || isProbe ? { lifeMs: STREAM_LIFE_MS } : {};
+}
+
+/** Whether a request that may or may not have arrived can be sent again: reads, and a push's probe. */
+export function isRepeatable(trip: Trip, body: RequestBody): boolean {
+  if (trip.operation.kind === 'fetch' || trip.operation.step === 'advertisement') return true;
+  return body.kind === 'whole' && body.bytes.length === PROBE_BYTES;
+}
+
+/** Whether there is nobody left to answer. */
+export function isGone(trip: Trip): boolean {
+  return trip.request.socket.destroyed || (trip.response.destroyed && !trip.response.writableFinished);
+}
+
+/** Anything thrown, as a refusal with the route and identity that it concerns. */
+export function refusalFor(trip: Trip, thrown: unknown): Refusal {
+  const error =
+    thrown instanceof ProxyError
+      ? thrown
+      : new ProxyError('internal', `Postern failed: ${messageOf(thrown)}`, { todo: 'report this with the log' });
+  const isIdentity = error.code.startsWith('identity-') || error.code === 'secret-unreadable';
+  return {
+    kind: 'refusal',
+    code: error.code,
+    status: isIdentity ? 503 : 502,
+    what: error.message,
+    todo: error.todo ?? 'see the log of the daemon',
+    route: trip.route.match,
+    identity: trip.route.identity,
+  };
+}
