@@ -34,7 +34,7 @@ export async function writeFileAtomic(path: string, content: string | Uint8Array
   const target = await realTarget(path);
   const former = await stat(target).catch(absentAsUndefined);
   const mode = former === undefined || options.force === true ? options.mode : former.mode & 0o7777;
-  const temporary = join(dirname(target), `${temporaryPrefix(target)}${randomBytes(6).toString('hex')}${TEMPORARY_SUFFIX}`);
+  const temporary = temporaryBeside(target);
   // 0600 first: until its mode is set, a copy of a secret file must not be more open than the file.
   const handle = await open(temporary, 'wx', 0o600);
   try {
@@ -59,6 +59,11 @@ export async function removeFileDurably(path: string): Promise<void> {
   const target = await realTarget(path);
   await unlink(target).catch(absentAsUndefined);
   await syncDirectory(dirname(target)).catch(absentAsUndefined);
+}
+
+/** A name in the directory of a real path that nobody else uses, and that `removeLeftovers` of that path knows. */
+export function temporaryBeside(target: string): string {
+  return join(dirname(target), `${temporaryPrefix(target)}${randomBytes(6).toString('hex')}${TEMPORARY_SUFFIX}`);
 }
 
 /** Removes temporaries that a killed writer of `path` left behind. Only for a caller who holds the file's lock. */

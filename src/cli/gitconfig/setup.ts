@@ -5,7 +5,7 @@
 import { dirname } from 'node:path';
 
 import { makeDirectory, realTarget, removeLeftovers, writeFileAtomic } from '../../store/atomic-file.js';
-import { realConfig } from './config-file.js';
+import { readConfig, realConfig } from './config-file.js';
 import { discover, type Discovery } from './discovery.js';
 import { environmentFor } from './environment.js';
 import { Git } from './git.js';
@@ -93,6 +93,8 @@ export async function setup(options: SetupOptions): Promise<SetupOutcome> {
 async function carryOut(options: SetupOptions, git: Git, places: Places, text: string): Promise<Plan> {
   const stage = options.onStage ?? (() => undefined);
   const target = await realConfig(places.config);
+  // Before the lock, which would be made beside a device too.
+  await readConfig(target);
   return withLock(target, async () => {
     stage('locked');
     for (const path of [target, places.owned, places.journal]) await removeLeftovers(path);
