@@ -168,6 +168,13 @@ describe('setup() reports', () => {
     expect(await findingsWith('', { GIT_ALLOW_PROTOCOL: 'https:ssh' })).toMatchObject([{ kind: 'protocol' }]);
   });
 
+  it("nothing of a repository that the environment ties git to: that is not the user's configuration", async () => {
+    const tied = await bench.scratch.repository('tied', 'https://dev.azure.com/contoso/p/_git/r');
+    await bench.scratch.git(['config', 'url.https://mirror.example/.insteadOf', 'https://dev.azure.com/contoso/'], tied);
+    const { findings } = await bench.setup({ env: { ...bench.scratch.env, GIT_DIR: `${tied}/.git` } });
+    expect(findings).toEqual([]);
+  });
+
   it('rules that git never reads', async () => {
     const places = { config: bench.at('unread'), owned: bench.at('owned'), journal: bench.at('journal'), system: false };
     const { findings, rules } = await bench.setup({ places });

@@ -70,6 +70,17 @@ describe('undo()', () => {
     expect(bench.text).toContain(`--unset-all include.path '${places.owned}'`);
   });
 
+  it('touches nothing when taking our lines out would change what the rest means', async () => {
+    await writeFile(bench.at('.gitconfig'), '[a]\n\tx = y\n');
+    await bench.setup();
+    const now = await readFile(bench.at('.gitconfig'), 'utf8');
+    // The line before now goes on in ours, a comment, and would go on in the heading after it.
+    await writeFile(bench.at('.gitconfig'), `${now.replace('x = y', 'x = y\\')}[b]\n\tk = v\n`);
+    const before = await bench.tree();
+    await expect(bench.undo()).rejects.toMatchObject({ code: 'git-config' });
+    expect(await bench.tree()).toEqual(before);
+  });
+
   it('touches nothing when our lines stand there twice', async () => {
     await bench.setup();
     const now = await readFile(bench.at('.gitconfig'), 'utf8');
