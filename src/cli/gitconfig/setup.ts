@@ -51,6 +51,8 @@ export async function setup(options: SetupOptions): Promise<SetupOutcome> {
   const git = new Git(env, home, cwd);
   await git.requireVersion();
   const places = options.places ?? (await placesFor({ env, home, system: options.system ?? false }));
+  // First of all: no lock is to be made beside a device, and git's own words for one would not say what to do.
+  await readConfig(await realConfig(places.config));
   const earlier = await readJournal(places.journal);
   const found = await discover({
     git,
@@ -93,8 +95,6 @@ export async function setup(options: SetupOptions): Promise<SetupOutcome> {
 async function carryOut(options: SetupOptions, git: Git, places: Places, text: string): Promise<Plan> {
   const stage = options.onStage ?? (() => undefined);
   const target = await realConfig(places.config);
-  // Before the lock, which would be made beside a device too.
-  await readConfig(target);
   return withLock(target, async () => {
     stage('locked');
     for (const path of [target, places.owned, places.journal]) await removeLeftovers(path);

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { chmod, link, mkdir, mkdtemp, readdir, readFile, readlink, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -68,6 +69,20 @@ describe('writeFileAtomic()', () => {
     await symlink('loop', at('loop'));
     await expect(writeFileAtomic(at('loop'), 'x', { mode: 0o600 })).rejects.toMatchObject({ code: 'ELOOP' });
     await expect(writeFileAtomic(at('no', 'such'), 'x', { mode: 0o600 })).rejects.toMatchObject({ code: 'ENOENT' });
+  });
+});
+
+describe('what is no regular file', () => {
+  it('is neither replaced nor removed', async () => {
+    // A pipe stands for a device: root may replace both, and must not.
+    execFileSync('mkfifo', [at('pipe')]);
+    await symlink('pipe', at('link'));
+    for (const path of [at('pipe'), at('link')]) {
+      await expect(writeFileAtomic(path, 'x', { mode: 0o600 })).rejects.toMatchObject({ code: 'EINVAL' });
+      await expect(removeFileDurably(path)).rejects.toMatchObject({ code: 'EINVAL' });
+    }
+    expect((await stat(at('pipe'))).isFIFO()).toBe(true);
+    expect(await readdir(directory)).toEqual(['link', 'pipe']);
   });
 });
 
