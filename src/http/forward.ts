@@ -136,7 +136,7 @@ export class Forwarder {
             if (!Vault.isSame(renewed, credential)) continue;
           }
         }
-        this.#refusedAnew.set(trip.throttleKey, this.#parts.clock.now());
+        if (renewedFrom !== undefined) this.#refusedAnew.set(trip.throttleKey, this.#parts.clock.now());
       }
       if (failed.status === 429 || failed.status === 503) {
         const seconds = readRetryAfter(failed.header('retry-after'), failed.header('date'));
