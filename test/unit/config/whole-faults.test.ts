@@ -45,6 +45,10 @@ describe('loadSettings() tells faults of routes', () => {
       ],
     ],
     [
+      'match: dev.azure.com/**, identity: azure-cli, host: generic',
+      ['F:2:57: routes[0].host: `dev.azure.com` is Azure DevOps Services and cannot be read as `generic`; leave `host` out'],
+    ],
+    [
       'match: evil-dev.azure.com/**, identity: azure-cli, host: azure-services, upstream: "https://x"',
       [
         'F:2:62: routes[0].host: `azure-services` is dev.azure.com and *.visualstudio.com only; write `azure-server` for `evil-dev.azure.com`, or leave `host` out',
