@@ -47,6 +47,7 @@ interface Attempt {
   readonly resolve: (answer: IncomingMessage) => void;
   readonly reject: (fault: Error) => void;
   upstream: ClientRequest | undefined;
+  answer: IncomingMessage | undefined;
   isGone: boolean;
 }
 
@@ -71,14 +72,19 @@ proxy.on('proxyReq', (upstream, request) => {
     return;
   }
   upstream.setTimeout(attempt.stallMs, () => {
-    upstream.destroy(
-      new ProxyError('upstream-timeout', `The upstream sent nothing for ${attempt.stallMs / 1000} s`, {
-        todo: 'try again; if the upstream needs longer, raise timeouts.stall',
-      }),
-    );
+    const fault = new ProxyError('upstream-timeout', `The upstream sent nothing for ${attempt.stallMs / 1000} s`, {
+      todo: 'try again; if the upstream needs longer, raise timeouts.stall',
+    });
+    // Once there is an answer, a request that is destroyed lets it end with a cause of its own.
+    (attempt.answer ?? upstream).destroy(fault);
   });
 });
-proxy.on('proxyRes', (answer, request) => attempts.get(request)?.resolve(answer));
+proxy.on('proxyRes', (answer, request) => {
+  const attempt = attempts.get(request);
+  if (attempt === undefined) return;
+  attempt.answer = answer;
+  attempt.resolve(answer);
+});
 proxy.on('econnreset', (_fault, request) => attempts.get(request)?.reject(new CallerGone()));
 
 /**
@@ -89,7 +95,7 @@ proxy.on('econnreset', (_fault, request) => attempts.get(request)?.reject(new Ca
  */
 export function send(request: IncomingMessage, response: ServerResponse, plan: SendPlan): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
-    const attempt: Attempt = { stallMs: plan.stallMs, resolve, reject, upstream: undefined, isGone: false };
+    const attempt: Attempt = { stallMs: plan.stallMs, resolve, reject, upstream: undefined, answer: undefined, isGone: false };
     attempts.set(request, attempt);
     response.once('close', () => {
       if (response.writableFinished) return;
