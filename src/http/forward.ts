@@ -8,7 +8,7 @@ import type { Ledger } from '../gate/ledger.js';
 import { isSignInPage, readActivityId, readFailure, readRetryAfter } from '../hosts/failure.js';
 import { Vault } from '../identity/vault.js';
 import type { Credential } from '../model/credential.js';
-import { messageOf, ProxyError } from '../model/errors.js';
+import { messageOf, type ProxyError } from '../model/errors.js';
 import type { GitOperation } from '../model/operation.js';
 import type { Clock, Logger } from '../model/ports.js';
 import type { OperationRecord } from '../model/record.js';
@@ -22,10 +22,10 @@ import { type RequestBody, takeBody } from './body.js';
 import { callerHeaders, upstreamHeaders } from './headers.js';
 import { judge, type Outcome } from './judge.js';
 import type { PrivateAgents } from './private-agents.js';
-import { CallerGone, send, StaleConnection } from './proxying.js';
+import { CallerGone, send, StaleConnection, Unanswered } from './proxying.js';
 import { relay } from './relay.js';
 import { sayGit } from './speech.js';
-import { isGone, isRepeatable, needOf, planTrip, refusalFor, type Trip } from './trip.js';
+import { isGone, isRepeatable, needOf, planTrip, refusalFor, type Trip, unsure } from './trip.js';
 
 export interface ForwardParts {
   readonly vault: Vault;
@@ -96,7 +96,8 @@ export class Forwarder {
       return await this.#tries(trip, body);
     } catch (thrown) {
       if (thrown instanceof CallerGone || isGone(trip)) throw new CallerGone();
-      return { kind: 'failure', refusal: refusalFor(trip, thrown) };
+      const refusal = refusalFor(trip, thrown);
+      return { kind: 'failure', refusal: thrown instanceof Unanswered ? unsure(trip, refusal) : refusal };
     }
   }
 
@@ -297,7 +298,7 @@ export class Forwarder {
 }
 
 function staleFailure(stale: StaleConnection): ProxyError {
-  return new ProxyError('upstream-broken', 'The upstream closed the connection before it answered', {
+  return new Unanswered('upstream-broken', 'The upstream closed the connection before it answered', {
     todo: 'run the command again',
     cause: stale,
   });

@@ -13,7 +13,8 @@ import type { Ledger } from '../gate/ledger.js';
 import type { RouteTable } from '../gate/route-table.js';
 import { classifySmartRequest, type NotSmart } from '../git/smart-http.js';
 import { inferHostKind, parseHost } from '../hosts/host-name.js';
-import { parseRepoAddress } from '../hosts/repo-address.js';
+import { type ParsedAddress, parseRepoAddress } from '../hosts/repo-address.js';
+import type { HostKind } from '../model/address.js';
 import { messageOf, ProxyError, systemCodeOf } from '../model/errors.js';
 import type { GitOperation } from '../model/operation.js';
 import type { Logger } from '../model/ports.js';
@@ -191,8 +192,7 @@ export class HttpDoor {
     record.repository = `${host}${printable(path)}`;
     const smart = classifySmartRequest(request.method ?? '', path, query);
     if ('why' in smart) return notSmart(smart);
-    const kind = routes.kindOf(host) ?? inferHostKind(host);
-    const parsed = parseRepoAddress(kind, host, smart.repositoryPath);
+    const parsed = parseAddress(routes.kindOf(host), host, smart.repositoryPath);
     if (parsed.kind === 'fault') return malformed(`The address is not a repository's: ${printable(parsed.what)}`);
     const operation: GitOperation = {
       kind: smart.service === 'git-upload-pack' ? 'fetch' : 'push',
@@ -204,6 +204,13 @@ export class HttpDoor {
     record.repository = parsed.address.display;
     return { kind: 'operation', operation };
   }
+}
+
+/** A host that no route names is most likely no Azure DevOps Server: that there is no route says more than a wrong grammar. */
+function parseAddress(kind: HostKind | undefined, host: string, path: string): ParsedAddress {
+  const inferred = inferHostKind(host);
+  const parsed = parseRepoAddress(kind ?? inferred, host, path);
+  return parsed.kind === 'fault' && kind === undefined && inferred === 'azure-server' ? parseRepoAddress('generic', host, path) : parsed;
 }
 
 /** What could make this request's end a matter of opinion between us and the upstream (RFC 9112 section 6). */

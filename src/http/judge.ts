@@ -11,7 +11,7 @@ import type { Refusal } from '../model/refusal.js';
 import { beginsWithPacket, discard, failureText, hasGitHead, headerOf, isFramed } from '../upstream/git-answer.js';
 import { isRedirect, readRedirect } from './redirect.js';
 import { brokenOff } from './relay.js';
-import { refusalFor, type Trip } from './trip.js';
+import { refusalFor, type Trip, unsure } from './trip.js';
 
 export type Outcome =
   | { readonly kind: 'relay'; readonly answer: IncomingMessage }
@@ -28,7 +28,7 @@ export async function judge(trip: Trip, answer: IncomingMessage, options: { isPa
   if (hasGitHead(answer, answerMediaType(serviceOf(operation), operation.step))) {
     if (!isFramed(answer)) {
       answer.destroy();
-      return { kind: 'failure', refusal: { ...refusalFor(trip, unframed()), ...about(answer) } };
+      return { kind: 'failure', refusal: unsure(trip, { ...refusalFor(trip, unframed()), ...about(answer) }) };
     }
     if (operation.step === 'exchange' || (await beginsWithPacket(answer).catch((thrown: unknown) => broken(thrown, options.stallMs)))) {
       return { kind: 'relay', answer };

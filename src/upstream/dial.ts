@@ -62,9 +62,13 @@ export function dial(plan: DialPlan, done: (fault: Error | null, socket?: Duplex
 
 function tooLate({ origin, proxy, timeoutMs }: DialPlan, isTunnelling: boolean): ProxyError {
   if (isTunnelling && proxy !== undefined) {
-    return new ProxyError('proxy-refused', `The outgoing proxy ${proxy.host} opened no connection to ${origin.host} within ${timeoutMs / 1000} s`, {
-      todo: 'check HTTPS_PROXY or `proxy` of the route and whoever runs that proxy, or raise timeouts.connect; `proxy: none` goes around it',
-    });
+    return new ProxyError(
+      'proxy-refused',
+      `The outgoing proxy ${proxy.host} opened no connection to ${origin.host} within ${timeoutMs / 1000} s`,
+      {
+        todo: 'check HTTPS_PROXY or `proxy` of the route and whoever runs that proxy, or raise timeouts.connect; `proxy: none` goes around it',
+      },
+    );
   }
   return new ProxyError('upstream-timeout', `No connection to ${origin.host} within ${timeoutMs / 1000} s`, {
     todo: 'check the network and the name of the upstream, or raise timeouts.connect',
