@@ -46,15 +46,17 @@ export function parseRoutePattern(text: string, hostKind?: HostKind): RoutePatte
   return { hostKind: kind, host, canonical: servicesForm(host, parts) };
 }
 
-/** The kind of a host (lower case) when the route does not say. */
+/** The kind of a host (lower case, with or without port) when the route does not say. */
 export function inferHostKind(host: string): HostKind {
-  if (host === 'dev.azure.com' || host === 'ssh.dev.azure.com' || host.endsWith('.visualstudio.com')) return 'azure-services';
-  return GENERIC_HOSTS.includes(host) ? 'generic' : 'azure-server';
+  const name = withoutPort(host);
+  if (name === 'dev.azure.com' || name === 'ssh.dev.azure.com' || name.endsWith('.visualstudio.com')) return 'azure-services';
+  return GENERIC_HOSTS.includes(name) ? 'generic' : 'azure-server';
 }
 
-/** Whether a host (lower case) can be Azure DevOps Services. */
+/** Whether a host (lower case, with or without port) can be Azure DevOps Services. */
 export function isServicesHost(host: string): boolean {
-  return host === 'dev.azure.com' || host.endsWith('.dev.azure.com') || host.endsWith('.visualstudio.com');
+  const name = withoutPort(host);
+  return name === 'dev.azure.com' || name.endsWith('.dev.azure.com') || name.endsWith('.visualstudio.com');
 }
 
 /** Whether whatever the later pattern matches was matched by the earlier one, so that the later is never reached. */
@@ -70,6 +72,10 @@ export function covers(earlier: RoutePattern, later: RoutePattern): boolean {
     if (part !== '*' && part !== other) return false;
   }
   return narrow.length === wide.length;
+}
+
+function withoutPort(host: string): string {
+  return host.replace(/:\d+$/, '');
 }
 
 function coversHost(earlier: string, later: string): boolean {
@@ -123,7 +129,7 @@ function parsePart(raw: string, last: boolean, show: (piece: string) => string):
 
 /** Brings the spellings of Azure DevOps Services to one form. */
 function servicesForm(host: string, parts: readonly string[]): readonly string[] {
-  if (host.includes(':')) throw new SyntaxError('has a port, which Azure DevOps Services does not use; leave it out, or set `upstream`');
+  if (host.includes(':')) throw new SyntaxError('has a port, which Azure DevOps Services does not use; leave it out');
   const names = [...parts];
   const sshHost = host.startsWith('ssh.') || host.startsWith('vs-ssh.');
   if (sshHost && names[0] === 'v3')

@@ -46,8 +46,8 @@ export function readSettingsSource(bytes: Uint8Array, file: string): SettingsSou
 
   const lines = new LineCounter();
   const text = new TextDecoder('utf-8').decode(bytes);
-  // prettyErrors would put pieces of the file into the messages.
-  const documents = [...parseAllDocuments(text, { lineCounter: lines, prettyErrors: false })];
+  // prettyErrors would put pieces of the file into the messages, and warnings would print them as process warnings.
+  const documents = [...parseAllDocuments(text, { lineCounter: lines, prettyErrors: false, logLevel: 'error', stringKeys: true })];
   const atOffset = (offset: number): Place => {
     const { line, col } = lines.linePos(offset);
     return at(line, col, offset);
@@ -66,14 +66,12 @@ export function readSettingsSource(bytes: Uint8Array, file: string): SettingsSou
   // A key given twice leaves values that can still be checked; any other fault of syntax does not.
   const readable = second === undefined && [...document.errors, ...document.warnings].every((error) => error.code === 'DUPLICATE_KEY');
   const place = (path: KeyPath, on: 'key' | 'value' = 'value'): Place => atOffset(locate(document, path, on));
+  if (!readable) return { raw: {}, readable, faults, place };
   try {
-    const raw = (document.toJS() as unknown) ?? {};
-    return { raw: readable ? raw : {}, readable, faults, place };
+    return { raw: (document.toJS() as unknown) ?? {}, readable, faults, place };
   } catch {
-    // What toJS throws is an alias that leads nowhere or a bomb of them.
-    if (faults.length === 0) {
-      faults.push({ place: at(1, 1, 0), path: '', text: 'aliases multiply beyond reason; write the values out' });
-    }
+    // What toJS throws is an alias that leads nowhere, told above, or a bomb of them.
+    if (faults.length === 0) faults.push({ place: at(1, 1, 0), path: '', text: 'aliases multiply beyond reason; write the values out' });
     return { raw: {}, readable: false, faults, place };
   }
 }
@@ -106,10 +104,15 @@ const SYNTAX: Readonly<Record<YAMLError['code'], string>> = {
 };
 
 function syntaxFaults(document: Document.Parsed, atOffset: (offset: number) => Place): Fault[] {
-  const faults = [...document.errors, ...document.warnings].map((error): Fault => {
-    const path = error.code === 'DUPLICATE_KEY' ? writeKeyPath(pathAt(document, error.pos[0])) : '';
-    return { place: atOffset(error.pos[0]), path, text: SYNTAX[error.code] };
-  });
+  const errors = [...document.errors, ...document.warnings];
+  // In a tree with other faults nobody knows which key stands below which, so a path could begin below `secret`.
+  const sound = errors.every((error) => error.code === 'DUPLICATE_KEY');
+  const faults: Fault[] = [];
+  for (const { code, pos } of errors) {
+    const fault = { place: atOffset(pos[0]), path: sound ? writeKeyPath(pathAt(document, pos[0])) : '', text: SYNTAX[code] };
+    // Each level that is left open gives the same error at the same place.
+    if (!faults.some((other) => other.place.order === fault.place.order && other.text === fault.text)) faults.push(fault);
+  }
   visit(document, {
     Alias(_, alias) {
       if (alias.resolve(document) !== undefined) return;
