@@ -109,6 +109,12 @@ describe('an address is read in one way', () => {
     await refused(requestBytes(door.port, `${method} ${target} HTTP/1.1`, method === 'POST' ? ['Content-Length: 0'] : []));
   });
 
+  test('names beyond ASCII go up as the bytes that came', async () => {
+    const target = '/dev.azure.com/contoso/caf\xc3\xa9/_git/%63af%C3%a9/info/refs?service=git-upload-pack';
+    expect(await door.raw(requestBytes(door.port, `GET ${target} HTTP/1.1`, [CLOSE]))).toMatch(/^HTTP\/1\.1 404 [^]*TF401019/);
+    expect(door.emulator.git.seen.map(({ url }) => url)).toEqual([target.replace('/dev.azure.com', '')]);
+  });
+
   test.each([
     ['dumb', `${REPOSITORY}/info/refs`, 403],
     ['another service', `${REPOSITORY}/info/refs?service=git-upload-archive`, 403],
