@@ -77,7 +77,7 @@ function withoutPort(host: string): string {
 
 function coversHost(earlier: string, later: string): boolean {
   if (earlier === later) return true;
-  return earlier.startsWith('*.') && !later.startsWith('*.') && later.slice(later.indexOf('.')) === earlier.slice(1);
+  return earlier.startsWith('*.') && later.slice(later.indexOf('.')) === earlier.slice(1);
 }
 
 function parseHost(raw: string, show: (piece: string) => string): string {

@@ -10,7 +10,7 @@ import { readFile } from 'node:fs/promises';
 import { rootCertificates } from 'node:tls';
 import type { AccessToken, TokenCredential, TokenCredentialOptions } from '@azure/identity';
 import type { PipelinePolicy } from '@azure/core-rest-pipeline';
-import { messageOf, systemCodeOf } from '../model/errors.js';
+import { messageOf, ProxyError, systemCodeOf } from '../model/errors.js';
 import { Secret } from '../model/secret.js';
 import type { EntraIdentity } from '../model/settings.js';
 import { findEntraText } from './entra-texts.js';
@@ -63,14 +63,13 @@ async function buildCredential(
   const library = await import('@azure/identity');
   const common: TokenCredentialOptions & { disableInstanceDiscovery?: boolean } = {
     retryOptions: { maxRetries: LIBRARY_RETRIES },
-    additionalPolicies: [{ policy: watch(seen), position: 'perRetry' }],
+    additionalPolicies: [{ policy: watch(seen, await trusted(identity.ca)), position: 'perRetry' }],
   };
   if (identity.authority !== undefined) {
     common.authorityHost = identity.authority;
     // Otherwise the library asks the public cloud whether it knows this authority.
     common.disableInstanceDiscovery = true;
   }
-  if (identity.ca !== undefined) common.tlsOptions = { ca: [...rootCertificates, await readFile(identity.ca, 'utf8')] };
   const tenant = identity.tenant ?? '';
   const clientId = identity.clientId ?? '';
   switch (identity.kind) {
@@ -93,17 +92,60 @@ async function buildCredential(
         ...(identity.tokenFile === undefined ? {} : { tokenFilePath: identity.tokenFile }),
       });
     case 'managed-identity':
-      if (identity.resourceId !== undefined) return new library.ManagedIdentityCredential({ ...common, resourceId: identity.resourceId });
-      if (identity.clientId !== undefined) return new library.ManagedIdentityCredential({ ...common, clientId: identity.clientId });
-      return new library.ManagedIdentityCredential(common);
+      if (identity.resourceId !== undefined)
+        return askAlways(new library.ManagedIdentityCredential({ ...common, resourceId: identity.resourceId }));
+      if (identity.clientId !== undefined)
+        return askAlways(new library.ManagedIdentityCredential({ ...common, clientId: identity.clientId }));
+      return askAlways(new library.ManagedIdentityCredential(common));
   }
 }
 
-/** Sees every answer and fault on the way, because the library's errors drop status, body and cause. */
-function watch(seen: Seen): PipelinePolicy {
+/**
+ * Makes a managed identity credential ask its endpoint. Its tokens are kept in a cache of the whole process, which a new
+ * credential shares, and which would hand out a refused token again until five minutes before its end. MSAL's
+ * `forceRefresh` passes it by; `getToken` has no way to say so, hence the reach into the credential.
+ */
+function askAlways(credential: TokenCredential): TokenCredential {
+  interface Application {
+    acquireToken: (request: object) => Promise<unknown>;
+  }
+  const { managedIdentityApp } = credential as TokenCredential & { managedIdentityApp?: Application }; // private there
+  if (typeof managedIdentityApp?.acquireToken !== 'function') return credential;
+  const acquire = managedIdentityApp.acquireToken.bind(managedIdentityApp);
+  managedIdentityApp.acquireToken = (request) => acquire({ ...request, forceRefresh: true });
+  return credential;
+}
+
+/** The certificates for an identity with a `ca`: Node's own, those that the environment adds, and it. */
+async function trusted(ca: string | undefined): Promise<string[] | undefined> {
+  if (ca === undefined) return undefined;
+  const extra = process.env['NODE_EXTRA_CA_CERTS'];
+  const read = async (file: string, name: string): Promise<string> => {
+    try {
+      const text = await readFile(file, 'utf8');
+      if (text.includes('-----BEGIN CERTIFICATE-----')) return text;
+      throw new Error('it holds no PEM certificate');
+    } catch (thrown) {
+      throw new TokenFailure(`The certificate file ${file} cannot be used (${systemCodeOf(thrown) ?? messageOf(thrown)})`, {
+        isDefinite: true,
+        todo: `check ${name}: a PEM file with one or more certificates, readable by the daemon`,
+        cause: thrown,
+      });
+    }
+  };
+  const added = extra === undefined || extra === '' ? [] : [await read(extra, 'NODE_EXTRA_CA_CERTS')];
+  return [...rootCertificates, ...added, await read(ca, '`ca` of the identity')];
+}
+
+/**
+ * Sees every answer and fault on the way, because the library's errors drop status, body and cause. It is also where
+ * `ca` is put on: the library's own `tlsOptions` are dropped, with no more than a line in its log, where there is a proxy.
+ */
+function watch(seen: Seen, ca: string[] | undefined): PipelinePolicy {
   return {
     name: 'posternWatch',
     async sendRequest(request, next) {
+      if (ca !== undefined) request.requestOverrides = { ...request.requestOverrides, ca };
       try {
         const response = await next(request);
         seen.status = response.status;
@@ -117,8 +159,9 @@ function watch(seen: Seen): PipelinePolicy {
   };
 }
 
-function explain(identity: EntraIdentity, thrown: unknown, seen: Seen): TokenFailure {
-  if (thrown instanceof TokenFailure) return thrown;
+function explain(identity: EntraIdentity, thrown: unknown, seen: Seen): TokenFailure | ProxyError {
+  // Its own words already: a secret or a certificate file that cannot be read.
+  if (thrown instanceof TokenFailure || thrown instanceof ProxyError) return thrown;
   const text = `${seen.body}\n${messageOf(thrown)}`;
   const entra = findEntraText(text);
   if (entra !== undefined) {
@@ -136,11 +179,22 @@ function explain(identity: EntraIdentity, thrown: unknown, seen: Seen): TokenFai
     return new TokenFailure(`The sign-in service answered with status ${seen.status}`, {
       isDefinite,
       todo: isDefinite
-        ? 'check tenant, client id and authority of the identity'
+        ? 'check `authority` of the identity, and what stands between here and it (HTTPS_PROXY): the sign-in service itself would give an AADSTS code'
         : 'wait and try again; a token that is still held stays in use until it ends',
     });
   }
   if (seen.fault !== undefined) return networkFailure(identity, seen.fault);
+  if (seen.status !== undefined) {
+    // The library's message is then about a property of something that it took for JSON.
+    return new TokenFailure(
+      `What answers at ${identity.authority ?? DEFAULT_AUTHORITY} is not a sign-in service (status ${seen.status}, and no token)`,
+      {
+        isDefinite: false,
+        todo: 'check `authority` of the identity, and what stands between here and it (HTTPS_PROXY, a portal that wants a sign-in)',
+        cause: thrown,
+      },
+    );
+  }
   return byKind(identity, messageOf(thrown), thrown);
 }
 

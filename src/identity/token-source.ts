@@ -14,7 +14,7 @@ export interface FetchedToken {
 export interface TokenSource {
   /**
    * Fetches a token.
-   * @throws TokenFailure
+   * @throws TokenFailure, and ProxyError `secret-unreadable` for a secret that it needs
    */
   fetch(): Promise<FetchedToken>;
 }

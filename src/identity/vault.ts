@@ -273,7 +273,8 @@ export class Vault {
         entry.requests += 1;
         return { kind: 'basic', user: source.user, password: await source.read() };
       case 'token': {
-        const fetched = await this.#withinTime(this.#tries(entry, source.source));
+        const limit = new AbortController();
+        const fetched = await this.#withinTime(this.#tries(entry, source.source, limit.signal), limit);
         const obtainedAt = new Date(this.#clock.now());
         if (fetched.expiresAt.getTime() - obtainedAt.getTime() <= EXPIRY_MARGIN_MS) {
           throw new TokenFailure(`The token has already ended (${fetched.expiresAt.toISOString()})`, {
@@ -287,23 +288,26 @@ export class Vault {
     }
   }
 
-  async #tries(entry: Entry, source: TokenSource): Promise<FetchedToken> {
+  async #tries(entry: Entry, source: TokenSource, limit: AbortSignal): Promise<FetchedToken> {
     for (let attempt = 1; ; attempt++) {
       entry.requests += 1;
       try {
         return await source.fetch();
       } catch (thrown) {
-        const isDefinite = thrown instanceof TokenFailure && thrown.isDefinite;
-        if (isDefinite || attempt >= TRIES || this.#isClosed) throw thrown;
+        // A ProxyError is a secret that cannot be read: that, too, stays so until a person acts.
+        const isDefinite = thrown instanceof ProxyError || (thrown instanceof TokenFailure && thrown.isDefinite);
+        if (isDefinite || attempt >= TRIES || this.#isClosed || limit.aborted) throw thrown;
         await new Promise<void>((resume) => this.#clock.after(TRY_WAIT_MS * 2 ** (attempt - 1), resume));
+        if (limit.aborted) throw thrown;
       }
     }
   }
 
   /** The library does not honour an abort signal, so time is kept here and a late answer is dropped. */
-  #withinTime<T>(work: Promise<T>): Promise<T> {
+  #withinTime<T>(work: Promise<T>, limit: AbortController): Promise<T> {
     return new Promise((resolve, reject) => {
       const cancel = this.#clock.after(this.#timeoutMs, () => {
+        limit.abort();
         reject(
           new ProxyError('identity-timeout', `No token came within ${this.#timeoutMs / 1000} s`, {
             todo: 'check the network and the sign-in service, or raise timeouts.token',

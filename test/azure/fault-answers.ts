@@ -72,7 +72,21 @@ const ANSWERS: Readonly<Record<FaultKind, (scene: FaultScene, fault: Fault) => v
   'stall-before-answer': () => undefined,
   'not-framed': sendUnframed,
   'truncated-length': sendShort,
+  'echo-authorization': echoAuthorization,
 };
+
+/** A debugging server's answer: what it was sent stands in the body, in headers, and decoded where it was encoded. */
+function echoAuthorization({ exchange }: FaultScene): void {
+  const sent = exchange.request.headers.authorization ?? 'nothing';
+  const decoded = Buffer.from(sent.replace(/^\S+ /, ''), 'base64').toString('latin1');
+  const body = `You sent Authorization: ${sent}\nwhich is ${/^[\x20-\x7e]*$/.test(decoded) ? decoded : 'binary'}\n`;
+  answerText(exchange, 403, body, {
+    ActivityId: sent,
+    'X-VSS-E2EID': sent,
+    'X-TFS-ServiceError': encodeURIComponent(`refused: ${sent}`),
+    Expires: sent,
+  });
+}
 
 async function softThrottle(scene: FaultScene, fault: Fault): Promise<void> {
   const { exchange } = scene;

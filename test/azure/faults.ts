@@ -29,6 +29,7 @@ export const FAULT_KINDS = [
   'truncated-length',
   'policy-TF402455',
   'missing-org-404',
+  'echo-authorization',
 ] as const;
 
 export type FaultKind = (typeof FAULT_KINDS)[number];

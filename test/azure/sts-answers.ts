@@ -6,7 +6,8 @@ import type { ServerResponse } from 'node:http';
 
 export type StsFailure =
   | { readonly aadsts: number; readonly status?: number; readonly text?: string; readonly detail?: string }
-  | { readonly status: 500 | 503 | 429; readonly retryAfterSeconds?: number; readonly html?: true };
+  /** 200 with `html` is what a portal or a proxy answers in the service's place. */
+  | { readonly status: 500 | 503 | 429 | 200; readonly retryAfterSeconds?: number; readonly html?: true };
 
 interface Row {
   readonly status: number;

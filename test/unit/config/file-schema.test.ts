@@ -19,6 +19,13 @@ describe('loadSettings() tells faults of keys', () => {
       ],
     ],
     ['log:\n  level: info\n  level: warn\n', ['F:3:3: log.level: the key comes twice; keep one of them']],
+    [
+      'log:\n  level: info\n  level: loud\n',
+      [
+        'F:3:3: log.level: the key comes twice; keep one of them',
+        'F:3:10: log.level: `loud` is not one of error, warn, info, debug; write one of them',
+      ],
+    ],
     ['log:\n', ['F:1:1: log: has no value; write a map such as `{ level: info }`']],
     ['log: info\n', ['F:1:6: log: is text; write a map such as `{ level: info }`']],
     ['- routes\n', ['F:1:1: is a list; write a map of keys such as `routes:`']],

@@ -246,6 +246,13 @@ describe('loadSettings() faults of flags and environment', () => {
     expect((await load(text, { environment })).warnings).toEqual([]);
   });
 
+  it('do not guess which variables hold secrets when the file cannot be read as YAML', async () => {
+    expect(await faultsOf('log: [\n', { environment: { POSTERN_TFS_PAT: 'x', POSTERN_DRAIN_MAX: 'x' } })).toEqual([
+      'F:2:1: the indentation does not fit, or a bracket is not closed; line keys up with their neighbours and close every `[` and `{`',
+      'environment POSTERN_DRAIN_MAX: drain.max: `x` is not a duration; write a whole number and one of ms, s, m, h, d, such as `90s`',
+    ]);
+  });
+
   it('tell a drain that ends before it begins where it was asked for', async () => {
     const text = 'the drain ends before it begins; make `drain.min` at most `drain.max`';
     expect(await faultsOf('drain: { min: 40s }\n')).toEqual([`F:1:15: drain.min: ${text}`]);

@@ -40,6 +40,17 @@ describe('loadSettings() tells faults of YAML', () => {
     ]);
   });
 
+  it.each(['['.repeat(100_000), '['.repeat(5000) + ']'.repeat(5000), '- '.repeat(50_000), '{a: '.repeat(20_000)])(
+    'survives lists and maps that nest without end (%#)',
+    async (text) => {
+      expect(await faultsOf(text)).toEqual(['F:1:1: the nesting is too deep; check the brackets, or name the configuration file itself']);
+    },
+  );
+
+  it('tells the first hundred faults of a file that is no YAML', async () => {
+    expect(await faultsOf('*a '.repeat(1000))).toHaveLength(100);
+  });
+
   it('survives aliases that multiply', async () => {
     const bomb = [
       'a: &a [x, x, x, x, x, x, x, x, x, x]',

@@ -13,6 +13,10 @@ describe('loadSettings() tells faults of routes', () => {
     ],
     ['match: h/**, identity: azur-cli', ['F:2:28: routes[0].identity: `azur-cli` is not an identity; did you mean `azure-cli`?']],
     [
+      'match: h/**, identity: toString',
+      ['F:2:28: routes[0].identity: `toString` is not an identity; write one of `azure-cli`, or add it to `identities`'],
+    ],
+    [
       'match: h/**, identity: me',
       ['F:2:28: routes[0].identity: `me` is not an identity; write one of `azure-cli`, or add it to `identities`'],
     ],
@@ -43,6 +47,10 @@ describe('loadSettings() tells faults of routes', () => {
       [
         'F:2:45: routes[0].host: `azure-services` is dev.azure.com and *.visualstudio.com only; write `azure-server` for `h`, or leave `host` out',
       ],
+    ],
+    [
+      'match: dev.azure.com/**, identity: azure-cli, host: generic',
+      ['F:2:57: routes[0].host: `dev.azure.com` is Azure DevOps Services and cannot be read as `generic`; leave `host` out'],
     ],
     [
       'match: evil-dev.azure.com/**, identity: azure-cli, host: azure-services, upstream: "https://x"',
@@ -89,6 +97,12 @@ routes:
       'F:2:3: identities.spare: is used by no route; name it in a route, or leave it out',
       'F:5:14: routes[1].match: is never reached, because routes[0] on line 4 covers it; put the more specific route first',
     ]);
+  });
+
+  it('does not warn of an azure-cli identity that the default route uses', async () => {
+    const { settings, warnings } = await load('identities: { azure-cli: { kind: azure-cli, tenant: t } }\n');
+    expect(warnings).toEqual([]);
+    expect(settings.identities).toMatchObject([{ name: 'azure-cli', tenant: 't' }]);
   });
 
   it('does not warn of the more specific route when it comes first', async () => {
