@@ -30,13 +30,14 @@ describe('foldName()', () => {
         expect(foldName(name.toLowerCase())).toBe(folded);
         expect(foldName(name.normalize('NFD'))).toBe(folded);
       }),
-      { numRuns: 3000 },
+      { numRuns: 1000 },
     );
   });
 
   it('has nothing left to fold in any one character', () => {
     const left: string[] = [];
-    for (let point = 0; point <= 0x10ffff; point++) {
+    // Above U+1FFFF there is nothing with a case, and the compatibility ideographs fold in one step.
+    for (let point = 0; point <= 0x1ffff; point++) {
       if (point >= 0xd800 && point < 0xe000) continue;
       const folded = foldName(String.fromCodePoint(point));
       if (foldName(folded) !== folded) left.push(point.toString(16));

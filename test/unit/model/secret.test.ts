@@ -9,6 +9,7 @@ const CANARY = 'hunter2-canary';
 
 /** Every way in which a value becomes text by accident. */
 const WAYS: Readonly<Record<string, (secret: Secret) => string>> = {
+  // eslint-disable-next-line @typescript-eslint/restrict-template-expressions -- because it must do no harm
   'a template': (secret) => `${secret}`,
   concatenation: (secret) => 'x' + String(secret),
   'its toString': (secret) => secret.toString(),
@@ -23,6 +24,7 @@ const WAYS: Readonly<Record<string, (secret: Secret) => string>> = {
   'format %o': (secret) => format('%o', secret),
   'format %O': (secret) => format('%O', { secret }),
   'format %j': (secret) => format('%j', secret),
+  // eslint-disable-next-line @typescript-eslint/no-misused-spread -- because it must do no harm
   'its keys and values': (secret) => JSON.stringify([Object.entries(secret), Reflect.ownKeys(secret).map(String), { ...secret }]),
   'an error that holds it': (secret) => inspect(new Error('x', { cause: secret })),
   'a clone': (secret) => inspect(structuredClone(secret)),
