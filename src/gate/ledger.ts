@@ -56,7 +56,8 @@ export class Ledger {
   finish(record: OperationRecord, ending: Ending): void {
     if (!this.#running.delete(record)) return;
     record.verdict = ending.verdict;
-    record.ms = this.#clock.now() - record.startedAt.getTime();
+    // The wall clock may have been set back meanwhile.
+    record.ms = Math.max(0, this.#clock.now() - record.startedAt.getTime());
     const { refusal } = ending;
     if (refusal !== undefined) {
       record.failure = { code: refusal.code, what: refusal.what, todo: refusal.todo };

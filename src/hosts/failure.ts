@@ -33,6 +33,13 @@ const AZURE_DEVOPS_AUDIENCES: readonly string[] = ['499b84ac-1321-427f-aa17-267c
 
 const MOST_LINES = 8;
 const LONGEST_LINE = 400;
+/** Sequences of ECMA-48 that a terminal acts on: control sequences (colours, cursor) and command strings (titles, links). */
+const ESCAPE_SEQUENCES =
+  /(?:\u001b\[|\u009b)[0-?]*[ -/]*[@-~]|(?:\u001b[\]P^_X]|[\u009d\u0090\u009e\u009f\u0098])[^\u0007\u001b\u009c]*(?:\u0007|\u001b\\|\u009c|$)/g;
+/** Characters that are not shown as themselves: controls, directions, separators of lines, nothing visible. */
+const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
+/** The two forms of HTTP dates that name their zone (RFC 9110, 5.6.7); the third is local time to a parser. */
+const HTTP_DATE = /^[A-Z][a-z]{2,8}, [0-9]{2}[ -][A-Z][a-z]{2}[ -][0-9]{2,4} [0-9]{2}:[0-9]{2}:[0-9]{2} GMT$/;
 /** Longest Retry-After that is believed, in seconds: a day. */
 const LONGEST_RETRY_AFTER = 86_400;
 
@@ -52,7 +59,7 @@ export function readFailure(kind: HostKind, answer: FailedAnswer, claims?: Token
   };
   const retryAfterSeconds = readRetryAfter(answer.header('retry-after'), answer.header('date'));
   if (answer.status === 401) {
-    if (/\bclaims="?[A-Za-z0-9+/=_-]+/.test(answer.header('www-authenticate') ?? '')) {
+    if (kind !== 'generic' && /\bclaims="?[A-Za-z0-9+/=_-]+/.test(answer.header('www-authenticate') ?? '')) {
       return {
         ...about,
         code: 'upstream-claims',
@@ -170,6 +177,8 @@ export function readRetryAfter(value: string | undefined, date: string | undefin
   if (value === undefined) return undefined;
   const text = value.trim();
   if (/^[0-9]+(\.[0-9]+)?$/.test(text)) return Math.min(Number(text), LONGEST_RETRY_AFTER);
+  // A date parser takes nearly everything for a date: `-5` is one in 2001.
+  if (!HTTP_DATE.test(text)) return undefined;
   const until = Date.parse(text);
   const from = date === undefined ? Number.NaN : Date.parse(date);
   if (Number.isNaN(until) || Number.isNaN(from)) return undefined;
@@ -207,7 +216,7 @@ function jsonMessage(text: string): string {
 }
 
 function htmlTitle(text: string): string {
-  return /<title[^>]*>([^<]*)<\/title>/i.exec(text)?.[1] ?? '';
+  return /<title[^<>]*>([^<]*)<\/title>/i.exec(text)?.[1] ?? '';
 }
 
 function percentDecode(text: string): string {
@@ -218,11 +227,9 @@ function percentDecode(text: string): string {
   }
 }
 
-/** One printable line: control, bidirectional and zero-width characters out, white space folded, length bounded. */
+/** One printable line: escape sequences and what is not shown as itself out, white space folded, length bounded. */
 function cleanLine(line: string): string {
-  const plain = line
-    .replace(/[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g, ' ')
-    .replace(/\s+/g, ' ')
-    .trim();
-  return plain.length > LONGEST_LINE ? `${plain.slice(0, LONGEST_LINE)}...` : plain;
+  const plain = line.replace(ESCAPE_SEQUENCES, ' ').replace(UNPRINTABLE, ' ').replace(/\s+/g, ' ').trim();
+  // Half of a character that the cut went through is left out.
+  return plain.length > LONGEST_LINE ? `${plain.slice(0, LONGEST_LINE).replace(/[\ud800-\udbff]$/, '')}...` : plain;
 }

@@ -7,10 +7,10 @@
  *                   `optimized/_git/` choose which refs are listed and name the same repository
  *                   ssh.dev.azure.com/v3/{org}/{project}/{repo}     the SSH form, served over HTTPS
  *   azure-server    {host}[:port]/[virtual directory/]{collection}/{project}/_git/{repo}
- *   generic         {host}[:port]/{any path}
+ *   generic         {host}[:port]/{any path}                       with or without `.git` at its end
  */
 import type { HostKind, RepoAddress } from '../model/address.js';
-import { foldName } from '../model/fold.js';
+import { foldName, withoutGitSuffix } from '../model/fold.js';
 import { DEV_AZURE_HOST, legacyOrganisation, SSH_AZURE_HOSTS } from '../model/host-name.js';
 import { decodePath } from './segments.js';
 
@@ -130,7 +130,9 @@ function isOddAzureName(name: string): boolean {
 
 function ok(parts: Omit<RepoAddress, 'canonical' | 'display'> & { readonly names: readonly string[] }): ParsedAddress {
   const { names, ...rest } = parts;
-  return { kind: 'address', address: { ...rest, canonical: names.map(foldName), display: names.join('/') } };
+  const folded = names.map(foldName);
+  const canonical = parts.kind === 'generic' ? [...folded.slice(0, -1), ...folded.slice(-1).map(withoutGitSuffix)] : folded;
+  return { kind: 'address', address: { ...rest, canonical, display: names.join('/') } };
 }
 
 function fault(what: string): ParsedAddress {

@@ -9,6 +9,9 @@
 /** Largest path accepted, in bytes. Azure DevOps documents 4,096 characters a component and longer in all; URLs stay far below. */
 export const LONGEST_PATH_BYTES = 8192;
 
+/** Control characters, and those that turn the direction of text or break its lines: names are shown on terminals. */
+const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/;
+
 export type Segments = { readonly kind: 'segments'; readonly names: readonly string[] } | { readonly kind: 'fault'; readonly what: string };
 
 /**
@@ -44,7 +47,7 @@ function nameProblem(name: string): string | undefined {
   const folded = name.normalize('NFKC');
   if (/^\.+$/.test(folded)) return 'the path has a dot segment (. or ..)';
   if (folded.includes('/') || folded.includes('\\')) return 'the path has an encoded slash or a backslash';
-  if (/[\u0000-\u001f\u007f]/.test(folded)) return 'the path has a control character';
+  if (UNPRINTABLE.test(folded)) return 'the path has a control character';
   if (/%[0-9a-fA-F]{2}/.test(folded)) return 'the path is percent-encoded twice';
   return undefined;
 }

@@ -15,7 +15,8 @@ export interface RepoAddress {
   /**
    * The whole repository as parts to compare, decoded and case-folded. For azure-services it begins with
    * `dev.azure.com` and the organisation whatever host was named: [dev.azure.com, org, project, repository].
-   * For azure-server: [host, ...virtual directory and collection, project, repository]. For generic: [host, ...path].
+   * For azure-server: [host, ...virtual directory and collection, project, repository]. For generic: [host, ...path], the
+   * last part without `.git`.
    */
   readonly canonical: readonly string[];
   /** What a person reads: the canonical parts with a slash between, names in the caller's own case. */

@@ -10,7 +10,7 @@
  * cannot be passed by using the other spelling. What is wrong with a pattern is told in full by the configuration.
  */
 import type { HostKind } from './address.js';
-import { foldName } from './fold.js';
+import { foldName, withoutGitSuffix } from './fold.js';
 import { DEV_AZURE_HOST, legacyOrganisation, parseHost, SSH_AZURE_HOSTS } from './host-name.js';
 
 const ANY_LABEL = '*.';
@@ -25,7 +25,8 @@ export function canonicalPattern(match: string, hostKind: HostKind): readonly st
   const host = patternHost(match);
   const raw = match.split('/').slice(1);
   const parts = raw.map((part, index) => canonicalPart(part, index === raw.length - 1));
-  if (hostKind !== 'azure-services') return [host, ...parts];
+  if (hostKind === 'generic') return [host, ...parts.slice(0, -1), ...parts.slice(-1).map(withoutGitSuffix)];
+  if (hostKind === 'azure-server') return [host, ...parts];
   if (SSH_AZURE_HOSTS.includes(host)) return [DEV_AZURE_HOST, ...parts];
   const organisation = host === ANY_ORGANISATION_HOST ? '*' : legacyOrganisation(host);
   return organisation === undefined ? [host, ...parts] : [DEV_AZURE_HOST, organisation, ...parts];

@@ -58,6 +58,9 @@ describe('a pattern that the configuration accepts opens at the gate what it nam
     ['github.com/git/*', 'github.com/git/git.git'],
     ['github.com:8443/git/*', 'github.com:8443/git/git.git'],
     ['github.com/**', 'github.com/git/git'],
+    ['github.com/git/git', 'github.com/git/git.git'],
+    ['github.com/git/git.git', 'github.com/git/Git'],
+    ['github.com/git/Git%2Egit', 'github.com/git/git.GIT'],
     ['git.example.com/**', 'git.example.com/a/b/c', 'generic'],
   ])('%s opens %s', (match, spelled, kind) => {
     expect(opens(match, spelled, kind)).toBe(true);
@@ -80,7 +83,8 @@ describe('a pattern that the configuration accepts opens at the gate what it nam
     ['tfs.example.com/**', 'tfs.example.com:8443/main/web/_git/app'],
     ['tfs.example.com/main/fleet/**', 'tfs.example.com/main/fleet-infra/_git/app'],
     ['github.com/git/*', 'github.com/git/a/b'],
-    ['github.com/git/git', 'github.com/git/git.git'],
+    ['tfs.example.com/main/web/app', 'tfs.example.com/main/web/_git/app.git'],
+    ['dev.azure.com/contoso/web/app', 'dev.azure.com/contoso/web/_git/app.git'],
     ['ssh.visualstudio.com/web/app', 'dev.azure.com/web/app/_git/app'],
   ])('%s does not open %s', (match, spelled, kind) => {
     expect(opens(match, spelled, kind)).toBe(false);

@@ -81,8 +81,7 @@ describe('fitBytes()', () => {
         const cut = fitBytes(text, most);
         expect(text.startsWith(cut)).toBe(true);
         expect(Buffer.byteLength(cut)).toBeLessThanOrEqual(most);
-        const rest = [...text.slice(cut.length)];
-        const next = rest[0];
+        const [next] = Array.from(text.slice(cut.length));
         if (next !== undefined) expect(Buffer.byteLength(cut + next)).toBeGreaterThan(most);
       }),
     );

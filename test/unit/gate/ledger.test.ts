@@ -1,0 +1,115 @@
+import { describe, expect, it } from 'vitest';
+import { type Ending, Ledger } from '../../../src/gate/ledger.js';
+import type { Refusal } from '../../../src/model/refusal.js';
+import { FakeClock } from '../../fakes/clock.js';
+import { FakeLogger } from '../../fakes/logger.js';
+
+const REFUSAL: Refusal = {
+  kind: 'refusal',
+  code: 'upstream-broken',
+  status: 502,
+  what: 'It broke',
+  todo: 'try again',
+  upstreamStatus: 200,
+  activityId: 'a-1',
+};
+
+function book(): { ledger: Ledger; clock: FakeClock; logger: FakeLogger } {
+  const clock = new FakeClock();
+  const logger = new FakeLogger();
+  return { ledger: new Ledger({ clock, logger }), clock, logger };
+}
+
+describe('Ledger', () => {
+  it('knows what runs, from begin to finish', () => {
+    const { ledger, clock } = book();
+    const first = ledger.begin('127.0.0.1:1');
+    const second = ledger.begin('127.0.0.1:2');
+    expect(first).toMatchObject({
+      id: 1,
+      verdict: 'running',
+      kind: 'unknown',
+      ms: 0,
+      bytesUp: 0,
+      bytesDown: 0,
+      startedAt: new Date(clock.now()),
+    });
+    expect(ledger.running().map(({ id, caller }) => [id, caller])).toEqual([
+      [1, '127.0.0.1:1'],
+      [2, '127.0.0.1:2'],
+    ]);
+    clock.jump(250);
+    ledger.finish(first, { verdict: 'passed' });
+    expect(first).toMatchObject({ verdict: 'passed', ms: 250, failure: undefined });
+    expect(ledger.running()).toEqual([second]);
+  });
+
+  it('counts and logs each operation once, whoever else finishes it again', () => {
+    const { ledger, logger } = book();
+    const record = ledger.begin('c');
+    ledger.finish(record, { verdict: 'client-gone' });
+    ledger.finish(record, { verdict: 'failed', refusal: REFUSAL });
+    expect(record).toMatchObject({ verdict: 'client-gone', failure: undefined });
+    expect(ledger.counts()).toEqual({ passed: 0, refused: 0, failed: 0, broken: 0, 'client-gone': 1 });
+    expect(logger.lines).toHaveLength(1);
+  });
+
+  it.each<[Ending['verdict'], level: string, event: string, isKept: boolean]>([
+    ['passed', 'debug', 'request-finished', false],
+    ['client-gone', 'debug', 'client-gone', false],
+    ['refused', 'warn', 'request-refused', true],
+    ['failed', 'warn', 'request-failed', true],
+    ['broken', 'warn', 'transfer-broken', true],
+  ])('tells one that is %s at level %s as %s', (verdict, level, event, isKept) => {
+    const { ledger, logger } = book();
+    const record = ledger.begin('c');
+    Object.assign(record, { kind: 'fetch', step: 'exchange', repository: 'h/r', route: 'h/**', identity: 'me', bytesDown: 7 });
+    ledger.finish(record, { verdict });
+    expect(logger.lines).toMatchObject([
+      {
+        level,
+        event,
+        fields: {
+          id: 1,
+          operation: 'fetch',
+          step: 'exchange',
+          repository: 'h/r',
+          route: 'h/**',
+          identity: 'me',
+          caller: 'c',
+          bytesDown: 7,
+        },
+      },
+    ]);
+    expect(ledger.counts()[verdict]).toBe(1);
+    expect(ledger.failures()).toEqual(isKept ? [record] : []);
+  });
+
+  it('keeps the cause, and what the upstream said of itself unless that is known already', () => {
+    const { ledger, logger } = book();
+    const record = ledger.begin('c');
+    record.upstreamStatus = 206;
+    ledger.finish(record, { verdict: 'broken', refusal: REFUSAL });
+    expect(record).toMatchObject({
+      upstreamStatus: 206,
+      activityId: 'a-1',
+      failure: { code: 'upstream-broken', what: 'It broke', todo: 'try again' },
+    });
+    expect(logger.lines[0]?.fields).toMatchObject({ code: 'upstream-broken', what: 'It broke', todo: 'try again' });
+  });
+
+  it('keeps the last twenty failures', () => {
+    const { ledger } = book();
+    for (let count = 0; count < 25; count++) ledger.finish(ledger.begin('c'), { verdict: 'failed', refusal: REFUSAL });
+    expect(ledger.failures().map(({ id }) => id)).toEqual(Array.from({ length: 20 }, (_, index) => index + 6));
+    expect(ledger.counts().failed).toBe(25);
+  });
+
+  it('has no negative time when the wall clock was set back', () => {
+    const { ledger, clock } = book();
+    const record = ledger.begin('c');
+    clock.jump(-60_000);
+    ledger.finish(record, { verdict: 'passed' });
+    expect(record.ms).toBe(0);
+  });
+});
