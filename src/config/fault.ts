@@ -94,7 +94,7 @@ export function typeName(value: unknown): string {
 
 /** A YAML map as a record, or undefined for anything else. */
 export function asMap(value: unknown): Readonly<Record<string, unknown>> | undefined {
-  // A map of the parser has string keys only (complex keys are turned into text by it).
+  // The parser takes text as keys and nothing else.
   return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : undefined;
 }
 

@@ -94,7 +94,7 @@ export function listenPieces(raw: unknown): { path: KeyPath; value: unknown }[] 
   if (typeof raw === 'string' || typeof raw === 'number') return [{ path: [], value: raw }];
   if (Array.isArray(raw)) return raw.map((value: unknown, index) => ({ path: [index], value }));
   const inner = ownValue(asMap(raw), 'address');
-  if (asMap(inner) !== undefined) return undefined;
+  if (inner === undefined || asMap(inner) !== undefined) return undefined;
   return listenPieces(inner)?.map(({ path, value }) => ({ path: ['address', ...path], value }));
 }
 

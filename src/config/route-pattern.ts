@@ -5,10 +5,13 @@
  *   host    = ( name | "*." name | "[" IPv6 "]" ) [ ":" port ]
  *   part    = literal | "*"            ; "*" is exactly one part, "**" any rest, also none
  *
- * Literals are percent-decoded once and compared whole, without case. For Azure DevOps Services every spelling is
- * brought to dev.azure.com/ORGANISATION/PROJECT/REPOSITORY, the form of `RepoAddress.canonical`. Pure: knows only the model.
+ * What a pattern means is in model/route-pattern.ts, which the gate decides by; here is what can be wrong with one, each
+ * with its text. Pure: knows only the model.
  */
 import type { HostKind } from '../model/address.js';
+import { foldName } from '../model/fold.js';
+import { inferHostKind, isHostName, legacyOrganisation, SSH_AZURE_HOSTS } from '../model/host-name.js';
+import { canonicalPattern } from '../model/route-pattern.js';
 import { quote } from './fault.js';
 
 export interface RoutePattern {
@@ -18,9 +21,6 @@ export interface RoutePattern {
   /** Comparable with `RepoAddress.canonical`: the host first. `*` and a last `**` are wildcards; no literal holds a `*`. */
   readonly canonical: readonly string[];
 }
-
-/** Public hosts that are known not to speak Azure's grammar. */
-const GENERIC_HOSTS: readonly string[] = ['github.com', 'gitlab.com', 'bitbucket.org'];
 
 /** Organisation, project, repository. */
 const SERVICES_PARTS = 3;
@@ -37,24 +37,23 @@ export function parseRoutePattern(text: string, hostKind?: HostKind): RoutePatte
   const show = (piece: string): string => (text.includes('@') ? 'a part' : quote(piece));
   if (rawHost.includes('@')) throw new SyntaxError('names a user; leave out everything up to the `@`');
   const host = parseHost(rawHost, show);
-  const kind = hostKind === undefined || (hostKind === 'azure-services' && !isServicesHost(host)) ? inferHostKind(host) : hostKind;
+  const kind = hostKind === undefined || (hostKind === 'azure-services' && !isServicesHost(host)) ? kindOfHost(host) : hostKind;
   const parts = rawParts.map((part, index) => parsePart(part, index === rawParts.length - 1, show));
   if (parts.length === 0) throw new SyntaxError(`names only a host; write \`${host}/**\` for all its repositories`);
   if (kind !== 'generic' && parts.includes('_git'))
     throw new SyntaxError('holds `_git`, which is no name; leave it out: host/organisation/project/repository');
-  if (kind !== 'azure-services') return { hostKind: kind, host, canonical: [host, ...parts] };
-  return { hostKind: kind, host, canonical: servicesForm(host, parts) };
+  if (kind === 'azure-services') checkServices(host, parts);
+  return { hostKind: kind, host, canonical: canonicalPattern(text, kind) };
 }
 
-/** The kind of a host (lower case) when the route does not say. */
-export function inferHostKind(host: string): HostKind {
-  if (host === 'dev.azure.com' || host === 'ssh.dev.azure.com' || host.endsWith('.visualstudio.com')) return 'azure-services';
-  return GENERIC_HOSTS.includes(host) ? 'generic' : 'azure-server';
-}
-
-/** Whether a host (lower case) can be Azure DevOps Services. */
+/** Whether a host (lower case, with or without port) belongs to Azure DevOps Services, also one that no address can have. */
 export function isServicesHost(host: string): boolean {
-  return host === 'dev.azure.com' || host.endsWith('.dev.azure.com') || host.endsWith('.visualstudio.com');
+  return kindOfHost(host) === 'azure-services';
+}
+
+/** The kind of a pattern's host; a wrong name below visualstudio.com is told as one of the services'. */
+function kindOfHost(host: string): HostKind {
+  return withoutPort(host).endsWith('.visualstudio.com') ? 'azure-services' : inferHostKind(host);
 }
 
 /** Whether whatever the later pattern matches was matched by the earlier one, so that the later is never reached. */
@@ -72,9 +71,13 @@ export function covers(earlier: RoutePattern, later: RoutePattern): boolean {
   return narrow.length === wide.length;
 }
 
+function withoutPort(host: string): string {
+  return host.replace(/:\d+$/, '');
+}
+
 function coversHost(earlier: string, later: string): boolean {
   if (earlier === later) return true;
-  return earlier.startsWith('*.') && !later.startsWith('*.') && later.slice(later.indexOf('.')) === earlier.slice(1);
+  return earlier.startsWith('*.') && later.slice(later.indexOf('.')) === earlier.slice(1);
 }
 
 function parseHost(raw: string, show: (piece: string) => string): string {
@@ -92,7 +95,7 @@ function parseHost(raw: string, show: (piece: string) => string): string {
       throw new SyntaxError(`${show(raw)} is too wide for a host; write \`*.\` and a domain, such as \`*.visualstudio.com\``);
     }
     if (name.includes('*', 1)) throw new SyntaxError(`${show(raw)} has a \`*\` inside; a host may only begin with \`*.\``);
-    if (!labels.every((label) => /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$/.test(label))) {
+    if (!isHostName(labels.join('.'))) {
       throw new SyntaxError(`${show(raw)} is not a host name; write it in letters, digits, hyphens and dots (other alphabets as \`xn--\`)`);
     }
   }
@@ -109,38 +112,32 @@ function parsePart(raw: string, last: boolean, show: (piece: string) => string):
     throw new SyntaxError(`${show(raw)} holds a character that ends a path; write \`?\`, \`#\` and \`\\\` percent-encoded`);
   let part: string;
   try {
-    part = decodeURIComponent(raw).toLowerCase();
+    part = foldName(decodeURIComponent(raw));
   } catch {
     throw new SyntaxError(`${show(raw)} is wrongly percent-encoded; write a lone \`%\` as \`%25\``);
   }
   if (part === '.' || part === '..') throw new SyntaxError(`${show(raw)} is a step, not a name; write the path without \`.\` and \`..\``);
-  if (/[\u0000-\u001f\u007f/]/.test(part))
+  if (/[\u0000-\u001f\u007f/\\]/.test(part))
     throw new SyntaxError(`${show(raw)} decodes to a slash or a control character; a part is one name`);
   if (part.trim() !== part) throw new SyntaxError(`${show(raw)} begins or ends with a blank; leave it out`);
   if (part.includes('*')) throw new SyntaxError(`${show(raw)} has a \`*\` inside; \`*\` stands for one whole part, \`**\` for any rest`);
   return part;
 }
 
-/** Brings the spellings of Azure DevOps Services to one form. */
-function servicesForm(host: string, parts: readonly string[]): readonly string[] {
-  if (host.includes(':')) throw new SyntaxError('has a port, which Azure DevOps Services does not use; leave it out, or set `upstream`');
-  const names = [...parts];
-  const sshHost = host.startsWith('ssh.') || host.startsWith('vs-ssh.');
-  if (sshHost && names[0] === 'v3')
-    throw new SyntaxError('holds `v3`, which is no name; leave it out: host/organisation/project/repository');
-  if (host.endsWith('.visualstudio.com') && !sshHost) {
-    const organisation = host.slice(0, -'.visualstudio.com'.length);
-    if (organisation.includes('.'))
-      throw new SyntaxError(`${quote(host)} is no organisation's host; write \`ORGANISATION.visualstudio.com\``);
-    if (names[0] === 'defaultcollection')
-      throw new SyntaxError('holds `DefaultCollection`, which is no name; leave it out: host/project/repository');
-    names.unshift(organisation);
-  }
-  const rest = names.at(-1) === '**';
-  const named = rest ? names.length - 1 : names.length;
+/** What only Azure DevOps Services' patterns can have wrong. */
+function checkServices(host: string, parts: readonly string[]): void {
+  if (host.includes(':')) throw new SyntaxError('has a port, which Azure DevOps Services does not use; leave it out');
+  const isSsh = SSH_AZURE_HOSTS.includes(host);
+  const isLegacy = !isSsh && host.endsWith('.visualstudio.com');
+  if (isSsh && parts[0] === 'v3') throw new SyntaxError('holds `v3`, which is no name; leave it out: host/organisation/project/repository');
+  if (isLegacy && host !== '*.visualstudio.com' && legacyOrganisation(host) === undefined)
+    throw new SyntaxError(`${quote(host)} is no organisation's host; write \`ORGANISATION.visualstudio.com\``);
+  if (isLegacy && parts[0] === 'defaultcollection')
+    throw new SyntaxError('holds `DefaultCollection`, which is no name; leave it out: host/project/repository');
+  const isOpen = parts.at(-1) === '**';
+  const named = parts.length - (isOpen ? 1 : 0) + (isLegacy ? 1 : 0);
   if (named > SERVICES_PARTS)
     throw new SyntaxError('has more parts than organisation, project and repository, so it can match nothing; leave out the rest');
-  if (named < SERVICES_PARTS && !rest)
+  if (named < SERVICES_PARTS && !isOpen)
     throw new SyntaxError('names no repository, so it can match nothing; end it in `/**`, or name organisation, project and repository');
-  return ['dev.azure.com', ...names];
 }

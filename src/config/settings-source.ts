@@ -3,13 +3,19 @@
  * schema; the `yaml` package). The parser's own messages are never passed on: they can quote the file, and with it a secret.
  */
 import { isUtf8 } from 'node:buffer';
-import { isAlias, isMap, isScalar, isSeq, LineCounter, parseAllDocuments, visit } from 'yaml';
-import type { Document, Node, Pair, ParsedNode, YAMLError } from 'yaml';
+import { isAlias, isMap, isScalar, isSeq, LineCounter, parseAllDocuments, Parser, visit } from 'yaml';
+import type { CST, Document, Node, Pair, ParsedNode, YAMLError } from 'yaml';
 import { outside, writeKeyPath } from './fault.js';
 import type { Fault, KeyPath, Place } from './fault.js';
 
 /** A configuration is a few hundred lines; more is another file given by mistake, and parsing it would cost memory. */
 export const LARGEST_FILE_BYTES = 1024 * 1024;
+
+/** A configuration nests six deep. Thousands of levels exhaust the stack of the composer, which ends the process. */
+const DEEPEST_NESTING = 64;
+
+/** More faults of syntax than anyone reads come from a file that is no YAML at all; each costs time to place. */
+const MOST_SYNTAX_FAULTS = 100;
 
 export interface SettingsSource {
   /** The root value; an empty map when the file holds nothing, or nothing readable. */
@@ -46,8 +52,9 @@ export function readSettingsSource(bytes: Uint8Array, file: string): SettingsSou
 
   const lines = new LineCounter();
   const text = new TextDecoder('utf-8').decode(bytes);
-  // prettyErrors would put pieces of the file into the messages.
-  const documents = [...parseAllDocuments(text, { lineCounter: lines, prettyErrors: false })];
+  if (isTooDeep(text)) return broken(at(1, 1, 0), 'the nesting is too deep; check the brackets, or name the configuration file itself');
+  // prettyErrors would put pieces of the file into the messages, and warnings would print them as process warnings.
+  const documents = [...parseAllDocuments(text, { lineCounter: lines, prettyErrors: false, logLevel: 'error', stringKeys: true })];
   const atOffset = (offset: number): Place => {
     const { line, col } = lines.linePos(offset);
     return at(line, col, offset);
@@ -66,14 +73,12 @@ export function readSettingsSource(bytes: Uint8Array, file: string): SettingsSou
   // A key given twice leaves values that can still be checked; any other fault of syntax does not.
   const readable = second === undefined && [...document.errors, ...document.warnings].every((error) => error.code === 'DUPLICATE_KEY');
   const place = (path: KeyPath, on: 'key' | 'value' = 'value'): Place => atOffset(locate(document, path, on));
+  if (!readable) return { raw: {}, readable, faults, place };
   try {
-    const raw = (document.toJS() as unknown) ?? {};
-    return { raw: readable ? raw : {}, readable, faults, place };
+    return { raw: (document.toJS() as unknown) ?? {}, readable, faults, place };
   } catch {
-    // What toJS throws is an alias that leads nowhere or a bomb of them.
-    if (faults.length === 0) {
-      faults.push({ place: at(1, 1, 0), path: '', text: 'aliases multiply beyond reason; write the values out' });
-    }
+    // What toJS throws is an alias that leads nowhere, told above, or a bomb of them.
+    if (faults.length === 0) faults.push({ place: at(1, 1, 0), path: '', text: 'aliases multiply beyond reason; write the values out' });
     return { raw: {}, readable: false, faults, place };
   }
 }
@@ -106,18 +111,39 @@ const SYNTAX: Readonly<Record<YAMLError['code'], string>> = {
 };
 
 function syntaxFaults(document: Document.Parsed, atOffset: (offset: number) => Place): Fault[] {
-  const faults = [...document.errors, ...document.warnings].map((error): Fault => {
-    const path = error.code === 'DUPLICATE_KEY' ? writeKeyPath(pathAt(document, error.pos[0])) : '';
-    return { place: atOffset(error.pos[0]), path, text: SYNTAX[error.code] };
-  });
+  const errors = [...document.errors, ...document.warnings];
+  // In a tree with other faults nobody knows which key stands below which, so a path could begin below `secret`.
+  const sound = errors.every((error) => error.code === 'DUPLICATE_KEY');
+  const faults: Fault[] = [];
+  for (const { code, pos } of errors.slice(0, MOST_SYNTAX_FAULTS)) {
+    const fault = { place: atOffset(pos[0]), path: sound ? writeKeyPath(pathAt(document, pos[0])) : '', text: SYNTAX[code] };
+    // Each level that is left open gives the same error at the same place.
+    if (!faults.some((other) => other.place.order === fault.place.order && other.text === fault.text)) faults.push(fault);
+  }
   visit(document, {
     Alias(_, alias) {
-      if (alias.resolve(document) !== undefined) return;
+      if (faults.length >= MOST_SYNTAX_FAULTS) return visit.BREAK;
+      if (alias.resolve(document) !== undefined) return undefined;
       const text = 'an alias (`*`) has no anchor; put text that begins with `*` in quotes, such as `"*.visualstudio.com/**"`';
       faults.push({ place: atOffset(alias.range?.[0] ?? 0), path: '', text });
+      return undefined;
     },
   });
   return faults;
+}
+
+/** Whether lists and maps nest too deep to be composed. The parser below the composer, like this, does not recurse. */
+function isTooDeep(text: string): boolean {
+  const open: [CST.Token | null | undefined, number][] = [...new Parser().parse(text)].map((token) => [token, 0]);
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    const [token, depth] = next;
+    if (token === null || token === undefined) continue;
+    if (depth > DEEPEST_NESTING) return true;
+    if (token.type === 'document') open.push([token.value, depth]);
+    if (!('items' in token)) continue;
+    for (const item of token.items) open.push([item.value, depth + 1], ['key' in item ? item.key : undefined, depth + 1]);
+  }
+  return false;
 }
 
 /** Offset of what stands at a path, or of the last container on the way to it. */

@@ -106,6 +106,10 @@ function patternOf(route: Readonly<Record<string, unknown>>, report: Report): Ro
         'host',
       );
     }
+    if (hostKind !== undefined && hostKind !== 'azure-services' && isServicesHost(pattern.host)) {
+      // Read as a bare path, its other spellings would be other repositories, and pass by the rules of this route.
+      report(`${quote(pattern.host)} is Azure DevOps Services and cannot be read as ${quote(hostKind)}; leave \`host\` out`, 'host');
+    }
     return pattern;
   } catch (thrown) {
     if (!(thrown instanceof SyntaxError)) throw thrown;

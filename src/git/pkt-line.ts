@@ -46,8 +46,13 @@ export function writePacket(payload: string | Buffer): Buffer {
 
 /** Cuts text so that it fits one packet with `prefixBytes` before it, on a character boundary. */
 export function fitPacket(text: string, prefixBytes = 0): string {
-  const room = LARGEST_PACKET_BYTES - LENGTH_DIGITS - prefixBytes;
+  return fitBytes(text, LARGEST_PACKET_BYTES - LENGTH_DIGITS - prefixBytes);
+}
+
+/** The longest beginning of `text` that is whole characters and at most `mostBytes` of UTF-8. */
+export function fitBytes(text: string, mostBytes: number): string {
   const bytes = Buffer.from(text, 'utf8');
-  if (bytes.length <= room) return text;
-  return new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes.subarray(0, room - 4)).replace(/\uFFFD+$/, '');
+  if (bytes.length <= mostBytes) return text;
+  // A decoder that expects more keeps a character that was cut to itself.
+  return new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes.subarray(0, Math.max(0, mostBytes)), { stream: true });
 }

@@ -7,7 +7,7 @@
  *
  * Source: gitprotocol-pack "Reference Update Request and Packfile Transfer", "Report Status".
  */
-import { FLUSH_PACKET, fitPacket, parsePacket, writePacket } from './pkt-line.js';
+import { fitBytes, FLUSH_PACKET, fitPacket, parsePacket, writePacket } from './pkt-line.js';
 
 export interface RefCommand {
   readonly oldOid: string;
@@ -60,7 +60,7 @@ export class CommandListReader {
         else this.#state = 'unreadable';
       }
     } catch {
-      // Not pkt-lines: whoever sent it, the upstream will say so. There is nothing to report refs about.
+      // Not pkt-lines, or no UTF-8: whoever sent it, the upstream will say so. There is nothing to report refs about.
       this.#state = 'unreadable';
     }
     this.#consumed += offset;
@@ -75,7 +75,10 @@ export class CommandListReader {
 
   #line(payload: Buffer): void {
     const nul = payload.indexOf(0);
-    const text = (nul < 0 ? payload : payload.subarray(0, nul)).toString('utf8').replace(/\n$/, '');
+    // Fatal: two refs that are no UTF-8 must not become one text, and a report must name a ref by its own bytes.
+    const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+      .decode(nul < 0 ? payload : payload.subarray(0, nul))
+      .replace(/\n$/, '');
     if (nul >= 0 && this.#capabilities === undefined) {
       this.#capabilities = new Set(
         payload
@@ -98,6 +101,8 @@ export class CommandListReader {
 
 const BAND_DATA = 1;
 const BAND_PROGRESS = 2;
+/** Longest line of progress; more would be cut by a terminal. */
+const LONGEST_LINE_BYTES = 900;
 
 /**
  * The body that refuses every ref of a push: git prints `! [remote rejected] main -> main (reason)` and each of
@@ -113,9 +118,9 @@ export function writeRefusedPush(list: CommandList, reason: string, lines: reado
   ]);
   const isBanded = list.capabilities.has('side-band-64k') || list.capabilities.has('side-band');
   if (!isBanded) return report;
-  // side-band (without -64k) allows 1000 bytes a packet; small pieces suit both.
+  // side-band (without -64k) allows 1000 bytes a packet, its length and the number of the band included.
   const pieceBytes = list.capabilities.has('side-band-64k') ? 60_000 : 990;
-  const packets: Buffer[] = lines.map((line) => band(BAND_PROGRESS, Buffer.from(`${line.slice(0, 900)}\n`, 'utf8')));
+  const packets: Buffer[] = lines.map((line) => band(BAND_PROGRESS, Buffer.from(`${fitBytes(line, LONGEST_LINE_BYTES)}\n`, 'utf8')));
   for (let at = 0; at < report.length; at += pieceBytes) packets.push(band(BAND_DATA, report.subarray(at, at + pieceBytes)));
   return Buffer.concat([...packets, FLUSH_PACKET]);
 }

@@ -18,6 +18,19 @@ export interface FailedAnswer {
 /** A refusal that does not know its route and identity yet. */
 export type Failure = Omit<Refusal, 'kind' | 'route' | 'identity'>;
 
+/** Claims of an Entra token as its JWT carries them; what is absent or of another type is undefined. */
+export interface TokenClaims {
+  readonly audience: string | undefined;
+  /** Tenant id. */
+  readonly tenant: string | undefined;
+  /** ms since the epoch. */
+  readonly notBefore: number | undefined;
+  readonly expiresAt: number | undefined;
+}
+
+/** Audiences that Azure DevOps Services takes: its application id, and the same as a URI. */
+const AZURE_DEVOPS_AUDIENCES: readonly string[] = ['499b84ac-1321-427f-aa17-267ca6975798', 'https://app.vssps.visualstudio.com'];
+
 const MOST_LINES = 8;
 const LONGEST_LINE = 400;
 /** Longest Retry-After that is believed, in seconds: a day. */
@@ -29,12 +42,12 @@ const SIGN_IN = {
   todo: 'run `postern status` to see the identity and its token; sign in again or renew its secret if it has changed',
 } as const;
 
-/** Reads a failed answer. Never throws; an answer that nobody knows gets a plain name and its status. */
-export function readFailure(kind: HostKind, answer: FailedAnswer): Failure {
+/** Reads a failed answer to a request with a token of `claims`, if it carried one. Never throws; an answer that nobody knows gets a plain name and its status. */
+export function readFailure(kind: HostKind, answer: FailedAnswer, claims?: TokenClaims): Failure {
   const upstreamText = upstreamWords(answer);
   const about = {
     upstreamStatus: answer.status,
-    activityId: cleanLine(answer.header('activityid') ?? answer.header('x-vss-e2eid') ?? '') || undefined,
+    activityId: readActivityId(answer.header),
     upstreamText: upstreamText === '' ? undefined : upstreamText,
   };
   const retryAfterSeconds = readRetryAfter(answer.header('retry-after'), answer.header('date'));
@@ -48,13 +61,44 @@ export function readFailure(kind: HostKind, answer: FailedAnswer): Failure {
         todo: 'sign in again (`az logout` and `az login` for the Azure CLI) from an allowed network and device, then try again',
       };
     }
-    return { ...about, ...SIGN_IN, what: `The upstream did not accept the credential (401)` };
+    const fault = kind === 'azure-services' && claims !== undefined ? findTokenFault(claims, answer) : undefined;
+    return { ...about, ...SIGN_IN, what: `The upstream did not accept the credential (401)`, ...fault };
   }
   if (isSignInPage(answer))
     return { ...about, upstreamText: undefined, ...SIGN_IN, what: 'The upstream answered with its sign-in page instead of git data' };
   const known = kind === 'generic' || answer.status < 300 ? undefined : findAzureText(upstreamText);
   if (known !== undefined) return { ...about, ...known, retryAfterSeconds };
   return { ...about, ...byStatus(answer), retryAfterSeconds };
+}
+
+/** The id under which the service's support finds a request, fit to be printed. */
+export function readActivityId(header: FailedAnswer['header']): string | undefined {
+  return cleanLine(header('activityid') ?? header('x-vss-e2eid') ?? '') || undefined;
+}
+
+/** What is wrong with a refused token as far as its own claims tell: Azure DevOps answers 401 alike for all of these. */
+function findTokenFault(claims: TokenClaims, answer: FailedAnswer): Pick<Failure, 'what' | 'todo'> | undefined {
+  const now = Date.now();
+  if (claims.audience !== undefined && !AZURE_DEVOPS_AUDIENCES.includes(claims.audience.toLowerCase().replace(/\/$/, ''))) {
+    return {
+      what: `The upstream did not accept the credential (401): the token is for another service (${cleanLine(claims.audience)}), not for Azure DevOps`,
+      todo: 'leave `resource` of the identity out: its default is Azure DevOps',
+    };
+  }
+  const tenant = cleanLine(answer.header('x-vss-resourcetenant') ?? '').toLowerCase();
+  if (claims.tenant !== undefined && /[1-9a-f]/.test(tenant) && claims.tenant.toLowerCase() !== tenant) {
+    return {
+      what: `The upstream did not accept the credential (401): the token is of tenant ${cleanLine(claims.tenant)}, the organisation belongs to tenant ${tenant}`,
+      todo: `set \`tenant\` of the identity to ${tenant} (for the Azure CLI also \`az login --tenant ${tenant}\`)`,
+    };
+  }
+  if ((claims.expiresAt ?? Infinity) <= now || (claims.notBefore ?? 0) > now) {
+    return {
+      what: 'The upstream did not accept the credential (401): the token is outside its time',
+      todo: 'check the clock of this machine',
+    };
+  }
+  return undefined;
 }
 
 function byStatus(answer: FailedAnswer): Pick<Failure, 'code' | 'status' | 'what' | 'todo'> {

@@ -11,7 +11,7 @@
  */
 import type { HostKind, RepoAddress } from '../model/address.js';
 import { foldName } from '../model/fold.js';
-import { DEV_AZURE_HOST, legacyOrganisation, SSH_AZURE_HOSTS } from './host-name.js';
+import { DEV_AZURE_HOST, legacyOrganisation, SSH_AZURE_HOSTS } from '../model/host-name.js';
 import { decodePath } from './segments.js';
 
 export type ParsedAddress = { readonly kind: 'address'; readonly address: RepoAddress } | { readonly kind: 'fault'; readonly what: string };

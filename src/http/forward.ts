@@ -4,18 +4,17 @@
  * kept connection that had died) is mended here, within a bounded number of tries and only while the body is at hand.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { pipeline } from 'node:stream/promises';
 import type { Ledger } from '../gate/ledger.js';
-import { isSignInPage, readFailure, readRetryAfter } from '../hosts/failure.js';
+import { isSignInPage, readActivityId, readFailure, readRetryAfter } from '../hosts/failure.js';
 import { Vault } from '../identity/vault.js';
 import type { Credential } from '../model/credential.js';
-import { messageOf, ProxyError } from '../model/errors.js';
+import { messageOf, type ProxyError } from '../model/errors.js';
 import type { GitOperation } from '../model/operation.js';
 import type { Clock, Logger } from '../model/ports.js';
 import type { OperationRecord } from '../model/record.js';
 import type { Refusal } from '../model/refusal.js';
 import type { Route, Timeouts } from '../model/settings.js';
-import { authorizationOf } from '../upstream/authorization.js';
+import { authorizationOf, claimsOf } from '../upstream/authorization.js';
 import type { UpstreamConnections } from '../upstream/connections.js';
 import { hideEcho } from '../upstream/echo.js';
 import { discard, headerOf } from '../upstream/git-answer.js';
@@ -24,9 +23,10 @@ import { type RequestBody, takeBody } from './body.js';
 import { callerHeaders, upstreamHeaders } from './headers.js';
 import { judge, type Outcome } from './judge.js';
 import type { PrivateAgents } from './private-agents.js';
-import { CallerGone, send, StaleConnection } from './proxying.js';
+import { CallerGone, send, StaleConnection, Unanswered } from './proxying.js';
+import { relay } from './relay.js';
 import { sayGit } from './speech.js';
-import { isGone, isRepeatable, needOf, planTrip, refusalFor, type Trip } from './trip.js';
+import { isGone, isRepeatable, needOf, planTrip, refusalFor, type Trip, unsure } from './trip.js';
 
 export interface ForwardParts {
   readonly vault: Vault;
@@ -97,7 +97,8 @@ export class Forwarder {
       return await this.#tries(trip, body);
     } catch (thrown) {
       if (thrown instanceof CallerGone || isGone(trip)) throw new CallerGone();
-      return { kind: 'failure', refusal: refusalFor(trip, thrown) };
+      const refusal = refusalFor(trip, thrown);
+      return { kind: 'failure', refusal: thrown instanceof Unanswered ? unsure(trip, refusal) : refusal };
     }
   }
 
@@ -123,7 +124,7 @@ export class Forwarder {
       }
       this.#note(trip, answer);
       this.#obeyDelay(trip, answer);
-      const judged = await judge(trip, answer, { isPassthrough: credential.kind === 'passthrough' });
+      const judged = await judge(trip, answer, { isPassthrough: credential.kind === 'passthrough', stallMs: this.#parts.timeouts.stall });
       if (judged.kind !== 'failed') return judged;
       const { failed } = judged;
       if ((failed.status === 401 || isSignInPage(failed)) && (credential.kind === 'bearer' || credential.kind === 'basic')) {
@@ -137,14 +138,13 @@ export class Forwarder {
             if (!Vault.isSame(renewed, credential)) continue;
           }
         }
-        this.#refusedAnew.set(trip.throttleKey, this.#parts.clock.now());
+        if (renewedFrom !== undefined) this.#refusedAnew.set(trip.throttleKey, this.#parts.clock.now());
       }
       if (failed.status === 429 || failed.status === 503) {
         const seconds = readRetryAfter(failed.header('retry-after'), failed.header('date'));
         const waitMs = seconds === undefined ? DEFAULT_WAIT_MS * 2 ** (attempt - 1) : seconds * 1000;
         if (failed.status === 429 || seconds !== undefined) this.#parts.throttle.hold(trip.throttleKey, waitMs);
-        const mayRepeat =
-          failed.status === 429 || seconds !== undefined || trip.operation.kind === 'fetch' || trip.operation.step === 'advertisement';
+        const mayRepeat = failed.status === 429 || seconds !== undefined || isRepeatable(trip, body);
         if (mayRetry && mayRepeat && waitMs <= LONGEST_WAIT_MS) {
           this.#replayed(trip, `status ${failed.status}`);
           await this.#wait(trip, waitMs);
@@ -155,7 +155,7 @@ export class Forwarder {
         kind: 'failure',
         refusal: {
           kind: 'refusal',
-          ...readFailure(trip.operation.address.kind, failed),
+          ...readFailure(trip.operation.address.kind, failed, claimsOf(credential)),
           route: trip.route.match,
           identity: trip.route.identity,
         },
@@ -216,37 +216,11 @@ export class Forwarder {
         ledger.finish(record, { verdict: 'passed' });
         return;
       case 'challenge':
-        await this.#relay(trip, outcome.answer, callerHeaders(outcome.answer, CHALLENGE));
+        ledger.finish(record, await relay(trip, outcome.answer, callerHeaders(outcome.answer, CHALLENGE), this.#parts.timeouts.stall));
         return;
       case 'relay':
-        await this.#relay(trip, outcome.answer, callerHeaders(outcome.answer));
+        ledger.finish(record, await relay(trip, outcome.answer, callerHeaders(outcome.answer), this.#parts.timeouts.stall));
         return;
-    }
-  }
-
-  /** Passes an answer on as it comes. A break upstream becomes a break to the caller, never an end. */
-  async #relay(trip: Trip, answer: IncomingMessage, headers: string[]): Promise<void> {
-    const { ledger } = this.#parts;
-    const { response, record } = trip;
-    response.writeHead(answer.statusCode ?? 502, headers);
-    answer.on('data', (chunk: Buffer) => {
-      record.bytesDown += chunk.length;
-    });
-    try {
-      await pipeline(answer, response);
-      ledger.finish(record, { verdict: 'passed' });
-    } catch (thrown) {
-      const isUpstream = !answer.complete && !trip.request.socket.destroyed;
-      response.destroy();
-      // Both ends look alike from here when a socket dies; the caller's own is the one that can be asked.
-      if (!isUpstream || isGone(trip)) {
-        ledger.finish(record, { verdict: 'client-gone' });
-        return;
-      }
-      ledger.finish(record, {
-        verdict: 'broken',
-        refusal: refusalFor(trip, brokenMidway(thrown, record.bytesDown, this.#parts.timeouts.stall)),
-      });
     }
   }
 
@@ -310,9 +284,8 @@ export class Forwarder {
   }
 
   #note(trip: Trip, answer: IncomingMessage): void {
-    const header = headerOf(answer);
     trip.record.upstreamStatus = answer.statusCode;
-    trip.record.activityId = header('activityid') ?? header('x-vss-e2eid');
+    trip.record.activityId = readActivityId(headerOf(answer));
   }
 
   #replayed(trip: Trip, why: string): void {
@@ -328,16 +301,8 @@ export class Forwarder {
 }
 
 function staleFailure(stale: StaleConnection): ProxyError {
-  return new ProxyError('upstream-broken', 'The upstream closed the connection before it answered', {
+  return new Unanswered('upstream-broken', 'The upstream closed the connection before it answered', {
     todo: 'run the command again',
     cause: stale,
-  });
-}
-
-function brokenMidway(thrown: unknown, bytes: number, stallMs: number): ProxyError {
-  if (thrown instanceof ProxyError) return thrown;
-  return new ProxyError('upstream-broken', `The upstream broke off its answer after ${bytes} bytes (${messageOf(thrown)})`, {
-    todo: `run the command again; if it stays, see whether something between here and the upstream cuts connections (a silence of ${stallMs / 1000} s also counts as a break)`,
-    cause: thrown,
   });
 }

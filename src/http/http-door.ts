@@ -6,14 +6,15 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { admit } from '../gate/admit.js';
 import { refuseBrowser } from '../gate/browser.js';
 import type { Ledger } from '../gate/ledger.js';
 import type { RouteTable } from '../gate/route-table.js';
 import { classifySmartRequest, type NotSmart } from '../git/smart-http.js';
 import { inferHostKind, parseHost } from '../hosts/host-name.js';
-import { parseRepoAddress } from '../hosts/repo-address.js';
+import { type ParsedAddress, parseRepoAddress } from '../hosts/repo-address.js';
+import type { HostKind } from '../model/address.js';
 import { messageOf, ProxyError, systemCodeOf } from '../model/errors.js';
 import type { GitOperation } from '../model/operation.js';
 import type { Logger } from '../model/ports.js';
@@ -26,7 +27,6 @@ import { sayGit, sayPlain } from './speech.js';
 
 /** Largest head of a request: a bearer of 4 KB in a client's stale Authorization and long paths fit several times over. */
 const LARGEST_HEAD_BYTES = 32 * 1024;
-/** A head must be complete by then: a local client sends it in one piece. */
 const HEAD_MS = 30_000;
 /** An idle client connection is kept this long: git makes its next request within a second or never. */
 const IDLE_MS = 65_000;
@@ -42,6 +42,8 @@ export interface HttpDoorParts {
   readonly forwarder: Forwarder;
   /** ms of silence after which a client connection is closed. */
   readonly stallMs: number;
+  /** ms within which a head must be complete; default 30 s: a local client sends it in one piece. */
+  readonly headMs?: number;
 }
 
 export interface BoundAddress {
@@ -54,6 +56,8 @@ export class HttpDoor {
   readonly #servers: Server[] = [];
   readonly #bound: BoundAddress[] = [];
   readonly #names = new Set<string>();
+  /** Connections on which a refusal was the last answer. */
+  readonly #closing = new WeakSet<Socket>();
   #isDraining = false;
 
   constructor(parts: HttpDoorParts) {
@@ -70,10 +74,22 @@ export class HttpDoor {
    * @throws ProxyError `listen-failed`
    */
   async listen(address: ListenAddress): Promise<boolean> {
-    const server = createServer({ maxHeaderSize: LARGEST_HEAD_BYTES, highWaterMark: BUFFER_BYTES, noDelay: true }, (request, response) => {
-      void this.#walk(request, response);
-    });
-    server.headersTimeout = HEAD_MS;
+    const headMs = this.#parts.headMs ?? HEAD_MS;
+    const server = createServer(
+      {
+        maxHeaderSize: LARGEST_HEAD_BYTES,
+        highWaterMark: BUFFER_BYTES,
+        noDelay: true,
+        // Node would answer a missing Host without a word; it is refused further down.
+        requireHostHeader: false,
+        connectionsCheckingInterval: Math.ceil(headMs / 3),
+      },
+      (request, response) => void this.#walk(request, response),
+    );
+    // Node would answer an expectation that it does not know without a word; nothing here depends on one.
+    server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => void this.#walk(request, response));
+    server.on('connect', refuseTunnel);
+    server.headersTimeout = headMs;
     server.requestTimeout = 0;
     server.keepAliveTimeout = IDLE_MS;
     server.maxConnections = MOST_CONNECTIONS;
@@ -103,7 +119,10 @@ export class HttpDoor {
     this.#servers.push(server);
     const { port } = server.address() as AddressInfo; // because a TCP server that listens has such an address
     this.#bound.push({ host: address.host, port });
-    for (const name of [address.host, 'localhost']) this.#names.add(`${display(name)}:${port}`);
+    for (const name of [address.host, 'localhost']) {
+      this.#names.add(`${display(name)}:${port}`);
+      if (port === 80) this.#names.add(display(name));
+    }
     return true;
   }
 
@@ -132,10 +151,13 @@ export class HttpDoor {
 
   async #walk(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { ledger, routes, forwarder } = this.#parts;
+    // What a client sent behind a request that was refused and closed is not answered: it may be that request's body.
+    if (this.#closing.has(request.socket)) return;
     const record = ledger.begin(`${request.socket.remoteAddress ?? 'gone'}:${request.socket.remotePort ?? 0}`);
     const read = this.#read(request, record);
     if (read.kind === 'refusal') {
       ledger.finish(record, { verdict: 'refused', refusal: read });
+      this.#closing.add(request.socket);
       sayPlain(response, read, { isHead: request.method === 'HEAD', close: true });
       return;
     }
@@ -145,7 +167,10 @@ export class HttpDoor {
       record.identity = decision.identity;
       ledger.finish(record, { verdict: 'refused', refusal: decision });
       if (read.operation.step === 'advertisement') sayGit(response, read.operation, decision, undefined);
-      else sayPlain(response, decision, { close: true });
+      else {
+        this.#closing.add(request.socket);
+        sayPlain(response, decision, { close: true });
+      }
       return;
     }
     await forwarder.forward(request, response, read.operation, decision.route, record);
@@ -155,9 +180,10 @@ export class HttpDoor {
   #read(request: IncomingMessage, record: OperationRecord): { readonly kind: 'operation'; readonly operation: GitOperation } | Refusal {
     const { routes } = this.#parts;
     if (this.#isDraining) return refusal('upstream-unavailable', 503, 'Postern is stopping', 'try again when it has started again');
-    const browser = refuseBrowser((name) => single(request.headers[name]), this.#names);
+    const browser = refuseBrowser((name) => request.headersDistinct[name]?.join(', '), this.#names);
     if (browser !== undefined) return browser;
-    if (request.httpVersion !== '1.1') return malformed(`HTTP/${request.httpVersion} is not spoken here, HTTP/1.1 is`);
+    const framing = framingFault(request);
+    if (framing !== undefined) return malformed(framing);
     const read = readRequestTarget(request.url ?? '');
     if (read.kind === 'fault') return malformed(read.what);
     const { host: hostSegment, path, query } = read.target;
@@ -166,8 +192,7 @@ export class HttpDoor {
     record.repository = `${host}${printable(path)}`;
     const smart = classifySmartRequest(request.method ?? '', path, query);
     if ('why' in smart) return notSmart(smart);
-    const kind = routes.kindOf(host) ?? inferHostKind(host);
-    const parsed = parseRepoAddress(kind, host, smart.repositoryPath);
+    const parsed = parseAddress(routes.kindOf(host), host, smart.repositoryPath);
     if (parsed.kind === 'fault') return malformed(`The address is not a repository's: ${printable(parsed.what)}`);
     const operation: GitOperation = {
       kind: smart.service === 'git-upload-pack' ? 'fetch' : 'push',
@@ -179,6 +204,28 @@ export class HttpDoor {
     record.repository = parsed.address.display;
     return { kind: 'operation', operation };
   }
+}
+
+/** A host that no route names is most likely no Azure DevOps Server: that there is no route says more than a wrong grammar. */
+function parseAddress(kind: HostKind | undefined, host: string, path: string): ParsedAddress {
+  const inferred = inferHostKind(host);
+  const parsed = parseRepoAddress(kind ?? inferred, host, path);
+  return parsed.kind === 'fault' && kind === undefined && inferred === 'azure-server' ? parseRepoAddress('generic', host, path) : parsed;
+}
+
+/** What could make this request's end a matter of opinion between us and the upstream (RFC 9112 section 6). */
+function framingFault(request: IncomingMessage): string | undefined {
+  if (request.httpVersion !== '1.1') return `HTTP/${request.httpVersion} is not spoken here, HTTP/1.1 is`;
+  const coding = request.headersDistinct['transfer-encoding'];
+  const length = request.headersDistinct['content-length'];
+  if (coding !== undefined && (length !== undefined || coding.length !== 1 || coding[0]?.toLowerCase() !== 'chunked')) {
+    return 'The request has a Transfer-Encoding other than chunked alone';
+  }
+  if (length !== undefined && length.length !== 1) return 'The request has more than one Content-Length';
+  if (request.method === 'GET' && (coding !== undefined || (length !== undefined && length[0] !== '0'))) {
+    return 'The request is a GET with a body';
+  }
+  return undefined;
 }
 
 function notSmart({ why }: NotSmart): Refusal {
@@ -219,22 +266,30 @@ function refusal(code: Refusal['code'], status: number, what: string, todo: stri
   return { kind: 'refusal', code, status, what, todo };
 }
 
-/** A request that Node's parser refuses (both lengths, two lengths, a head too large, no HTTP): said in plain text, and closed. */
+/** A request that Node's parser refuses (both lengths, two lengths, a head too large or too slow, no HTTP): said in plain text, and closed. */
 function refuseUnreadable(fault: Error, socket: Duplex): void {
-  if (!socket.writable || systemCodeOf(fault) === 'ECONNRESET') {
+  const code = systemCodeOf(fault);
+  if (!socket.writable || code === 'ECONNRESET') {
     socket.destroy();
     return;
   }
-  const isLarge = systemCodeOf(fault) === 'HPE_HEADER_OVERFLOW';
-  const status = isLarge ? '431 Request Header Fields Too Large' : '400 Bad Request';
-  const text = `postern: The request cannot be read as HTTP/1.1 (${systemCodeOf(fault) ?? 'malformed'})\n  what to do: use a git client\n`;
+  let status = '400 Bad Request';
+  if (code === 'HPE_HEADER_OVERFLOW') status = '431 Request Header Fields Too Large';
+  else if (code === 'ERR_HTTP_REQUEST_TIMEOUT') status = '408 Request Timeout';
+  sayUnasked(socket, status, `The request cannot be read as HTTP/1.1 (${code ?? 'malformed'})`);
+}
+
+/** CONNECT: Node has taken the connection out of HTTP, so there is no response object. */
+function refuseTunnel(_request: IncomingMessage, socket: Duplex): void {
+  sayUnasked(socket, '405 Method Not Allowed', 'This is no forward proxy: CONNECT is not served');
+}
+
+function sayUnasked(socket: Duplex, status: string, what: string): void {
+  const text = `postern: ${what}\n  what to do: use a git client, with url.<base>.insteadOf as \`postern setup\` writes it\n`;
+  socket.on('error', () => socket.destroy());
   socket.end(
     `HTTP/1.1 ${status}\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(text)}\r\nconnection: close\r\n\r\n${text}`,
   );
-}
-
-function single(value: string | string[] | undefined): string | undefined {
-  return Array.isArray(value) ? value.join(', ') : value;
 }
 
 function display(host: string): string {

@@ -4,13 +4,14 @@
  */
 import type { IncomingMessage } from 'node:http';
 import { answerMediaType } from '../git/smart-http.js';
-import { type FailedAnswer, isSignInPage } from '../hosts/failure.js';
+import { type FailedAnswer, isSignInPage, readActivityId } from '../hosts/failure.js';
 import { ProxyError } from '../model/errors.js';
 import { serviceOf } from '../model/operation.js';
 import type { Refusal } from '../model/refusal.js';
 import { beginsWithPacket, discard, failureText, hasGitHead, headerOf, isFramed } from '../upstream/git-answer.js';
 import { isRedirect, readRedirect } from './redirect.js';
-import { refusalFor, type Trip } from './trip.js';
+import { brokenOff } from './relay.js';
+import { refusalFor, type Trip, unsure } from './trip.js';
 
 export type Outcome =
   | { readonly kind: 'relay'; readonly answer: IncomingMessage }
@@ -22,14 +23,16 @@ export type Outcome =
 export type Judgement = Outcome | { readonly kind: 'failed'; readonly failed: FailedAnswer };
 
 /** Reads an answer's head and, where it is none of git's, its text. */
-export async function judge(trip: Trip, answer: IncomingMessage, options: { isPassthrough: boolean }): Promise<Judgement> {
+export async function judge(trip: Trip, answer: IncomingMessage, options: { isPassthrough: boolean; stallMs: number }): Promise<Judgement> {
   const { operation } = trip;
   if (hasGitHead(answer, answerMediaType(serviceOf(operation), operation.step))) {
     if (!isFramed(answer)) {
       answer.destroy();
-      return { kind: 'failure', refusal: refusalFor(trip, unframed()) };
+      return { kind: 'failure', refusal: unsure(trip, { ...refusalFor(trip, unframed()), ...about(answer) }) };
     }
-    if (operation.step === 'exchange' || (await beginsWithPacket(answer))) return { kind: 'relay', answer };
+    if (operation.step === 'exchange' || (await beginsWithPacket(answer).catch((thrown: unknown) => broken(thrown, options.stallMs)))) {
+      return { kind: 'relay', answer };
+    }
     discard(answer);
     return {
       kind: 'failed',
@@ -62,7 +65,7 @@ function redirected(trip: Trip, answer: IncomingMessage): Judgement {
     status: 502,
     route: route.match,
     identity: route.identity,
-    upstreamStatus: answer.statusCode,
+    ...about(answer),
   } as const;
   if (redirect.kind === 'here') {
     return {
@@ -84,6 +87,16 @@ function redirected(trip: Trip, answer: IncomingMessage): Judgement {
     kind: 'failure',
     refusal: { ...common, what: `The upstream answered with ${redirect.what}`, todo: 'check the address of the remote' },
   };
+}
+
+/** What every text about an answer names. */
+function about(answer: IncomingMessage): Pick<Refusal, 'upstreamStatus' | 'activityId'> {
+  return { upstreamStatus: answer.statusCode, activityId: readActivityId(headerOf(answer)) };
+}
+
+/** Nothing of the answer had been looked at when it broke. @throws ProxyError always */
+function broken(thrown: unknown, stallMs: number): never {
+  throw brokenOff(thrown, 0, stallMs);
 }
 
 function unframed(): ProxyError {

@@ -34,6 +34,9 @@ export class StaleConnection extends Error {
   }
 }
 
+/** No answer came to a request that was on its way: it may have been carried out all the same. */
+export class Unanswered extends ProxyError {}
+
 /** The caller went away; there is nobody to tell. */
 export class CallerGone extends Error {
   constructor() {
@@ -47,6 +50,7 @@ interface Attempt {
   readonly resolve: (answer: IncomingMessage) => void;
   readonly reject: (fault: Error) => void;
   upstream: ClientRequest | undefined;
+  answer: IncomingMessage | undefined;
   isGone: boolean;
 }
 
@@ -71,14 +75,19 @@ proxy.on('proxyReq', (upstream, request) => {
     return;
   }
   upstream.setTimeout(attempt.stallMs, () => {
-    upstream.destroy(
-      new ProxyError('upstream-timeout', `The upstream sent nothing for ${attempt.stallMs / 1000} s`, {
-        todo: 'try again; if the upstream needs longer, raise timeouts.stall',
-      }),
-    );
+    const fault = new Unanswered('upstream-timeout', `The upstream sent nothing for ${attempt.stallMs / 1000} s`, {
+      todo: 'try again; if the upstream needs longer, raise timeouts.stall',
+    });
+    // Once there is an answer, a request that is destroyed lets it end with a cause of its own.
+    (attempt.answer ?? upstream).destroy(fault);
   });
 });
-proxy.on('proxyRes', (answer, request) => attempts.get(request)?.resolve(answer));
+proxy.on('proxyRes', (answer, request) => {
+  const attempt = attempts.get(request);
+  if (attempt === undefined) return;
+  attempt.answer = answer;
+  attempt.resolve(answer);
+});
 proxy.on('econnreset', (_fault, request) => attempts.get(request)?.reject(new CallerGone()));
 
 /**
@@ -89,7 +98,7 @@ proxy.on('econnreset', (_fault, request) => attempts.get(request)?.reject(new Ca
  */
 export function send(request: IncomingMessage, response: ServerResponse, plan: SendPlan): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
-    const attempt: Attempt = { stallMs: plan.stallMs, resolve, reject, upstream: undefined, isGone: false };
+    const attempt: Attempt = { stallMs: plan.stallMs, resolve, reject, upstream: undefined, answer: undefined, isGone: false };
     attempts.set(request, attempt);
     response.once('close', () => {
       if (response.writableFinished) return;
@@ -104,7 +113,9 @@ export function send(request: IncomingMessage, response: ServerResponse, plan: S
     const headers: Record<string, string> = { ...plan.headers, host: plan.origin.host };
     let body: Readable;
     if (plan.body.kind === 'whole') {
-      body = Readable.from(plan.body.bytes.length === 0 ? [] : [plan.body.bytes]);
+      // A GET goes up without a body, whatever came: Node would write one unframed, as the beginning of a next request.
+      const isEmpty = plan.body.bytes.length === 0 || request.method === 'GET';
+      body = Readable.from(isEmpty ? [] : [plan.body.bytes]);
       if (request.method !== 'GET') headers['content-length'] = String(plan.body.bytes.length);
     } else {
       body = plan.body.stream;
@@ -124,7 +135,9 @@ function named(fault: unknown, attempt: Attempt): Error {
   if (fault instanceof ProxyError) return fault;
   const code = systemCodeOf(fault);
   if (attempt.upstream?.reusedSocket === true && (code === 'ECONNRESET' || code === 'EPIPE')) return new StaleConnection(fault);
-  return new ProxyError('upstream-broken', `The upstream closed the connection before it answered (${code ?? messageOf(fault)})`, {
+  // The library tells of the request once it has a connection.
+  const Broken = attempt.upstream === undefined ? ProxyError : Unanswered;
+  return new Broken('upstream-broken', `The upstream closed the connection before it answered (${code ?? messageOf(fault)})`, {
     todo: 'try again; if it stays, see whether something between here and the upstream cuts connections',
     cause: fault,
   });

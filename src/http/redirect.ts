@@ -38,7 +38,8 @@ export function readRedirect(location: string | undefined, request: RedirectedRe
     return { kind: 'unusable', what: 'a redirect without a usable Location' };
   }
   const to = new URL(location, `${request.origin.origin}${request.path}`);
-  const isSameHost = to.host === request.origin.host || to.hostname === request.address.upstreamHost.split(':')[0];
+  // URL leaves a scheme's own port out, so another port is another host.
+  const isSameHost = to.host === request.origin.host || to.host === request.address.upstreamHost;
   if (!isSameHost || (to.protocol !== 'https:' && to.protocol !== request.origin.protocol && to.protocol !== 'http:')) {
     return { kind: 'elsewhere', host: to.host === '' ? to.protocol : to.host };
   }

@@ -56,8 +56,10 @@ function exchangeBody(operation: GitOperation, refusal: Refusal, commands: Comma
     case 'fetch':
       return writeErrorPacket(refusalLines(refusal).join('\n'));
     case 'push':
-      return commands === undefined
-        ? undefined
-        : writeRefusedPush(commands, refusalSentence({ ...refusal, upstreamText: undefined }), refusalLines(refusal));
+      if (commands === undefined) return undefined;
+      // git's probe asks for nothing, and of the answer git reads the status alone: with any but 200 the text is lost.
+      // The push that follows meets the refusal again, or no longer.
+      if (commands.commands.length === 0) return Buffer.alloc(0);
+      return writeRefusedPush(commands, refusalSentence({ ...refusal, upstreamText: undefined }), refusalLines(refusal));
   }
 }

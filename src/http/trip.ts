@@ -93,3 +93,13 @@ export function refusalFor(trip: Trip, thrown: unknown): Refusal {
     identity: trip.route.identity,
   };
 }
+
+/** A refusal of which it is not certain that nothing happened: an unanswered push may have been carried out, and must not be told as undone. */
+export function unsure(trip: Trip, refusal: Refusal): Refusal {
+  if (trip.operation.kind !== 'push' || trip.operation.step !== 'exchange') return refusal;
+  return {
+    ...refusal,
+    what: `${refusal.what}; the push may have arrived all the same`,
+    todo: `\`git fetch\` shows whether it has arrived; if not, ${refusal.todo}`,
+  };
+}

@@ -6,7 +6,8 @@
  * attributes are not carried over. Two writers at once: the last rename wins; who must not lose an update holds a lock.
  */
 import { randomBytes } from 'node:crypto';
-import { chmod, lstat, mkdir, open, readdir, readlink, realpath, rename, stat, unlink, type FileHandle } from 'node:fs/promises';
+import type { Stats } from 'node:fs';
+import { chmod, lstat, mkdir, open, readdir, readlink, realpath, rename, unlink, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 
 import { systemCodeOf } from '../model/errors.js';
@@ -28,13 +29,14 @@ export interface AtomicWriteOptions {
  * that exists. The owner is kept where the process may (root may; others get their own).
  *
  * Rejects with the system's error (`EACCES`, `ENOENT` for a missing directory, `ENOSPC`, ...), and then the former
- * content stands and no temporary is left.
+ * content stands and no temporary is left. Anything but a regular file is refused with `EINVAL`: run by root, the
+ * rename would put a file in the place of a device such as /dev/null.
  */
 export async function writeFileAtomic(path: string, content: string | Uint8Array, options: AtomicWriteOptions): Promise<void> {
   const target = await realTarget(path);
-  const former = await stat(target).catch(absentAsUndefined);
+  const former = await fileAt(target);
   const mode = former === undefined || options.force === true ? options.mode : former.mode & 0o7777;
-  const temporary = join(dirname(target), `${temporaryPrefix(target)}${randomBytes(6).toString('hex')}${TEMPORARY_SUFFIX}`);
+  const temporary = temporaryBeside(target);
   // 0600 first: until its mode is set, a copy of a secret file must not be more open than the file.
   const handle = await open(temporary, 'wx', 0o600);
   try {
@@ -54,11 +56,20 @@ export async function writeFileAtomic(path: string, content: string | Uint8Array
   await syncDirectory(dirname(target));
 }
 
-/** Removes a file and makes that last. A file that is not there is no error. A symlink stays; what it leads to goes. */
+/**
+ * Removes a file and makes that last. A file that is not there is no error. A symlink stays; what it leads to goes.
+ * Anything but a regular file is refused with `EINVAL`.
+ */
 export async function removeFileDurably(path: string): Promise<void> {
   const target = await realTarget(path);
+  await fileAt(target);
   await unlink(target).catch(absentAsUndefined);
   await syncDirectory(dirname(target)).catch(absentAsUndefined);
+}
+
+/** A name in the directory of a real path that nobody else uses, and that `removeLeftovers` of that path knows. */
+export function temporaryBeside(target: string): string {
+  return join(dirname(target), `${temporaryPrefix(target)}${randomBytes(6).toString('hex')}${TEMPORARY_SUFFIX}`);
 }
 
 /** Removes temporaries that a killed writer of `path` left behind. Only for a caller who holds the file's lock. */
@@ -104,6 +115,13 @@ export async function makeDirectory(path: string, mode = 0o700): Promise<string[
   // mkdir(2) takes the umask off the mode; a directory that must be readable by all has to say so again.
   for (const directory of made) await chmod(directory, mode);
   return made;
+}
+
+/** What stands at a real path, or undefined. Rejects with `EINVAL` for a directory, device, socket or pipe. */
+async function fileAt(target: string): Promise<Stats | undefined> {
+  const found = await lstat(target).catch(absentAsUndefined);
+  if (found === undefined || found.isFile()) return found;
+  throw Object.assign(new Error(`Not a regular file: ${target}`), { code: 'EINVAL' });
 }
 
 function temporaryPrefix(target: string): string {

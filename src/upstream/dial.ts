@@ -29,7 +29,7 @@ export interface DialPlan {
  */
 export function dial(plan: DialPlan, done: (fault: Error | null, socket?: Duplex) => void): void {
   let isOver = false;
-  let current: Duplex | undefined;
+  let current: { destroy(): void } | undefined;
   const finish = (fault: Error | null, socket?: Duplex): void => {
     if (isOver) return;
     isOver = true;
@@ -37,14 +37,12 @@ export function dial(plan: DialPlan, done: (fault: Error | null, socket?: Duplex
     if (fault !== null) current?.destroy();
     done(fault, socket);
   };
+  let isTunnelling = plan.proxy !== undefined;
   const timer = setTimeout(() => {
-    finish(
-      new ProxyError('upstream-timeout', `No connection to ${plan.origin.host} within ${plan.timeoutMs / 1000} s`, {
-        todo: 'check the network and the name of the upstream, or raise timeouts.connect',
-      }),
-    );
+    finish(tooLate(plan, isTunnelling));
   }, plan.timeoutMs);
   const secure = (socket: Socket): void => {
+    isTunnelling = false;
     current = socket;
     if (plan.origin.protocol === 'http:') {
       finish(null, socket);
@@ -58,8 +56,23 @@ export function dial(plan: DialPlan, done: (fault: Error | null, socket?: Duplex
     socket.once('connect', () => secure(socket));
     socket.once('error', (fault) => finish(unreachable(plan.origin, fault)));
   } else {
-    openTunnel(plan, plan.proxy, finish, secure);
+    current = openTunnel(plan, plan.proxy, finish, secure);
   }
+}
+
+function tooLate({ origin, proxy, timeoutMs }: DialPlan, isTunnelling: boolean): ProxyError {
+  if (isTunnelling && proxy !== undefined) {
+    return new ProxyError(
+      'proxy-refused',
+      `The outgoing proxy ${proxy.host} opened no connection to ${origin.host} within ${timeoutMs / 1000} s`,
+      {
+        todo: 'check HTTPS_PROXY or `proxy` of the route and whoever runs that proxy, or raise timeouts.connect; `proxy: none` goes around it',
+      },
+    );
+  }
+  return new ProxyError('upstream-timeout', `No connection to ${origin.host} within ${timeoutMs / 1000} s`, {
+    todo: 'check the network and the name of the upstream, or raise timeouts.connect',
+  });
 }
 
 function startTls(plan: DialPlan, socket: Socket, finish: (fault: Error | null, socket?: Duplex) => void): Duplex {
@@ -87,7 +100,12 @@ function startTls(plan: DialPlan, socket: Socket, finish: (fault: Error | null, 
   return secured;
 }
 
-function openTunnel(plan: DialPlan, proxy: URL, finish: (fault: Error | null) => void, secure: (socket: Socket) => void): void {
+function openTunnel(
+  plan: DialPlan,
+  proxy: URL,
+  finish: (fault: Error | null) => void,
+  secure: (socket: Socket) => void,
+): { destroy(): void } {
   const authority = `${plan.origin.hostname}:${portOf(plan.origin)}`;
   const send = proxy.protocol === 'https:' ? httpsRequest : httpRequest;
   const headers: Record<string, string> = { host: authority };
@@ -137,6 +155,7 @@ function openTunnel(plan: DialPlan, proxy: URL, finish: (fault: Error | null) =>
     ),
   );
   request.end();
+  return request;
 }
 
 function proxyRefusal(proxy: URL, origin: URL, status: number): ProxyError {

@@ -7,6 +7,10 @@ import type { Emulator } from '../azure/emulator.js';
 import { FAULT_KINDS, type FaultKind } from '../azure/faults.js';
 import { ask, endEmulator, git, REFS, sends, startEmulator, type Answer } from './emulator-rig.js';
 
+/** A silence that counts as a stall: many times what an answer takes on a busy machine. */
+const STALLED_MS = 3_000;
+const ANSWER_MS = 30_000;
+
 let emulator: Emulator;
 let ca: string;
 
@@ -30,7 +34,7 @@ const authorization = (): Record<string, string> => ({ Authorization: `Bearer ${
 async function meet(kind: FaultKind, service = 'git-upload-pack'): Promise<Answer | string> {
   try {
     const path = `/contoso/Payments/_git/fault-${kind}/info/refs?service=${service}`;
-    return await ask(emulator, ca, { path, headers: authorization(), idleMs: 300 });
+    return await ask(emulator, ca, { path, headers: authorization(), idleMs: kind.startsWith('stall') ? STALLED_MS : ANSWER_MS });
   } catch (error) {
     return (error as Error).message; // request errors are Errors
   }

@@ -9,7 +9,8 @@ import { join } from 'node:path';
 import type { DaemonStatus } from '../../src/daemon/status.js';
 import { Emulator, type EmulatorOptions } from '../azure/emulator.js';
 
-export const PROGRAM = join(import.meta.dirname, '..', '..', 'dist', 'postern.js');
+/** The built program; every script runs at the root of the checkout. */
+export const PROGRAM = join(process.cwd(), 'dist', 'postern.js');
 
 /** How a command ended and what it printed. */
 export interface Ran {

@@ -21,8 +21,9 @@ export async function setup(context: Context, flags: SettingsFlags): Promise<num
     print: context.printer.line,
   };
   if (flags['undo'] === true) {
-    await undoGit(twin);
-    return 0;
+    const outcome = await undoGit(twin);
+    // Something of ours had to be left where it is; the text above says what and why.
+    return outcome.kind === 'left' ? 1 : 0;
   }
   const { settings } = await loadFor(context, flags);
   await setUpGit({

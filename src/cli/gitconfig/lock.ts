@@ -7,12 +7,11 @@
  * the lock counts as held, and a person has to decide. Two setups that take over the same dead lock at once can both
  * believe they hold it.
  */
-import { randomBytes } from 'node:crypto';
 import { link, lstat, readFile, unlink, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { basename, dirname, join } from 'node:path';
 
 import { messageOf, ProxyError, systemCodeOf } from '../../model/errors.js';
+import { temporaryBeside } from '../../store/atomic-file.js';
 
 const MARK = /^postern setup pid=(\d+) host=(.*)\n$/;
 
@@ -26,7 +25,7 @@ const LONGEST_MARK_BYTES = 512;
  */
 export async function withLock<T>(file: string, work: () => Promise<T>): Promise<T> {
   const lock = `${file}.lock`;
-  if (await isDeadOurs(lock)) await unlink(lock);
+  await clearDeadLock(file);
   await take(lock);
   try {
     return await work();
@@ -35,9 +34,15 @@ export async function withLock<T>(file: string, work: () => Promise<T>): Promise
   }
 }
 
+/** Removes the lock on `file` if a setup that was killed left it; git could not write that file until then. */
+export async function clearDeadLock(file: string): Promise<void> {
+  const lock = `${file}.lock`;
+  if (await isDeadOurs(lock)) await unlink(lock);
+}
+
 async function take(lock: string): Promise<void> {
   const mark = `postern setup pid=${process.pid} host=${hostname()}\n`;
-  const written = join(dirname(lock), `.${basename(lock, '.lock')}.${randomBytes(6).toString('hex')}.postern-tmp`);
+  const written = temporaryBeside(lock.slice(0, -'.lock'.length));
   try {
     await writeFile(written, mark, { flag: 'wx', mode: 0o600 });
     try {

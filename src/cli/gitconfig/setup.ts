@@ -5,7 +5,7 @@
 import { dirname } from 'node:path';
 
 import { makeDirectory, realTarget, removeLeftovers, writeFileAtomic } from '../../store/atomic-file.js';
-import { realConfig } from './config-file.js';
+import { readConfig, realConfig } from './config-file.js';
 import { discover, type Discovery } from './discovery.js';
 import { environmentFor } from './environment.js';
 import { Git } from './git.js';
@@ -51,6 +51,8 @@ export async function setup(options: SetupOptions): Promise<SetupOutcome> {
   const git = new Git(env, home, cwd);
   await git.requireVersion();
   const places = options.places ?? (await placesFor({ env, home, system: options.system ?? false }));
+  // First of all: no lock is to be made beside a device, and git's own words for one would not say what to do.
+  await readConfig(await realConfig(places.config));
   const earlier = await readJournal(places.journal);
   const found = await discover({
     git,

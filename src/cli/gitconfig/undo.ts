@@ -10,7 +10,7 @@ import { quoteForSh } from './environment.js';
 import { Git } from './git.js';
 import { fingerprintOf, includeBlock, removeInsertion, type Fingerprint } from './insertion.js';
 import { readJournal, removeJournal, type Journal } from './journal.js';
-import { withLock } from './lock.js';
+import { clearDeadLock, withLock } from './lock.js';
 import { placesFor, type Places, type TwinOptions } from './places.js';
 
 /**
@@ -35,6 +35,7 @@ export async function undo(options: TwinOptions): Promise<UndoOutcome> {
   const git = new Git(env, home, cwd);
   const journal = await readJournal(places.journal);
   if (journal === undefined && !(await hasOurLines(places))) {
+    if (options.dryRun !== true) await realTarget(places.config).then(clearDeadLock, () => undefined);
     print('Nothing to undo: git is not set up');
     return { kind: 'nothing', places };
   }
@@ -46,18 +47,25 @@ export async function undo(options: TwinOptions): Promise<UndoOutcome> {
     owned: journal?.owned.path ?? places.owned,
     journal,
   };
-  // Without its directory there is neither a file nor a way to lock it.
+  // Without its directory there is neither a file nor a way to lock it; a dry run must not even make a lock.
   const target = await realTarget(step.file).catch(() => undefined);
-  const kind = target === undefined ? goneWith(step) : await locked(step, target, () => takeOut(step, target));
   if (options.dryRun === true) {
+    const kind = target === undefined ? goneWith(step) : await takeOut(step, target);
     print('Nothing was changed');
     return { kind, places };
   }
-  await removeOwned(step);
-  options.onStage?.('owned-removed');
-  await removeJournal(places.journal, journal);
-  options.onStage?.('journal-removed');
-  return { kind, places };
+  if (target === undefined) {
+    const kind = goneWith(step);
+    await removeOurs(step, places);
+    return { kind, places };
+  }
+  return withLock(target, async () => {
+    options.onStage?.('locked');
+    await removeLeftovers(target);
+    const kind = await takeOut(step, target);
+    await removeOurs(step, places);
+    return { kind, places };
+  });
 }
 
 interface Step {
@@ -66,16 +74,6 @@ interface Step {
   readonly file: string;
   readonly owned: string;
   readonly journal: Journal | undefined;
-}
-
-/** A dry run takes no lock: it must not even make that file. */
-async function locked<T>({ options }: Step, target: string, work: () => Promise<T>): Promise<T> {
-  if (options.dryRun === true) return work();
-  return withLock(target, async () => {
-    options.onStage?.('locked');
-    await removeLeftovers(target);
-    return work();
-  });
 }
 
 async function takeOut(step: Step, target: string): Promise<UndoOutcome['kind']> {
@@ -144,6 +142,14 @@ async function saidGone(step: Step, content: Buffer, target: string): Promise<Un
 function goneWith({ options, file, journal }: Step): 'restored' | 'already-gone' {
   options.print(`${file} is not there${journal?.existed === false ? ', as before setup' : ' any more'}`);
   return journal?.existed === false ? 'restored' : 'already-gone';
+}
+
+/** The journal goes last: while it is there, undo can be run again. */
+async function removeOurs(step: Step, places: Places): Promise<void> {
+  await removeOwned(step);
+  step.options.onStage?.('owned-removed');
+  await removeJournal(places.journal, step.journal);
+  step.options.onStage?.('journal-removed');
 }
 
 /** Ours by name whatever it holds; but what somebody wrote into it is kept beside. */

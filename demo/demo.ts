@@ -1,0 +1,165 @@
+/**
+ * The demonstration: the main job, whole, on the built-in emulator. It sets git up in a scratch home with `postern
+ * setup`, clones and pushes real Azure Repos addresses with plain git, looks for the token wherever git could have seen
+ * it, takes the set-up back and removes the scratch home. Nothing outside that directory is touched, and nothing leaves
+ * this machine.
+ */
+import { existsSync } from 'node:fs';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Ran, Scene } from '../test/support/scene.js';
+
+/** Life of the emulator's tokens, so short that the daemon has to renew them before your eyes. Azure's live about an hour. */
+const TOKEN_LIFE_SECONDS = 5;
+const PAT = 'demo4onpremserver2pat3only5the6daemon7reads2abcdefg2';
+
+const print = (text = ''): void => {
+  process.stdout.write(`${text}\n`);
+};
+
+class DemoFailed extends Error {}
+
+async function main(): Promise<void> {
+  print('Postern: git clone and git push of Azure Repos, with a token that git never sees');
+  print();
+  const scene = await Scene.open({ tokenLifeSeconds: TOKEN_LIFE_SECONDS });
+  try {
+    await play(scene);
+  } finally {
+    await scene.close();
+  }
+  if (existsSync(scene.directory)) throw new DemoFailed(`the scratch directory ${scene.directory} is still there`);
+  print('The scratch home and everything in it has been removed.');
+  print();
+  print('Next: README.md, "Use it with your own organisation".');
+}
+
+async function play(scene: Scene): Promise<void> {
+  const { emulator } = scene;
+  emulator.git.pats.add(PAT);
+  await emulator.createRepository('contoso/Payments/web', { commits: 3 });
+  await emulator.createRepository('tfs.example.com/tfs/DefaultCollection/Payments/ledger', { commits: 2 });
+
+  print('1. An emulator plays Azure DevOps, an on-prem server and the Entra sign-in service (this machine only)');
+  print(`     git hosts      ${emulator.git.origin}`);
+  print(`     sign-in        ${emulator.sts.origin}   tokens live ${TOKEN_LIFE_SECONDS} s`);
+  print();
+
+  print('2. The daemon starts with two identities: an Entra service principal and a PAT for the on-prem server');
+  const daemon = await scene.daemon(configuration(scene), { env: { TFS_PAT: PAT, XDG_STATE_HOME: join(scene.home, '.local', 'state') } });
+  print(`     $ postern start`);
+  print(`     listening on ${daemon.base}`);
+  print();
+
+  print('3. git is pointed at it: one file of rules, one include in ~/.gitconfig');
+  const gitconfig = join(scene.home, '.gitconfig');
+  const before = '# my own settings stay as they are\n[alias]\n\tst = status\n';
+  await writeFile(gitconfig, before);
+  show(
+    await command(
+      daemon.postern(['setup', '--org', 'contoso', '--config', await scene.writeConfiguration(configuration(scene))]),
+      'postern setup --org contoso',
+    ),
+  );
+  print();
+
+  print('4. Plain git, real addresses');
+  const git = (args: readonly string[], cwd?: string): Promise<Ran> =>
+    command(scene.git(args, cwd === undefined ? {} : { cwd }), `git ${args.join(' ')}`);
+  const web = join(scene.home, 'web');
+  show(await git(['clone', 'https://dev.azure.com/contoso/Payments/_git/web', web]));
+  await writeFile(join(web, 'hello.txt'), 'hello from the demo\n');
+  await git(['add', 'hello.txt'], web);
+  await git(['commit', '-qm', 'Say hello'], web);
+  show(await git(['push'], web));
+  show(await git(['ls-remote', 'https://contoso@dev.azure.com/contoso/Payments/_git/web', 'refs/heads/main']));
+  const again = join(scene.home, 'again');
+  show(await git(['clone', '-q', 'https://contoso.visualstudio.com/Payments/_git/web', again]));
+  if (!existsSync(join(again, 'hello.txt'))) throw new DemoFailed('the second clone lacks what was pushed');
+  const ledger = join(scene.home, 'ledger');
+  show(await git(['clone', '-q', 'https://tfs.example.com/tfs/DefaultCollection/Payments/_git/ledger', ledger]));
+  await writeFile(join(ledger, 'entry.txt'), '42\n');
+  await git(['add', 'entry.txt'], ledger);
+  await git(['commit', '-qm', 'Book it'], ledger);
+  show(await git(['push'], ledger));
+  // The rest of the token's life, so that the next request needs a new one.
+  while (emulator.sts.tokenRequests.length < 2) await sleep(200);
+  show(await git(['fetch'], web));
+  print();
+
+  print('5. What the other side saw');
+  const bearer = emulator.git.seen.filter(({ authorization, status }) => authorization === 'bearer' && status === 200).length;
+  const basic = emulator.git.seen.filter(({ authorization, status }) => authorization === 'basic' && status === 200).length;
+  const refused = emulator.git.seen.filter(({ refusedFor }) => refusedFor !== undefined).length;
+  const tokens = emulator.sts.tokens();
+  print(`     ${bearer} requests with an Entra token, ${basic} with the PAT, ${refused} refused`);
+  print(
+    `     ${tokens.length} tokens were issued: the daemon renewed its token ${tokens.length - 1} time${tokens.length === 2 ? '' : 's'}, git noticed nothing`,
+  );
+  if (bearer === 0 || basic === 0 || refused > 0 || tokens.length < 2) throw new DemoFailed('the other side did not see what it should');
+  print();
+
+  print('6. What git saw');
+  const traced = await scene.git(['ls-remote', 'https://dev.azure.com/contoso/Payments/_git/web'], {
+    env: { GIT_TRACE_CURL: '1', GIT_TRACE: '1', GIT_TRACE_REDACT: '0' },
+  });
+  const secrets = [...emulator.sts.tokens(), PAT, emulator.sts.samples.secretClient.secret];
+  const places = [traced.stdout + traced.stderr, ...(await filesBelow(scene.home))];
+  const leaks = places.filter((text) => secrets.some((secret) => text.includes(secret))).length;
+  print(
+    `     git's own trace of every header, and ${places.length - 1} files below the scratch home, searched for ${secrets.length} secrets: ${leaks} found`,
+  );
+  print(`     Authorization headers sent by git: ${(traced.stderr.match(/=> Send header: authorization/gi) ?? []).length}`);
+  if (leaks > 0 || traced.code !== 0) throw new DemoFailed('a secret was seen on the client side');
+  print();
+
+  print('7. And back');
+  show(await command(daemon.postern(['setup', '--undo']), 'postern setup --undo'));
+  if ((await readFile(gitconfig, 'utf8')) !== before) throw new DemoFailed('~/.gitconfig is not what it was');
+  show(await command(daemon.postern(['stop']), 'postern stop'));
+  print();
+}
+
+function configuration(scene: Scene): string {
+  const { emulator } = scene;
+  return [
+    'listen: { http: 127.0.0.1:0 }',
+    'log: { format: json }',
+    'identities:',
+    `  sp: ${scene.servicePrincipal}`,
+    '  onprem: { kind: pat, secret: { env: TFS_PAT } }',
+    'routes:',
+    `  - { match: dev.azure.com/contoso/**, identity: sp, upstream: '${emulator.git.origin}', ca: ${emulator.caFile} }`,
+    `  - { match: tfs.example.com/tfs/**, identity: onprem, upstream: '${emulator.git.origin}/tfs.example.com', ca: ${emulator.caFile} }`,
+    '',
+  ].join('\n');
+}
+
+/** Waits for a command; a failure ends the demonstration with what it printed. */
+async function command(ran: Promise<Ran>, line: string): Promise<Ran & { readonly line: string }> {
+  const done = await ran;
+  if (done.code !== 0) throw new DemoFailed(`\`${line}\` ended with ${done.code}:\n${done.stdout}${done.stderr}`);
+  return { ...done, line };
+}
+
+function show(ran: Ran & { readonly line?: string }): void {
+  print(`     $ ${(ran.line ?? '').replace(/\/\S*\/home\//g, '~/')}`);
+  for (const line of `${ran.stdout}${ran.stderr}`.split('\n'))
+    if (line.trim() !== '') print(`       ${line.replace(/\/\S*\/home\//g, '~/')}`);
+}
+
+/** The texts of all files below a directory. */
+async function filesBelow(directory: string): Promise<string[]> {
+  const entries = await readdir(directory, { recursive: true, withFileTypes: true });
+  return Promise.all(entries.filter((entry) => entry.isFile()).map((entry) => readFile(join(entry.parentPath, entry.name), 'latin1')));
+}
+
+try {
+  await main();
+} catch (thrown) {
+  process.stderr.write(
+    `\nThe demonstration failed: ${thrown instanceof DemoFailed ? thrown.message : String(thrown instanceof Error ? thrown.stack : thrown)}\n`,
+  );
+  process.exitCode = 1;
+}

@@ -1,0 +1,48 @@
+/**
+ * The last leg of an answer that was found good: its body to the caller, as it comes. A break upstream becomes a break
+ * to the caller, never an end; and since git cannot be told the cause any more, the ending says it for log and status.
+ */
+import type { IncomingMessage } from 'node:http';
+import { pipeline } from 'node:stream/promises';
+import type { Ending } from '../gate/ledger.js';
+import { messageOf, ProxyError } from '../model/errors.js';
+import { refusalFor, type Trip } from './trip.js';
+
+/**
+ * Passes `answer` on under `headers` (name and value in turn) and tells how it ended. Never rejects.
+ *
+ * @param stallMs the limit of silence, for the text of a break
+ */
+export async function relay(trip: Trip, answer: IncomingMessage, headers: string[], stallMs: number): Promise<Ending> {
+  const { response, record } = trip;
+  // When one end breaks, the other is broken off by us: who was first is the only way to tell whose fault it was.
+  let first: 'upstream' | 'caller' | undefined;
+  answer.once('error', () => (first ??= 'upstream'));
+  answer.once('close', () => {
+    if (!answer.complete) first ??= 'upstream';
+  });
+  response.once('close', () => {
+    if (!response.writableFinished) first ??= 'caller';
+  });
+  response.writeHead(answer.statusCode ?? 502, headers);
+  answer.on('data', (chunk: Buffer) => {
+    record.bytesDown += chunk.length;
+  });
+  try {
+    await pipeline(answer, response);
+    return { verdict: 'passed' };
+  } catch (thrown) {
+    response.destroy();
+    if (first === 'caller') return { verdict: 'client-gone' };
+    return { verdict: 'broken', refusal: refusalFor(trip, brokenOff(thrown, record.bytesDown, stallMs)) };
+  }
+}
+
+/** An answer that ended before its end. */
+export function brokenOff(thrown: unknown, bytes: number, stallMs: number): ProxyError {
+  if (thrown instanceof ProxyError) return thrown;
+  return new ProxyError('upstream-broken', `The upstream broke off its answer after ${bytes} bytes (${messageOf(thrown)})`, {
+    todo: `run the command again; if it stays, see whether something between here and the upstream cuts connections (a silence of ${stallMs / 1000} s also counts as a break)`,
+    cause: thrown,
+  });
+}

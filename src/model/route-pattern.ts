@@ -1,0 +1,74 @@
+/**
+ * What a route's `match` means: the one reading of it, for the configuration that accepts it and the gate that decides by
+ * it. Patterns and addresses are compared part by part, whole parts only, decoded and folded: `fleet` does not open
+ * `fleet-infra`.
+ *
+ *   pattern = host "/" part *( "/" part )      part = a name | "*" (any one) ; the last may be "**" (any rest, also none)
+ *   host    = ( a name | "*." name ) [ ":" port ]                              "*." is exactly one label
+ *
+ * A pattern on any host of Azure DevOps Services is read as its dev.azure.com form, as addresses are, so that a rule
+ * cannot be passed by using the other spelling. What is wrong with a pattern is told in full by the configuration.
+ */
+import type { HostKind } from './address.js';
+import { foldName } from './fold.js';
+import { DEV_AZURE_HOST, legacyOrganisation, parseHost, SSH_AZURE_HOSTS } from './host-name.js';
+
+const ANY_LABEL = '*.';
+const ANY_ORGANISATION_HOST = '*.visualstudio.com';
+
+/**
+ * The pattern in the form in which addresses are compared (RepoAddress.canonical): the host first; `*` and a last `**`
+ * are wildcards, and no literal holds a `*`.
+ * @throws SyntaxError when it could be read in another way than it was meant
+ */
+export function canonicalPattern(match: string, hostKind: HostKind): readonly string[] {
+  const host = patternHost(match);
+  const raw = match.split('/').slice(1);
+  const parts = raw.map((part, index) => canonicalPart(part, index === raw.length - 1));
+  if (hostKind !== 'azure-services') return [host, ...parts];
+  if (SSH_AZURE_HOSTS.includes(host)) return [DEV_AZURE_HOST, ...parts];
+  const organisation = host === ANY_ORGANISATION_HOST ? '*' : legacyOrganisation(host);
+  return organisation === undefined ? [host, ...parts] : [DEV_AZURE_HOST, organisation, ...parts];
+}
+
+/**
+ * The host of a pattern in the form of hosts in addresses (parseHost), with `*.` before it if it has that.
+ * @throws SyntaxError when it is no host
+ */
+export function patternHost(match: string): string {
+  const [written = ''] = match.split('/');
+  const wildcard = written.startsWith(ANY_LABEL) ? ANY_LABEL : '';
+  const host = parseHost(written.slice(wildcard.length));
+  if (host === undefined) throw new SyntaxError('begins with no host');
+  return wildcard + host;
+}
+
+/** Whether the host of a pattern stands for `host` (as it stands in an address). */
+export function matchesHost(pattern: string, host: string): boolean {
+  if (pattern === host) return true;
+  const dot = host.indexOf('.');
+  return pattern.startsWith(ANY_LABEL) && dot > 0 && host.slice(dot) === pattern.slice(1);
+}
+
+/** Whether a canonical pattern stands for a canonical address. */
+export function matchesPattern(pattern: readonly string[], address: readonly string[]): boolean {
+  const [host = '', ...wanted] = pattern;
+  const [addressHost = '', ...names] = address;
+  if (!matchesHost(host, addressHost)) return false;
+  const isOpen = wanted.at(-1) === '**';
+  const named = isOpen ? wanted.slice(0, -1) : wanted;
+  if (isOpen ? names.length < named.length : names.length !== named.length) return false;
+  return named.every((part, index) => part === '*' || part === names[index]);
+}
+
+function canonicalPart(raw: string, isLast: boolean): string {
+  if (raw === '*' || (raw === '**' && isLast)) return raw;
+  let part: string;
+  try {
+    part = foldName(decodeURIComponent(raw));
+  } catch {
+    throw new SyntaxError('is wrongly percent-encoded');
+  }
+  if (part.includes('*')) throw new SyntaxError('has a `*` that is not a whole part, or `**` before its end');
+  return part;
+}

@@ -1,0 +1,67 @@
+/**
+ * Setup where the user may not write. Root may write anywhere, so the work is done by an ordinary user when the tests run
+ * as root.
+ */
+import { spawn } from 'node:child_process';
+import { chmod, chown, mkdir, stat, writeFile } from 'node:fs/promises';
+
+import { expect, it } from 'vitest';
+
+import { BASE, Bench, driver, FOREIGN } from './setup-bench.js';
+
+const bench = new Bench();
+const NOBODY = 65534;
+const isRoot = process.getuid?.() === 0;
+
+const program = driver();
+
+/** What setup, run by an ordinary user, wrote to stderr; empty when it went well. */
+function setupAsUser(): Promise<string> {
+  const { env, home } = bench.scratch;
+  const options = JSON.stringify({ env, home, cwd: home, base: BASE, organisations: ['contoso'], onPrem: [] });
+  const words = [process.execPath, program(), 'setup', 'none', options];
+  const user = isRoot ? ['setpriv', `--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups'] : [];
+  const [command = '', ...args] = [...user, ...words];
+  const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'pipe'], cwd: '/' });
+  let said = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    said += text;
+  });
+  return new Promise((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', () => {
+      resolve(said);
+    });
+  });
+}
+
+async function belongsToUser(...paths: string[]): Promise<void> {
+  if (isRoot) for (const path of paths) await chown(path, NOBODY, NOBODY);
+}
+
+it('setup() names the file whose directory it may not write to, and changes nothing', async () => {
+  await mkdir(bench.at('.config', 'postern'), { recursive: true });
+  await writeFile(bench.at('.gitconfig'), FOREIGN);
+  await belongsToUser(bench.scratch.home, bench.at('.gitconfig'), bench.at('.config'), bench.at('.config', 'postern'));
+  await chmod(bench.scratch.home, 0o555);
+  const before = await bench.tree();
+  const said = await setupAsUser();
+  await chmod(bench.scratch.home, 0o755);
+  expect(said).toContain(`Cannot write beside ${bench.at('.gitconfig')}: EACCES`);
+  expect(await bench.tree()).toEqual(before);
+});
+
+it('setup() run by an ordinary user works', async () => {
+  await belongsToUser(bench.scratch.home);
+  expect(await setupAsUser()).toBe('');
+  expect(await bench.scratch.git(['config', 'include.path'], '/')).toContain('postern');
+});
+
+it.runIf(isRoot)('setup() run by root leaves the file to its owner', async () => {
+  await writeFile(bench.at('.gitconfig'), FOREIGN);
+  await belongsToUser(bench.at('.gitconfig'));
+  await bench.setup();
+  expect(await stat(bench.at('.gitconfig'))).toMatchObject({ uid: NOBODY, gid: NOBODY });
+  await bench.undo();
+  expect(await stat(bench.at('.gitconfig'))).toMatchObject({ uid: NOBODY, gid: NOBODY });
+});

@@ -1,0 +1,94 @@
+import { execFileSync } from 'node:child_process';
+
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+
+import { environmentFor, writeEnvironment, writeVariables } from '../../../../src/cli/gitconfig/environment.js';
+import { writeOwnedFile } from '../../../../src/cli/gitconfig/owned-file.js';
+
+const BASE = 'http://127.0.0.1:8417';
+const RULES = [{ insteadOf: 'https://dev.azure.com/', base: `${BASE}/dev.azure.com/` }];
+
+describe('environmentFor()', () => {
+  it('lists the pairs in order', () => {
+    expect(environmentFor(RULES, BASE)).toEqual([
+      { name: 'GIT_CONFIG_COUNT', value: '2' },
+      { name: 'GIT_CONFIG_KEY_0', value: `url.${BASE}/dev.azure.com/.insteadOf` },
+      { name: 'GIT_CONFIG_VALUE_0', value: 'https://dev.azure.com/' },
+      { name: 'GIT_CONFIG_KEY_1', value: `http.${BASE}/.proxy` },
+      { name: 'GIT_CONFIG_VALUE_1', value: '' },
+      { name: 'GIT_TERMINAL_PROMPT', value: '0' },
+    ]);
+  });
+
+  it('goes on after the pairs that are there', () => {
+    const names = environmentFor(RULES, BASE, { GIT_CONFIG_COUNT: '3' }).map(({ name, value }) => `${name}=${value}`);
+    expect(names[0]).toBe('GIT_CONFIG_COUNT=5');
+    expect(names[1]).toContain('GIT_CONFIG_KEY_3=');
+  });
+
+  it.each(['x', '-1', '1 2'])('refuses a count of %j', (count) => {
+    expect(() => environmentFor(RULES, BASE, { GIT_CONFIG_COUNT: count })).toThrow(
+      expect.objectContaining({ code: 'git-config' }) as Error,
+    );
+  });
+});
+
+describe('writeVariables()', () => {
+  it('sh round-trips any text through a real shell', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: fc.constantFrom(...Array.from('ab \'"\\$`!\n\t*~;&|')) }), (value) => {
+        const script = `${writeVariables('sh', [{ name: 'X', value }])}printf %s "$X"`;
+        expect(execFileSync('sh', ['-c', script]).toString()).toBe(value);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it('dotenv takes the value as it is and refuses a second line', () => {
+    expect(writeVariables('dotenv', [{ name: 'X', value: 'a "b" \'c\' #d' }])).toBe('X=a "b" \'c\' #d\n');
+    for (const value of ['a\nb', 'a\rb']) {
+      expect(() => writeVariables('dotenv', [{ name: 'X', value }])).toThrow(expect.objectContaining({ code: 'usage' }) as Error);
+    }
+  });
+
+  it.each([
+    ['fish', "a'b\\c", "set -gx X 'a\\'b\\\\c'\n"],
+    ['powershell', "a'b\u2019c", "$env:X = 'a''b\u2019\u2019c'\n"],
+    ['json', 'a"b', '{\n  "X": "a\\"b"\n}\n'],
+  ] as const)('%s escapes', (format, value, text) => {
+    expect(writeVariables(format, [{ name: 'X', value }])).toBe(text);
+  });
+});
+
+describe('writeEnvironment()', () => {
+  it('powershell leaves off the empty pair, which it cannot hold, and sets NO_PROXY instead', () => {
+    expect(writeEnvironment('powershell', RULES, BASE)).toBe(
+      [
+        "$env:GIT_CONFIG_COUNT = '1'",
+        `$env:GIT_CONFIG_KEY_0 = 'url.${BASE}/dev.azure.com/.insteadOf'`,
+        "$env:GIT_CONFIG_VALUE_0 = 'https://dev.azure.com/'",
+        "$env:GIT_TERMINAL_PROMPT = '0'",
+        "$env:NO_PROXY = (@($env:NO_PROXY, '127.0.0.1') | Where-Object { $_ }) -join ','",
+        '',
+      ].join('\n'),
+    );
+  });
+
+  it('gitconfig is the text of our own file', () => {
+    expect(writeEnvironment('gitconfig', RULES, BASE)).toBe(writeOwnedFile(RULES, BASE));
+  });
+});
+
+describe('writeOwnedFile()', () => {
+  it('groups the spellings under where they lead', () => {
+    const text = writeOwnedFile([...RULES, { insteadOf: 'http://dev.azure.com/', base: `${BASE}/dev.azure.com/` }], BASE);
+    expect(text.split('\n').filter((line) => !line.startsWith('#') && line !== '')).toEqual([
+      `[url "${BASE}/dev.azure.com/"]`,
+      '\tinsteadOf = https://dev.azure.com/',
+      '\tinsteadOf = http://dev.azure.com/',
+      `[http "${BASE}/"]`,
+      '\tproxy =',
+    ]);
+  });
+});

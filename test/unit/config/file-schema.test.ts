@@ -1,0 +1,122 @@
+import { describe, expect, it } from 'vitest';
+import { faultsOf, load } from './loading.js';
+
+const KINDS = 'azure-cli, client-secret, client-certificate, workload-identity, managed-identity, pat, basic, none, passthrough';
+/** A route that uses identity `a`, so that only the fault in question is left. */
+const USED = 'routes: [{ match: h/**, identity: a }]\n';
+
+describe('loadSettings() tells faults of keys', () => {
+  it.each([
+    ['idenitties: {}\n', ['F:1:1: idenitties: unknown key `idenitties`; did you mean `identities`?']],
+    ['colour: red\n', ['F:1:1: colour: unknown key `colour`; the keys here are listen, identities, routes, drain, log, timeouts']],
+    ['log: { levle: info }\n', ['F:1:8: log.levle: unknown key `levle`; did you mean `level`?']],
+    ['? [a, b]\n: 1\n', ['F:1:3: a key is not text; put it in quotes']],
+    [
+      'constructor: 1\n__proto__: 2\n',
+      [
+        'F:1:1: constructor: unknown key `constructor`; the keys here are listen, identities, routes, drain, log, timeouts',
+        'F:2:1: __proto__: unknown key `__proto__`; the keys here are listen, identities, routes, drain, log, timeouts',
+      ],
+    ],
+    ['log:\n  level: info\n  level: warn\n', ['F:3:3: log.level: the key comes twice; keep one of them']],
+    [
+      'log:\n  level: info\n  level: loud\n',
+      [
+        'F:3:3: log.level: the key comes twice; keep one of them',
+        'F:3:10: log.level: `loud` is not one of error, warn, info, debug; write one of them',
+      ],
+    ],
+    ['log:\n', ['F:1:1: log: has no value; write a map such as `{ level: info }`']],
+    ['log: info\n', ['F:1:6: log: is text; write a map such as `{ level: info }`']],
+    ['- routes\n', ['F:1:1: is a list; write a map of keys such as `routes:`']],
+    ['routes\n', ['F:1:1: is text; write a map of keys such as `routes:`']],
+    ['routes: {}\n', ['F:1:9: routes: is a map; write a list of routes, each beginning with `- match:`']],
+    ['routes: []\n', ['F:1:9: routes: is an empty list; write a list of routes, each beginning with `- match:`, or leave the key out']],
+    ['routes: [x]\n', ['F:1:10: routes[0]: is text; write a map such as `{ match: dev.azure.com/**, identity: azure-cli }`']],
+    [
+      'routes:\n  - allow: fetch\n',
+      [
+        'F:2:5: routes[0].match: is missing; write host/part/part, such as `dev.azure.com/contoso/**`',
+        'F:2:5: routes[0].identity: is missing; write the name of an identity',
+        'F:2:12: routes[0].allow: is text; write a list such as `[fetch, push, lfs]`',
+      ],
+    ],
+    ['identities: []\n', ['F:1:13: identities: is a list; write a map of names and identities']],
+  ])('%j', async (text, lines) => {
+    expect(await faultsOf(text)).toEqual(lines);
+  });
+
+  it.each([
+    ['access: { local: true }\naudit: x\ncache: x\ntelemetry:\n', ['F:1:1: access', 'F:2:1: audit', 'F:3:1: cache', 'F:4:1: telemetry']],
+    ['listen: { ssh: 127.0.0.1:8422 }\n', ['F:1:11: listen.ssh']],
+    ['listen: { http: { address: 127.0.0.1:1, tls: auto, names: [x] } }\n', ['F:1:41: listen.http.tls', 'F:1:52: listen.http.names']],
+    [
+      'routes: [{ match: h/**, identity: azure-cli, refs: x, sshUpstream: x, ssh: x, key: x, knownHosts: x }]\n',
+      [
+        'F:1:46: routes[0].refs',
+        'F:1:55: routes[0].sshUpstream',
+        'F:1:71: routes[0].ssh',
+        'F:1:79: routes[0].key',
+        'F:1:87: routes[0].knownHosts',
+      ],
+    ],
+  ])('of features to come: %j', async (text, places) => {
+    expect(await faultsOf(text)).toEqual(places.map((place) => `${place}: is not available in this version; leave it out`));
+  });
+
+  it.each(['azure-developer-cli', 'azure-powershell', 'azure-pipelines', 'device-code', 'browser', 'git-credential'])(
+    'of the kind to come %s',
+    async (kind) => {
+      expect(await faultsOf(`identities: { a: { kind: ${kind}, secret: x, other: y } }\n${USED}`)).toEqual([
+        `F:1:26: identities.a.kind: \`${kind}\` is not available in this version; write one of ${KINDS}`,
+      ]);
+    },
+  );
+});
+
+describe('loadSettings() tells faults of values', () => {
+  it.each([
+    [
+      'listen: { http: [127.0.0.1:1, 127.0.0.1:1] }\n',
+      ['F:1:31: listen.http[1]: 127.0.0.1:1 comes twice; write it once (`localhost` stands for 127.0.0.1 and ::1)'],
+    ],
+    ['listen: { http: 8417 }\n', ['F:1:17: listen.http: is a number; write host and port, such as `127.0.0.1:8417` or `"[::1]:8417"`']],
+    ['listen: { http: [] }\n', ['F:1:17: listen.http: is an empty list; write at least one address, such as `127.0.0.1:8417`']],
+    [
+      'listen: { http: }\n',
+      ['F:1:11: listen.http: holds no address; write `127.0.0.1:8417`, a list of such addresses, or `{ address: 127.0.0.1:8417 }`'],
+    ],
+    [
+      'listen: { http: { address: ["0.0.0.0:1"], adress: x } }\n',
+      [
+        'F:1:29: listen.http.address[0]: `0.0.0.0:1` is not a loopback address, and listeners that others can reach need leases, which this version does not have; use 127.0.0.1 or [::1]',
+        'F:1:43: listen.http.adress: unknown key `adress`; did you mean `address`?',
+      ],
+    ],
+    [
+      'timeouts: { connect: 5, stall: 0s, token: 5 s }\n',
+      [
+        'F:1:22: timeouts.connect: is a number; write a duration with its unit, such as `15s`',
+        'F:1:32: timeouts.stall: `0s` would end everything at once; write a duration longer than zero',
+        'F:1:43: timeouts.token: `5 s` is not a duration; write a whole number and one of ms, s, m, h, d, such as `90s`',
+      ],
+    ],
+    [
+      'log: { level: debgu, format: yes }\n',
+      [
+        'F:1:15: log.level: `debgu` is not one of error, warn, info, debug; did you mean `debug`?',
+        'F:1:30: log.format: `yes` is not one of auto, human, json; write one of them',
+      ],
+    ],
+    ['log: { level: "" }\n', ['F:1:15: log.level: `` is not one of error, warn, info, debug; write one of them']],
+  ])('%j', async (text, lines) => {
+    expect(await faultsOf(text)).toEqual(lines);
+  });
+
+  it.each(['127.0.0.1:1', '[127.0.0.1:1]', '{ address: 127.0.0.1:1 }', '{ address: [127.0.0.1:1] }'])(
+    'and takes listen.http: %s',
+    async (http) => {
+      expect((await load(`listen: { http: ${http} }\n`)).settings.listen.http).toEqual([{ host: '127.0.0.1', port: 1, optional: false }]);
+    },
+  );
+});

@@ -1,0 +1,133 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { loadSettings } from '../../../src/config/load-settings.js';
+import { ProxyError } from '../../../src/model/errors.js';
+import { faultsOf, load, newFolder, request } from './loading.js';
+
+describe('loadSettings() tells faults of routes', () => {
+  it.each([
+    [
+      'match: https://h/**, identity: azure-cli',
+      ['F:2:12: routes[0].match: begins with a scheme; leave out `https://` and begin with the host'],
+    ],
+    ['match: h/**, identity: azur-cli', ['F:2:28: routes[0].identity: `azur-cli` is not an identity; did you mean `azure-cli`?']],
+    [
+      'match: h/**, identity: toString',
+      ['F:2:28: routes[0].identity: `toString` is not an identity; write one of `azure-cli`, or add it to `identities`'],
+    ],
+    [
+      'match: h/**, identity: me',
+      ['F:2:28: routes[0].identity: `me` is not an identity; write one of `azure-cli`, or add it to `identities`'],
+    ],
+    [
+      'match: h/**, idenity: azure-cli',
+      [
+        'F:2:3: routes[0].identity: is missing; write the name of an identity',
+        'F:2:18: routes[0].idenity: unknown key `idenity`; did you mean `identity`?',
+      ],
+    ],
+    [
+      'match: h/**, identity: azure-cli, allow: []',
+      ['F:2:46: routes[0].allow: is an empty list; write a list such as `[fetch, push, lfs]`, or leave the key out'],
+    ],
+    [
+      'match: h/**, identity: azure-cli, allow: [fetch, pushh, fetch]',
+      [
+        'F:2:54: routes[0].allow[1]: `pushh` is not one of fetch, push, lfs, api; did you mean `push`?',
+        'F:2:61: routes[0].allow[2]: `fetch` comes twice; write it once',
+      ],
+    ],
+    [
+      'match: h/**, identity: azure-cli, host: azure',
+      ['F:2:45: routes[0].host: `azure` is not one of azure-services, azure-server, generic; write one of them'],
+    ],
+    [
+      'match: h/**, identity: azure-cli, host: azure-services',
+      [
+        'F:2:45: routes[0].host: `azure-services` is dev.azure.com and *.visualstudio.com only; write `azure-server` for `h`, or leave `host` out',
+      ],
+    ],
+    [
+      'match: dev.azure.com/**, identity: azure-cli, host: generic',
+      ['F:2:57: routes[0].host: `dev.azure.com` is Azure DevOps Services and cannot be read as `generic`; leave `host` out'],
+    ],
+    [
+      'match: evil-dev.azure.com/**, identity: azure-cli, host: azure-services, upstream: "https://x"',
+      [
+        'F:2:62: routes[0].host: `azure-services` is dev.azure.com and *.visualstudio.com only; write `azure-server` for `evil-dev.azure.com`, or leave `host` out',
+      ],
+    ],
+    [
+      'match: h/**, identity: azure-cli, upstream: "http://h"',
+      [
+        'F:2:49: routes[0].upstream: is plain http to another machine, which would show the credential to the network; write an `https://` URL',
+      ],
+    ],
+    [
+      'match: h/**, identity: azure-cli, upstream: "https://u:hunter2@h"',
+      ['F:2:49: routes[0].upstream: holds a user name or password; leave out everything up to the `@`: credentials belong to an identity'],
+    ],
+    [
+      'match: h/**, identity: azure-cli, proxy: "http://u:hunter2@h"',
+      ['F:2:46: routes[0].proxy: holds a password; leave `proxy` out and set HTTPS_PROXY in the environment of the service instead'],
+    ],
+  ])('%s', async (route, lines) => {
+    expect(await faultsOf(`routes:\n- { ${route} }\n`)).toEqual(lines);
+  });
+
+  it('a pattern that comes twice, in another spelling, naming the line of the first', async () => {
+    expect(
+      await faultsOf(`routes:
+  - { match: dev.azure.com/Contoso/**, identity: azure-cli }
+
+  - { match: contoso.visualstudio.com/**, identity: azure-cli }
+`),
+    ).toEqual(['F:4:14: routes[1].match: is the same pattern as routes[0] on line 2; keep one of the two']);
+  });
+
+  it('warns of a route that is never reached and of an identity that is not used, and loads', async () => {
+    const { warnings } = await load(`identities:
+  spare: { kind: none }
+routes:
+  - { match: dev.azure.com/contoso/**, identity: azure-cli }
+  - { match: contoso.visualstudio.com/P/R, identity: azure-cli }
+`);
+    expect(warnings).toEqual([
+      'F:2:3: identities.spare: is used by no route; name it in a route, or leave it out',
+      'F:5:14: routes[1].match: is never reached, because routes[0] on line 4 covers it; put the more specific route first',
+    ]);
+  });
+
+  it('does not warn of an azure-cli identity that the default route uses', async () => {
+    const { settings, warnings } = await load('identities: { azure-cli: { kind: azure-cli, tenant: t } }\n');
+    expect(warnings).toEqual([]);
+    expect(settings.identities).toMatchObject([{ name: 'azure-cli', tenant: 't' }]);
+  });
+
+  it('does not warn of the more specific route when it comes first', async () => {
+    const { warnings } = await load(`routes:
+  - { match: contoso.visualstudio.com/P/R, identity: azure-cli }
+  - { match: dev.azure.com/contoso/**, identity: azure-cli }
+`);
+    expect(warnings).toEqual([]);
+  });
+});
+
+it('loadSettings() tells all faults at once, and what to do', async () => {
+  const file = join(newFolder(), 'c.yaml');
+  writeFileSync(file, 'log: { level: x }\nroutes: [{ match: x }]\ntelemetry: {}\n');
+  const thrown: unknown = await loadSettings(request({ file })).catch((error: unknown) => error);
+  expect(thrown).toBeInstanceOf(ProxyError);
+  expect(thrown).toMatchObject({
+    code: 'config-invalid',
+    message: `The configuration ${file} has 4 faults`,
+    todo: 'Correct each of them; `postern config check` looks again without starting anything',
+    details: [
+      `${file}:1:15: log.level: \`x\` is not one of error, warn, info, debug; write one of them`,
+      `${file}:2:10: routes[0].identity: is missing; write the name of an identity`,
+      `${file}:2:19: routes[0].match: names only a host; write \`x/**\` for all its repositories`,
+      `${file}:3:1: telemetry: is not available in this version; leave it out`,
+    ],
+  });
+});
