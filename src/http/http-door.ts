@@ -12,7 +12,7 @@ import { refuseBrowser } from '../gate/browser.js';
 import type { Ledger } from '../gate/ledger.js';
 import type { RouteTable } from '../gate/route-table.js';
 import { classifySmartRequest, type NotSmart } from '../git/smart-http.js';
-import { inferHostKind, parseHost } from '../hosts/host-name.js';
+import { inferHostKind, parseHost } from '../model/host-name.js';
 import { type ParsedAddress, parseRepoAddress } from '../hosts/repo-address.js';
 import type { HostKind } from '../model/address.js';
 import { messageOf, ProxyError, systemCodeOf } from '../model/errors.js';
