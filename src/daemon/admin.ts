@@ -27,6 +27,8 @@ export interface AdminSocket {
  * @throws ProxyError `already-running`, `listen-failed`
  */
 export async function openAdmin(path: string, actions: AdminActions): Promise<AdminSocket> {
+  // Before anything else: some versions of Node cut such a path silently, and others report it as they please.
+  if (isTooLong(path)) throw failed(path, undefined);
   await makePrivateDirectory(dirname(path));
   await refuseSecond(path);
   await unlink(path).catch((thrown: unknown) => {
@@ -72,6 +74,8 @@ export async function askStop(path: string): Promise<boolean> {
 }
 
 function ask(path: string, method: string, url: string): Promise<string | undefined> {
+  // No daemon can have opened it.
+  if (isTooLong(path)) return Promise.resolve(undefined);
   return new Promise((resolve, reject) => {
     const request = httpRequest({ socketPath: path, path: url, method, timeout: ANSWER_MS, agent: false }, (response) => {
       const chunks: Buffer[] = [];
@@ -130,8 +134,12 @@ async function makePrivateDirectory(directory: string): Promise<void> {
   }
 }
 
+function isTooLong(path: string): boolean {
+  return Buffer.byteLength(path) > LONGEST_SOCKET_PATH;
+}
+
 function failed(path: string, thrown: unknown): ProxyError {
-  const isLong = Buffer.byteLength(path) > LONGEST_SOCKET_PATH;
+  const isLong = isTooLong(path);
   return new ProxyError(
     'listen-failed',
     `The admin socket ${path} cannot be opened (${isLong ? 'its path is too long' : (systemCodeOf(thrown) ?? messageOf(thrown))})`,

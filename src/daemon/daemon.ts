@@ -34,6 +34,7 @@ export class Daemon {
   readonly #startedAt = new Date();
   #admin: AdminSocket | undefined;
   #state: DaemonStatus['state'] = 'ready';
+  #starting: Promise<void> | undefined;
   #stopping: Promise<number> | undefined;
   #ended: ((code: number) => void) | undefined;
   #isCut = false;
@@ -47,7 +48,12 @@ export class Daemon {
    * Opens all listeners, then the admin socket. When one fails, what was opened is closed again.
    * @throws ProxyError `listen-failed`, `already-running`
    */
-  async start(): Promise<void> {
+  start(): Promise<void> {
+    this.#starting ??= this.#open();
+    return this.#starting;
+  }
+
+  async #open(): Promise<void> {
     const { settings, places, log } = this.#options;
     try {
       // First, because a second daemon should hear of the first one, not of its port.
@@ -112,6 +118,8 @@ export class Daemon {
     const { log, clock, settings } = this.#options;
     const { house } = { house: this.#house };
     this.#state = 'draining';
+    // A signal may come while listeners are being opened: one that opened after the end would keep the process alive.
+    await this.#starting?.catch(() => undefined);
     log.log('info', 'stopping', { cause, running: house.ledger.running().length });
     const startedAt = clock.now();
     if (settings.drain.min > 0) await this.#pause(settings.drain.min);
@@ -151,9 +159,16 @@ function exitCode(cause: StopCause, wasCut: boolean): number {
   return wasCut && cause === 'SIGTERM' ? EXIT.terminated : EXIT.ok;
 }
 
-/** Names the process that holds a busy port, where the kernel tells. */
+/** Says more of a port that cannot be had: which process holds it, where the kernel tells, or whose right is missing. */
 async function withHolder(thrown: unknown): Promise<unknown> {
-  if (!(thrown instanceof ProxyError) || thrown.code !== 'listen-failed' || !thrown.message.includes('EADDRINUSE')) return thrown;
+  if (!(thrown instanceof ProxyError) || thrown.code !== 'listen-failed') return thrown;
+  if (/:[0-9]{1,3} \(EACCES\)|:10[0-2][0-9] \(EACCES\)/.test(thrown.message)) {
+    return new ProxyError('listen-failed', thrown.message, {
+      todo: 'set `listen.http` to a port from 1024 on: those below need rights that Postern should not have',
+      cause: thrown,
+    });
+  }
+  if (!thrown.message.includes('EADDRINUSE')) return thrown;
   const port = /:([0-9]+) \(EADDRINUSE\)/.exec(thrown.message)?.[1];
   const holder = port === undefined ? undefined : await portHolder(Number(port)).catch(() => undefined);
   if (holder === undefined) return thrown;

@@ -16,6 +16,7 @@ import type { Refusal } from '../model/refusal.js';
 import type { Route, Timeouts } from '../model/settings.js';
 import { authorizationOf, claimsOf } from '../upstream/authorization.js';
 import type { UpstreamConnections } from '../upstream/connections.js';
+import { hideEcho } from '../upstream/echo.js';
 import { discard, headerOf } from '../upstream/git-answer.js';
 import { DEFAULT_WAIT_MS, LONGEST_WAIT_MS, MOST_TRIES, type Throttle } from '../upstream/throttle.js';
 import { type RequestBody, takeBody } from './body.js';
@@ -179,7 +180,7 @@ export class Forwarder {
     }
     const incoming = trip.request.headers;
     try {
-      return await send(trip.request, trip.response, {
+      const answer = await send(trip.request, trip.response, {
         origin: trip.origin,
         path: `${trip.path}${trip.suffix}`,
         headers,
@@ -187,6 +188,8 @@ export class Forwarder {
         body,
         stallMs: timeouts.stall,
       });
+      hideEcho(answer, headers['authorization']);
+      return answer;
     } finally {
       // A next try must see the caller's own headers, not those that went upstream.
       trip.request.headers = incoming;

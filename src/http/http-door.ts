@@ -6,7 +6,7 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { AddressInfo, Socket } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { admit } from '../gate/admit.js';
 import { refuseBrowser } from '../gate/browser.js';
 import type { Ledger } from '../gate/ledger.js';
@@ -57,7 +57,7 @@ export class HttpDoor {
   readonly #bound: BoundAddress[] = [];
   readonly #names = new Set<string>();
   /** Connections on which a refusal was the last answer. */
-  readonly #closing = new WeakSet<Socket>();
+  readonly #closing = new WeakSet<Duplex>();
   #isDraining = false;
 
   constructor(parts: HttpDoorParts) {
@@ -95,7 +95,10 @@ export class HttpDoor {
     server.maxConnections = MOST_CONNECTIONS;
     // Upstream silence shows first; this is for a client that has gone silent itself.
     server.setTimeout(this.#parts.stallMs + HEAD_MS);
-    server.on('clientError', refuseUnreadable);
+    server.on('clientError', (fault: Error, socket: Duplex) => {
+      // What cannot be read behind a refused request needs no second answer: the first one closes the connection.
+      if (!this.#closing.has(socket)) refuseUnreadable(fault, socket);
+    });
     try {
       await new Promise<void>((resolve, reject) => {
         server.once('error', reject);

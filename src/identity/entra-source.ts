@@ -7,6 +7,7 @@
  * as they are now. The price is one discovery request per token.
  */
 import { readFile } from 'node:fs/promises';
+import { Agent } from 'node:http';
 import { rootCertificates } from 'node:tls';
 import type { AccessToken, TokenCredential, TokenCredentialOptions } from '@azure/identity';
 import type { PipelinePolicy } from '@azure/core-rest-pipeline';
@@ -21,7 +22,14 @@ interface Seen {
   status: number | undefined;
   body: string;
   fault: unknown;
+  /** Proofs that were sent: a service that says back what it was sent must not be quoted with them. */
+  readonly proofs: Set<string>;
 }
+
+/** Form fields of a token request that prove who asks (RFC 6749 section 2.3.1, RFC 7521 section 4.2). */
+const PROOF_FIELDS = ['client_secret', 'client_assertion', 'refresh_token'];
+/** Variables that make the library write its requests to stderr, past the log and its redaction. */
+const LOUD_VARIABLES = ['AZURE_LOG_LEVEL', 'TYPESPEC_RUNTIME_LOG_LEVEL'];
 
 /** Retries inside the library are off: the vault has its own, which do not block a caller. */
 const LIBRARY_RETRIES = 0;
@@ -34,7 +42,7 @@ const DEFAULT_AUTHORITY = 'https://login.microsoftonline.com';
 export function createEntraSource(identity: EntraIdentity, options: { readSecret: () => Promise<Secret>; timeoutMs: number }): TokenSource {
   return {
     async fetch() {
-      const seen: Seen = { status: undefined, body: '', fault: undefined };
+      const seen: Seen = { status: undefined, body: '', fault: undefined, proofs: new Set() };
       try {
         const credential = await buildCredential(identity, options, seen);
         const token = await credential.getToken(`${identity.resource}/.default`);
@@ -60,6 +68,8 @@ async function buildCredential(
   { readSecret, timeoutMs }: { readSecret: () => Promise<Secret>; timeoutMs: number },
   seen: Seen,
 ): Promise<TokenCredential> {
+  // The library reads them when it is loaded, which is only now.
+  for (const name of LOUD_VARIABLES) Reflect.deleteProperty(process.env, name);
   const library = await import('@azure/identity');
   const common: TokenCredentialOptions & { disableInstanceDiscovery?: boolean } = {
     retryOptions: { maxRetries: LIBRARY_RETRIES },
@@ -91,13 +101,23 @@ async function buildCredential(
         ...(identity.clientId === undefined ? {} : { clientId: identity.clientId }),
         ...(identity.tokenFile === undefined ? {} : { tokenFilePath: identity.tokenFile }),
       });
-    case 'managed-identity':
+    case 'managed-identity': {
+      const local = { ...common, ...unproxied() };
       if (identity.resourceId !== undefined)
-        return askAlways(new library.ManagedIdentityCredential({ ...common, resourceId: identity.resourceId }));
+        return askAlways(new library.ManagedIdentityCredential({ ...local, resourceId: identity.resourceId }));
       if (identity.clientId !== undefined)
-        return askAlways(new library.ManagedIdentityCredential({ ...common, clientId: identity.clientId }));
-      return askAlways(new library.ManagedIdentityCredential(common));
+        return askAlways(new library.ManagedIdentityCredential({ ...local, clientId: identity.clientId }));
+      return askAlways(new library.ManagedIdentityCredential(local));
+    }
   }
+}
+
+/**
+ * An agent for a managed identity's endpoint. It belongs to the machine and no proxy can reach it, but the library would
+ * send even plain http through HTTPS_PROXY; with an agent of its own it does not. Only Service Fabric's is https.
+ */
+function unproxied(): { agent?: Agent } {
+  return process.env['IDENTITY_ENDPOINT']?.startsWith('https:') === true ? {} : { agent: new Agent() };
 }
 
 /**
@@ -145,6 +165,10 @@ function watch(seen: Seen, ca: string[] | undefined): PipelinePolicy {
   return {
     name: 'posternWatch',
     async sendRequest(request, next) {
+      if (typeof request.body === 'string') {
+        const form = new URLSearchParams(request.body);
+        for (const field of PROOF_FIELDS) seen.proofs.add(form.get(field) ?? '');
+      }
       if (ca !== undefined) request.requestOverrides = { ...request.requestOverrides, ca };
       try {
         const response = await next(request);
@@ -162,7 +186,8 @@ function watch(seen: Seen, ca: string[] | undefined): PipelinePolicy {
 function explain(identity: EntraIdentity, thrown: unknown, seen: Seen): TokenFailure | ProxyError {
   // Its own words already: a secret or a certificate file that cannot be read.
   if (thrown instanceof TokenFailure || thrown instanceof ProxyError) return thrown;
-  const text = `${seen.body}\n${messageOf(thrown)}`;
+  const message = withoutProofs(messageOf(thrown), seen.proofs);
+  const text = `${withoutProofs(seen.body, seen.proofs)}\n${message}`;
   const entra = findEntraText(text);
   if (entra !== undefined) {
     const code = `AADSTS${entra.number}`;
@@ -195,7 +220,7 @@ function explain(identity: EntraIdentity, thrown: unknown, seen: Seen): TokenFai
       },
     );
   }
-  return byKind(identity, messageOf(thrown), thrown);
+  return byKind(identity, message, thrown);
 }
 
 function networkFailure(identity: EntraIdentity, fault: unknown): TokenFailure {
@@ -259,6 +284,16 @@ function byKind(identity: EntraIdentity, message: string, cause: unknown): Token
         cause,
       });
   }
+}
+
+/** The text without what proved who asked, and without anything that has the form of a token. */
+function withoutProofs(text: string, proofs: ReadonlySet<string>): string {
+  let clean = text;
+  for (const proof of proofs) {
+    if (proof === '') continue;
+    for (const form of [proof, encodeURIComponent(proof), JSON.stringify(proof).slice(1, -1)]) clean = clean.replaceAll(form, '[secret]');
+  }
+  return clean.replace(/\beyJ[\w-]{8,}(?:\.[\w-]*){0,2}/g, '[token]');
 }
 
 function firstLine(text: string): string {

@@ -289,6 +289,7 @@ export class Vault {
   }
 
   async #tries(entry: Entry, source: TokenSource, limit: AbortSignal): Promise<FetchedToken> {
+    const isOver = (): boolean => this.#isClosed || limit.aborted;
     for (let attempt = 1; ; attempt++) {
       entry.requests += 1;
       try {
@@ -296,9 +297,9 @@ export class Vault {
       } catch (thrown) {
         // A ProxyError is a secret that cannot be read: that, too, stays so until a person acts.
         const isDefinite = thrown instanceof ProxyError || (thrown instanceof TokenFailure && thrown.isDefinite);
-        if (isDefinite || attempt >= TRIES || this.#isClosed || limit.aborted) throw thrown;
+        if (isDefinite || attempt >= TRIES || isOver()) throw thrown;
         await new Promise<void>((resume) => this.#clock.after(TRY_WAIT_MS * 2 ** (attempt - 1), resume));
-        if (limit.aborted) throw thrown;
+        if (isOver()) throw thrown;
       }
     }
   }

@@ -8,6 +8,7 @@
 import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import { brotliDecompressSync, gunzipSync, inflateSync, constants as zlib } from 'node:zlib';
+import { withoutEcho } from './echo.js';
 
 /** How much of a failed answer's body is read for its text. */
 const LONGEST_FAILURE_BYTES = 64 * 1024;
@@ -88,7 +89,7 @@ export async function failureText(answer: IncomingMessage): Promise<string> {
     });
     answer.once('end', finish).once('error', finish).once('close', finish);
   });
-  return decompress(bytes, answer.headers['content-encoding']).toString('utf8');
+  return withoutEcho(answer, decompress(bytes, answer.headers['content-encoding']).toString('utf8'));
 }
 
 function decompress(bytes: Buffer, encoding: string | undefined): Buffer {

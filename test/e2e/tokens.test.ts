@@ -296,6 +296,14 @@ describe('every kind of identity', () => {
     expect(scene.emulator.imds.requests.filter(({ status }) => status === 200)).toHaveLength(2);
   });
 
+  test('managed-identity asks its endpoint itself, not through the proxy of the environment', async () => {
+    scene.emulator.proxy.targets.length = 0;
+    const daemon = await daemonWith('{ kind: managed-identity }', {
+      env: { AZURE_POD_IDENTITY_AUTHORITY_HOST: scene.emulator.imds.origin, HTTPS_PROXY: scene.emulator.proxy.origin, NO_PROXY: '' },
+    });
+    await works(daemon);
+  });
+
   test('managed-identity that does not exist, or whose endpoint is in trouble, is named', async () => {
     const { imds } = scene.emulator;
     imds.known = new Set();

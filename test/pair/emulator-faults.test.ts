@@ -62,6 +62,7 @@ describe('a repository named for a fault', () => {
     ['unavailable-503', { status: 503, type: HTML }],
     ['cae-challenge', { status: 401, type: HTML, header: ['www-authenticate'] }],
     ['missing-org-404', { status: 404, type: HTML }],
+    ['echo-authorization', { status: 403, type: TEXT, header: ['activityid'], body: /^You sent Authorization: Bearer / }],
     ['redirect-same-host', { status: 302, type: HTML, header: ['location'] }],
     ['redirect-other-host', { status: 302, type: HTML, header: ['location'] }],
     ['die-midbody', { status: 200, type: GIT, complete: false, body: /^[^]{64}$/ }],

@@ -106,7 +106,8 @@ export class Scene {
     options: { env?: Readonly<Record<string, string>>; args?: readonly string[] } = {},
   ): Promise<RunningDaemon> {
     const file = await this.writeConfiguration(configuration);
-    const runtime = join(this.directory, `run-${this.#configurations}`);
+    // Named after the file: the count may be another by now.
+    const runtime = file.replace(/config-([0-9]+)\.yaml$/, 'run-$1');
     await mkdir(runtime, { mode: 0o700 });
     const env = {
       ...this.environment,

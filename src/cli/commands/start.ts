@@ -7,10 +7,10 @@ import { ProxyError } from '../../model/errors.js';
 import { type Context, loadFor, type SettingsFlags } from '../context.js';
 
 /**
- * Starts, runs until stopped, and gives the exit code.
+ * Starts, runs until stopped, and ends the process with the exit code.
  * @throws ProxyError when it cannot start; nothing is left open then
  */
-export async function start(context: Context, flags: SettingsFlags): Promise<number> {
+export async function start(context: Context, flags: SettingsFlags): Promise<never> {
   const loaded = await loadFor(context, flags);
   const missing = await checkFiles(loaded, context.environment);
   if (missing.length > 0) {
@@ -39,5 +39,6 @@ export async function start(context: Context, flags: SettingsFlags): Promise<num
   await daemon.start();
   const code = await ended;
   await log.close();
-  return code;
+  // Not by running out of work: a token request or an `az` that nobody waits for any more may go on for half a minute.
+  process.exit(code);
 }
