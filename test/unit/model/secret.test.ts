@@ -50,6 +50,11 @@ describe('Secret', () => {
     expect([String(new Secret('a')), String(new Secret('bb')), String(new Secret(''))]).toEqual(['[secret]', '[secret]', '[secret]']);
   });
 
+  it('keeps its place in JSON, so that what holds it can still be read', () => {
+    expect(JSON.stringify({ secret: new Secret('a') })).toBe('{"secret":"[secret]"}');
+    expect(inspect({ secret: new Secret('a') })).toBe('{ secret: [secret] }');
+  });
+
   it('is revealed as it was given', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), (value) => {
