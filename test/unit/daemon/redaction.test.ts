@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { redact } from '../../../src/daemon/redaction.js';
+import { LONGEST_TEXT, redact } from '../../../src/daemon/redaction.js';
 
 const JWT = 'eyJhbGciOiJub25lIn0.eyJhdWQiOiI0OTliODRhYy0xMzIxIn0.c2lnbmF0dXJl';
 const OLD_PAT = 'abcdefghijklmnopqrstuvwxyz234567abcdefghijklmnopqrst';
@@ -11,13 +11,22 @@ describe('redact()', () => {
     [`token ${JWT}`, 'token [jwt]'],
     [`"${JWT}",`, '"[jwt]",'],
     ['unsigned eyJhbGciOiJub25lIn0.eyJhdWQiOiI0OTli.', 'unsigned [jwt]'],
-    [`Authorization: Bearer ${JWT}`, 'Authorization: Bearer [jwt]'],
-    ['authorization: bearer abcdefgh12', 'authorization: bearer [credential]'],
+    [`Authorization: Bearer ${JWT}`, 'Authorization: [credential]'],
+    ['authorization: bearer abcdefgh12', 'authorization: [credential]'],
+    ['Proxy-Authorization: Digest username="u", response="0a"', 'Proxy-Authorization: [credential]'],
+    ['"x-postern-lease": "abc"', '"x-postern-lease": [credential]'],
+    ['sent bearer abcdefgh12', 'sent bearer [credential]'],
+    [`TOKEN_${JWT}`, 'TOKEN_[jwt]'],
+    [`TOKEN_${OLD_PAT}`, 'TOKEN_[pat]'],
+    [`TOKEN_${NEW_PAT}_x`, 'TOKEN_[pat]_x'],
+    ['eyJhbGciOiJkaXIiLCJlbmMi..aXY.Y2lwaGVy.dGFn', '[jwt]'],
     ['Basic OmFiY2RlZmdoaWo=', 'Basic [credential]'],
     ['Negotiate YIIZ+abc/def==', 'Negotiate [credential]'],
     [`pat ${OLD_PAT}.`, 'pat [pat].'],
     [`pat=${NEW_PAT}`, 'pat=[pat]'],
     ['https://user:hunter2@dev.azure.com/x', 'https://[userinfo]@dev.azure.com/x'],
+    ['https://u:p/w@dev.azure.com/x', 'https://[userinfo]@dev.azure.com/x'],
+    ['https://u:a@b@dev.azure.com/x', 'https://[userinfo]@dev.azure.com/x'],
     ['https://hunter2@dev.azure.com/x', 'https://[userinfo]@dev.azure.com/x'],
     ['grant_type=client_credentials&client_secret=hunter2~&scope=x', 'grant_type=client_credentials&client_secret=[credential]&scope=x'],
     ['{"access_token":"hunter2","expires_in":3599}', '{"access_token":"[credential]","expires_in":3599}'],
@@ -26,6 +35,11 @@ describe('redact()', () => {
     [`two: ${JWT} ${JWT}`, 'two: [jwt] [jwt]'],
   ])('takes the credential out of %s', (text, clean) => {
     expect(redact(text)).toBe(clean);
+  });
+
+  it('cuts what is too long to be looked at, and no credential in half', () => {
+    const text = `${'x'.repeat(LONGEST_TEXT - 60 - 1)} ${NEW_PAT} after`;
+    expect(redact(text)).toBe(`${'x'.repeat(LONGEST_TEXT - 61)}  [cut]`);
   });
 
   it.each([

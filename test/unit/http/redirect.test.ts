@@ -59,11 +59,13 @@ describe('readRedirect()', () => {
     ['/contoso/web/_git/app/info/refs'],
     ['/contoso/web/_git/app/info/refs?service=git-receive-pack'],
     [`/contoso/web/_git/app${SUFFIX}&x=1`],
+    // The address itself, which git would ask for again and again.
     [''],
+    [`https://dev.azure.com/contoso/web/_git/app${SUFFIX}`],
+    // A query that only ends like git's.
+    [`/contoso/web/_git/new?x=${SUFFIX}`],
   ])('makes nothing of %s', (location) => {
-    // The empty one is the address itself, which git would ask for again and again.
-    if (location === '') expect(readRedirect(location, asked()).kind).toBe('here');
-    else expect(readRedirect(location, asked()).kind).toBe('unusable');
+    expect(readRedirect(location, asked()).kind).toBe('unusable');
   });
 
   it('takes the path of a mapped upstream off', () => {
@@ -77,6 +79,10 @@ describe('readRedirect()', () => {
       location: `${DOOR}/dev.azure.com/contoso/web/_git/new${SUFFIX}`,
     });
     expect(readRedirect(`https://tfs.example.com/base/x${SUFFIX}`, mapped)).toEqual({ kind: 'elsewhere', host: 'tfs.example.com' });
+    // Behind the same origin, and not behind this route.
+    for (const path of ['/other/_git/new', '/base2/_git/new', '/base/../other/_git/new']) {
+      expect(readRedirect(`https://tfs.example.com:8443${path}${SUFFIX}`, mapped).kind).toBe('unusable');
+    }
   });
 });
 

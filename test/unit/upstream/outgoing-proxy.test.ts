@@ -16,6 +16,8 @@ describe('outgoingProxyFor()', () => {
     [{ https_proxy: PROXY, HTTPS_PROXY: 'http://other:1' }, `${PROXY}/`],
     [{ https_proxy: '', HTTPS_PROXY: PROXY }, undefined],
     [{ ALL_PROXY: PROXY }, `${PROXY}/`],
+    [{ ALL_PROXY: 'socks5://desktop:1080' }, undefined],
+    [{ ALL_PROXY: 'socks5://desktop:1080', HTTPS_PROXY: PROXY }, `${PROXY}/`],
     [{ all_proxy: 'http://other:1', HTTPS_PROXY: PROXY }, `${PROXY}/`],
     [{ HTTP_PROXY: PROXY, http_proxy: PROXY }, undefined],
     [{ HTTPS_PROXY: 'proxy.example.com:3128' }, `${PROXY}/`],
@@ -47,6 +49,11 @@ describe('outgoingProxyFor()', () => {
     ['', 'https://dev.azure.com', false],
   ])('NO_PROXY=%j and %s: direct %s', (exceptions, upstream, isDirect) => {
     expect(proxyFor(upstream, { HTTPS_PROXY: PROXY, NO_PROXY: exceptions })).toBe(isDirect ? undefined : `${PROXY}/`);
+  });
+
+  it('reads a bare IPv6 address in NO_PROXY as an address, not as a port', () => {
+    expect(proxyFor('https://[fd00::1]:8443', { HTTPS_PROXY: PROXY, NO_PROXY: 'fd00::1' })).toBeUndefined();
+    expect(proxyFor('https://[fd00::2]', { HTTPS_PROXY: PROXY, NO_PROXY: 'fd00::1' })).toBe(`${PROXY}/`);
   });
 
   it('takes no_proxy in lower case before that in upper case', () => {
