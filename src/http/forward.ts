@@ -137,7 +137,7 @@ export class Forwarder {
             if (!Vault.isSame(renewed, credential)) continue;
           }
         }
-        if (renewedFrom !== undefined) this.#refusedAnew.set(trip.throttleKey, this.#parts.clock.now());
+        if (renewedFrom !== undefined) this.#believeFromNow(trip);
       }
       if (failed.status === 429 || failed.status === 503) {
         const seconds = readRetryAfter(failed.header('retry-after'), failed.header('date'));
@@ -290,6 +290,17 @@ export class Forwarder {
   #replayed(trip: Trip, why: string): void {
     trip.record.replays += 1;
     this.#parts.logger.log('info', 'request-replayed', { id: trip.record.id, identity: trip.route.identity, why });
+  }
+
+  #believeFromNow(trip: Trip): void {
+    const now = this.#parts.clock.now();
+    // The oldest stand first. Keys hold names that a caller may think up, so none may stay for good.
+    for (const [key, at] of this.#refusedAnew) {
+      if (now - at < BELIEVE_401_MS && at <= now) break;
+      this.#refusedAnew.delete(key);
+    }
+    this.#refusedAnew.delete(trip.throttleKey);
+    this.#refusedAnew.set(trip.throttleKey, now);
   }
 
   #believes401(trip: Trip): boolean {

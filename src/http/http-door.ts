@@ -28,6 +28,8 @@ import { sayGit, sayPlain } from './speech.js';
 /** Largest head of a request: a bearer of 4 KB in a client's stale Authorization and long paths fit several times over. */
 const LARGEST_HEAD_BYTES = 32 * 1024;
 const HEAD_MS = 30_000;
+/** Longest silence that is ours while a caller waits: throttles waited out and tokens asked for, try by try. */
+const OWN_WAITS_MS = 5 * 60_000;
 /** An idle client connection is kept this long: git makes its next request within a second or never. */
 const IDLE_MS = 65_000;
 /** Connections at once; a build host's parallel jobs are in the hundreds. */
@@ -40,7 +42,7 @@ export interface HttpDoorParts {
   readonly ledger: Ledger;
   readonly logger: Logger;
   readonly forwarder: Forwarder;
-  /** ms of silence after which a client connection is closed. */
+  /** ms of silence after which a client connection is closed; our own waits are added. */
   readonly stallMs: number;
   /** ms within which a head must be complete; default 30 s: a local client sends it in one piece. */
   readonly headMs?: number;
@@ -94,7 +96,7 @@ export class HttpDoor {
     server.keepAliveTimeout = IDLE_MS;
     server.maxConnections = MOST_CONNECTIONS;
     // Upstream silence shows first; this is for a client that has gone silent itself.
-    server.setTimeout(this.#parts.stallMs + HEAD_MS);
+    server.setTimeout(this.#parts.stallMs + OWN_WAITS_MS);
     server.on('clientError', (fault: Error, socket: Duplex) => {
       // What cannot be read behind a refused request needs no second answer: the first one closes the connection.
       if (!this.#closing.has(socket)) refuseUnreadable(fault, socket);

@@ -6,6 +6,8 @@
  *  - a caller that goes away takes the upstream request with it (the library keeps the socket otherwise), also when its
  *    answer is out and only the rest of its request is not;
  *  - the answer comes back to us first, so that it is judged before a byte of it is passed on;
+ *  - an answer that ends before its request is sent takes the connection with it (nothing else would ever free it);
+ *  - a request that ends without answer or error (an unasked 101) is told as broken (the library says nothing);
  *  - DELETE and OPTIONS are never given to it: it would drop their Transfer-Encoding and pass the body as a new request;
  *  - limits are on silence, not on the whole.
  */
@@ -56,6 +58,9 @@ interface Attempt {
   isGone: boolean;
 }
 
+/** The library takes a `http:/` in a path for a URL that has lost a slash, and puts one in: another path than the gate saw. */
+const ENCODED_COLON = '$1%3A';
+
 const attempts = new WeakMap<IncomingMessage, Attempt>();
 
 const proxy = httpProxy.createProxyServer({
@@ -83,11 +88,15 @@ proxy.on('proxyReq', (upstream, request) => {
     // Once there is an answer, a request that is destroyed lets it end with a cause of its own.
     (attempt.answer ?? upstream).destroy(fault);
   });
+  upstream.once('close', () => attempt.reject(named(new Error('no answer came'), attempt)));
 });
 proxy.on('proxyRes', (answer, request) => {
   const attempt = attempts.get(request);
   if (attempt === undefined) return;
   attempt.answer = answer;
+  answer.once('end', () => {
+    if (attempt.upstream?.writableFinished === false) attempt.upstream.destroy();
+  });
   attempt.resolve(answer);
 });
 proxy.on('econnreset', (_fault, request) => attempts.get(request)?.reject(new CallerGone()));
@@ -129,7 +138,7 @@ export function send(request: IncomingMessage, response: ServerResponse, plan: S
     }
     // The library takes its headers and path from the request; these are ours from here on.
     request.headers = headers;
-    request.url = plan.path;
+    request.url = plan.path.replace(/(https?):(?=\/)/g, ENCODED_COLON);
     const target = { protocol: plan.origin.protocol, hostname: hostOf(plan.origin), host: hostOf(plan.origin), port: portOf(plan.origin) };
     proxy.web(request, response, { target, agent: plan.agent, buffer: body }, (fault: unknown) => reject(named(fault, attempt)));
   });

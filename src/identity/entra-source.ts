@@ -286,14 +286,14 @@ function byKind(identity: EntraIdentity, message: string, cause: unknown): Token
   }
 }
 
-/** The text without what proved who asked, and without anything that has the form of a token. */
+/** The text without what proved who asked, without anything that has the form of a token, and without what a terminal would act on: git prints it. */
 function withoutProofs(text: string, proofs: ReadonlySet<string>): string {
   let clean = text;
   for (const proof of proofs) {
     if (proof === '') continue;
     for (const form of [proof, encodeURIComponent(proof), JSON.stringify(proof).slice(1, -1)]) clean = clean.replaceAll(form, '[secret]');
   }
-  return clean.replace(/\beyJ[\w-]{8,}(?:\.[\w-]*){0,2}/g, '[token]');
+  return clean.replace(/\beyJ[\w-]{8,}(?:\.[\w-]*){0,2}/g, '[token]').replace(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/g, ' ');
 }
 
 function firstLine(text: string): string {

@@ -126,8 +126,8 @@ export class Vault {
       try {
         return await this.#fly(entry);
       } catch {
-        // The failure is kept and logged by the flight; the token held still lives, and its upstream may be content with it.
-        return this.#isAlive(held) ? held : this.#fetchNow(entry);
+        // The flight keeps and logs the failure; what is held now, if it was not refused meanwhile, its upstream may be content with.
+        return entry.held !== undefined && this.#isAlive(entry.held) ? entry.held : this.#fetchNow(entry);
       }
     }
     if (now >= entry.renewAt && now >= entry.nextTryAt) this.#renewInBackground(entry);

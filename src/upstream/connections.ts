@@ -19,6 +19,8 @@ const IDLE_MS = 55_000;
 const MOST_CONNECTIONS = 128;
 /** Idle connections kept per pool. */
 const MOST_IDLE = 8;
+/** Pools from which on the unused are looked for: a route for `*.example.com` makes one for each name that a caller thinks up. */
+const MANY_POOLS = 64;
 
 /** Where one request goes. */
 export interface UpstreamTarget {
@@ -70,6 +72,11 @@ class DialAgent extends Agent {
     return undefined;
   }
 
+  /** Whether nothing is open, being opened or waiting, so that nobody would miss it. */
+  get isUnused(): boolean {
+    return [this.sockets, this.freeSockets, this.requests].every((each) => count(each) === 0) && this.#waiting === 0;
+  }
+
   get counts(): { readonly busy: number; readonly idle: number; readonly dialling: number } {
     return { busy: count(this.sockets), idle: count(this.freeSockets), dialling: this.#waiting };
   }
@@ -108,6 +115,7 @@ export class UpstreamConnections {
     const key = JSON.stringify([target.origin.origin, target.route.ca ?? null, proxy?.href ?? null, target.identity]);
     const known = this.#pools.get(key);
     if (known !== undefined) return known.agent;
+    if (this.#pools.size >= MANY_POOLS) for (const [other, { agent }] of this.#pools) if (agent.isUnused) this.#pools.delete(other);
     const agent = this.#build(target, proxy, { maxSockets: MOST_CONNECTIONS, maxFreeSockets: MOST_IDLE });
     this.#pools.set(key, { agent, target });
     return agent;

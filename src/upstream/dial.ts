@@ -110,7 +110,7 @@ function openTunnel(
   const send = proxy.protocol === 'https:' ? httpsRequest : httpRequest;
   const headers: Record<string, string> = { host: authority };
   if (proxy.username !== '') {
-    const user = `${decodeURIComponent(proxy.username)}:${decodeURIComponent(proxy.password)}`;
+    const user = `${decoded(proxy.username)}:${decoded(proxy.password)}`;
     headers['proxy-authorization'] = `Basic ${Buffer.from(user, 'utf8').toString('base64')}`;
   }
   const request = send({
@@ -156,6 +156,15 @@ function openTunnel(
   );
   request.end();
   return request;
+}
+
+/** Percent-decoded where it is an encoding; a password may hold a bare `%`, which a URL lets pass. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 function proxyRefusal(proxy: URL, origin: URL, status: number): ProxyError {

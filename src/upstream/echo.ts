@@ -6,6 +6,8 @@
 import type { IncomingMessage } from 'node:http';
 
 const PLACEHOLDER = '[credential]';
+/** They hold no more than a number and a word, which a short password may be a piece of, and the answer's end depends on them. */
+const FRAMING: ReadonlySet<string> = new Set(['content-length', 'transfer-encoding']);
 /** Shorter pieces would be found in innocent words. */
 const SHORTEST_PIECE = 4;
 
@@ -18,9 +20,11 @@ export function hideEcho(answer: IncomingMessage, authorization: string | undefi
   piecesOf.set(answer, pieces);
   const clean = (value: string): string => without(pieces, value);
   for (const [name, value] of Object.entries(answer.headers)) {
-    if (value !== undefined) answer.headers[name] = Array.isArray(value) ? value.map(clean) : clean(value);
+    if (value !== undefined && !FRAMING.has(name)) answer.headers[name] = Array.isArray(value) ? value.map(clean) : clean(value);
   }
-  answer.rawHeaders = answer.rawHeaders.map((value, index) => (index % 2 === 0 ? value : clean(value)));
+  answer.rawHeaders = answer.rawHeaders.map((value, index, all) =>
+    index % 2 === 0 || FRAMING.has((all[index - 1] ?? '').toLowerCase()) ? value : clean(value),
+  );
 }
 
 /** Text of an answer without the credential of its request. */

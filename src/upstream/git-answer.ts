@@ -23,9 +23,10 @@ export function hasGitHead(answer: IncomingMessage, mediaType: string): boolean 
   return answer.statusCode === 200 && type === mediaType;
 }
 
-/** Whether the end of the body can be told from a broken connection. */
+/** Whether the end of the body can be told from a broken connection: chunked must be the last coding (RFC 9112, 6.3), or the connection's end is the body's. */
 export function isFramed(answer: IncomingMessage): boolean {
-  return answer.headers['content-length'] !== undefined || /\bchunked\b/i.test(answer.headers['transfer-encoding'] ?? '');
+  const coding = answer.headers['transfer-encoding'];
+  return coding === undefined ? answer.headers['content-length'] !== undefined : /(?:^|,)[ \t]*chunked$/i.test(coding.trim());
 }
 
 /**

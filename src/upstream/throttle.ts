@@ -13,6 +13,9 @@ export const DEFAULT_WAIT_MS = 1_000;
 /** Tries of one request in all. */
 export const MOST_TRIES = 3;
 
+/** Keys from which on the ended are looked for: a key holds an organisation's name, and a caller may think up any. */
+const MANY_KEYS = 1000;
+
 /** When each (upstream, identity) may be asked again. */
 export class Throttle {
   readonly #clock: Clock;
@@ -36,6 +39,7 @@ export class Throttle {
 
   /** Notes that the upstream wants no request of this key for `ms`. */
   hold(key: string, ms: number): void {
+    if (this.#holds.size >= MANY_KEYS) for (const other of this.#holds.keys()) this.waitFor(other);
     const since = this.#clock.now();
     if (ms > this.waitFor(key)) this.#holds.set(key, { since, until: since + ms });
   }

@@ -415,6 +415,19 @@ describe('a wish for a longer life', () => {
     expect(await ask({ lifeMs: 5 * MINUTE })).toBe('t1');
   });
 
+  test('is not met with a token that was refused while the renewal failed', async () => {
+    mint(HOUR, 58 * MINUTE);
+    await ask();
+    const held = await vault.credentialFor('sp');
+    clock.jump(56 * MINUTE);
+    source.answer = 'wait';
+    const push = vault.credentialFor('sp', { lifeMs: 5 * MINUTE }).then(textOf, (thrown: unknown) => (thrown as ProxyError).code); // because the vault throws nothing else
+    await settle();
+    vault.invalidate('sp', held);
+    source.fail(definite());
+    expect(await push).toBe('identity-rejected');
+  });
+
   test('is asked for once, not for every push, when no longer one is to be had', async () => {
     const end = clock.now() + 4 * MINUTE;
     source.answer = () => tokenUntil('same', end, end);
