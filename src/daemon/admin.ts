@@ -30,10 +30,6 @@ export async function openAdmin(path: string, actions: AdminActions): Promise<Ad
   // Before anything else: some versions of Node cut such a path silently, and others report it as they please.
   if (isTooLong(path)) throw failed(path, undefined);
   await makePrivateDirectory(dirname(path));
-  await refuseSecond(path);
-  await unlink(path).catch((thrown: unknown) => {
-    if (systemCodeOf(thrown) !== 'ENOENT') throw failed(path, thrown);
-  });
   const server: Server = createServer((request, response) => {
     const answer = (status: number, body: unknown): void => {
       response.writeHead(status, { 'content-type': 'application/json', connection: 'close' });
@@ -45,9 +41,17 @@ export async function openAdmin(path: string, actions: AdminActions): Promise<Ad
       actions.stop();
     } else answer(404, { error: 'no such action' });
   });
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', (thrown) => reject(failed(path, thrown)));
-    server.listen(path, resolve);
+  // Of two daemons that start at once the kernel lets one have the path. Where a dead daemon left its socket both may still
+  // take it over, and the one that did so first cannot be asked any more.
+  await listenOn(server, path).catch(async (thrown: unknown) => {
+    if (systemCodeOf(thrown) !== 'EADDRINUSE') throw failed(path, thrown);
+    await refuseSecond(path);
+    await unlink(path).catch((fault: unknown) => {
+      if (systemCodeOf(fault) !== 'ENOENT') throw failed(path, fault);
+    });
+    await listenOn(server, path).catch((fault: unknown) => {
+      throw failed(path, fault);
+    });
   });
   await chmod(path, 0o600);
   return {
@@ -103,6 +107,16 @@ function ask(path: string, method: string, url: string): Promise<string | undefi
         );
     });
     request.end();
+  });
+}
+
+function listenOn(server: Server, path: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(path, () => {
+      server.off('error', reject);
+      resolve();
+    });
   });
 }
 

@@ -23,7 +23,9 @@ export function openLog(options: { level: LogLevel; format: LogFormat }): Daemon
   });
   const shape =
     options.format === 'json'
-      ? winston.format.printf(({ level, message, time, ...fields }) => JSON.stringify({ time, level, event: message, ...fields }))
+      ? winston.format.printf(({ level, message, time, ...fields }) =>
+          JSON.stringify({ time, level, event: message, ...fields }).replace(UNPRINTABLE, escaped),
+        )
       : winston.format.printf(({ level, message, time, ...fields }) => humanLine(String(time), level, String(message), fields));
   const logger = winston.createLogger({
     levels: LEVELS,
@@ -46,11 +48,19 @@ export function openLog(options: { level: LogLevel; format: LogFormat }): Daemon
   };
 }
 
+/** What JSON leaves as it is, and a terminal does not: controls above ASCII, breaks of lines, directions. */
+const UNPRINTABLE = /[\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g;
+const NOT_PLAIN = /[\s"=\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/;
+
+function escaped(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
+}
+
 function humanLine(time: string, level: string, event: string, fields: Readonly<Record<string, unknown>>): string {
   const parts = Object.entries(fields).flatMap(([key, value]) => {
     if (value === undefined || value === '') return [];
     const text = typeof value === 'string' ? value : JSON.stringify(value);
-    return [`${key}=${/[\s"=]/.test(text) ? JSON.stringify(text) : text}`];
+    return [`${key}=${NOT_PLAIN.test(text) ? JSON.stringify(text).replace(UNPRINTABLE, escaped) : text}`];
   });
   return `${time} ${level.padEnd(5)} ${event}${parts.length === 0 ? '' : ` ${parts.join(' ')}`}`;
 }

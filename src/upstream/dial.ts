@@ -114,6 +114,8 @@ function openTunnel(
     headers['proxy-authorization'] = `Basic ${Buffer.from(user, 'utf8').toString('base64')}`;
   }
   const request = send({
+    // As for the upstream: NODE_TLS_REJECT_UNAUTHORIZED must not show the proxy's password to whoever answers.
+    rejectUnauthorized: true,
     host: bare(proxy.hostname),
     port: proxy.port === '' ? (proxy.protocol === 'https:' ? 443 : 80) : Number(proxy.port),
     method: 'CONNECT',
