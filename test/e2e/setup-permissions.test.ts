@@ -22,7 +22,7 @@ function setupAsUser(): Promise<string> {
   const words = [process.execPath, program(), 'setup', 'none', options];
   const user = isRoot ? ['setpriv', `--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups'] : [];
   const [command = '', ...args] = [...user, ...words];
-  const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'pipe'], cwd: '/' });
+  const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'pipe'], cwd: '/', env: { PATH: process.env['PATH'] } });
   let said = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     said += text;
