@@ -1,0 +1,228 @@
+/**
+ * `npm run bench`: what the door costs, as ratios against direct git in the same run. Both go to the same emulator, in
+ * turn, so that a machine that is busy is busy for both. Direct git is given a ready bearer header, which is the best
+ * case that git can have: no 401 first, no credential helper.
+ *
+ *   npm run bench -- [--runs N] [--quick]
+ *
+ * Prints a table and writes build/bench.json. An operation that fails is told as a failure and makes the exit code 1;
+ * it is never part of an average.
+ */
+import { randomBytes } from 'node:crypto';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { cpus } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { type Ran, run, type RunningDaemon, Scene } from '../test/support/scene.js';
+
+const MIB = 1024 * 1024;
+/** A daemon that has just said `ready` still loads what it did not need for that; memory is read after this. */
+const SETTLE_MS = 1_000;
+/** USER_HZ, the unit of times in /proc/PID/stat: 100 on every Linux that Node.js runs on. */
+const TICKS_PER_SECOND = 100;
+const GOAL_START_MS = 250;
+const GOAL_IDLE_MIB = 90;
+
+interface Spread {
+  readonly median: number;
+  readonly least: number;
+  readonly most: number;
+}
+
+interface Row {
+  readonly operation: string;
+  readonly direct: Spread | undefined;
+  readonly door: Spread | undefined;
+  /** Door over direct, by medians; below 1 the door is faster. */
+  readonly ratio: number | undefined;
+  readonly failures: readonly string[];
+}
+
+/** One operation at one of the two targets, named by its URL. */
+type Operation = (url: string, options: readonly string[], name: string) => Promise<Ran>;
+
+const { values } = parseArgs({ options: { runs: { type: 'string', default: '5' }, quick: { type: 'boolean', default: false } } });
+const runs = values.quick ? 3 : Number(values.runs);
+const bigMib = values.quick ? 20 : 200;
+const pushMib = values.quick ? 10 : 50;
+
+const print = (text = ''): void => {
+  process.stdout.write(`${text}\n`);
+};
+
+async function main(): Promise<void> {
+  const git = (await run('git', ['--version'], { env: process.env })).stdout.trim();
+  print(
+    `Node.js ${process.versions.node}, ${git}, ${cpus().length} cores (${cpus()[0]?.model ?? 'unknown'}); ${runs} runs, median (least - most)`,
+  );
+  print();
+  const starts = await measureStarts();
+  print(`start to ready        ${write(starts.ms)} ms      goal below ${GOAL_START_MS}: ${verdict(starts.ms.median < GOAL_START_MS)}`);
+  print(`memory before a token ${write(starts.mib)} MiB    goal below ${GOAL_IDLE_MIB}: ${verdict(starts.mib.median < GOAL_IDLE_MIB)}`);
+  const scene = await Scene.open();
+  let rows: Row[];
+  let cpu: number | undefined;
+  let memory: { readonly afterToken: number; readonly atEnd: number };
+  try {
+    ({ rows, cpu, memory } = await measureGit(scene));
+  } finally {
+    await scene.close();
+  }
+  print(`memory after a token  ${memory.afterToken.toFixed(0)} MiB, at the end ${memory.atEnd.toFixed(0)} MiB`);
+  print(`daemon's processor    ${cpu === undefined ? 'not measured' : `${cpu.toFixed(2)} s per GiB of the large clone`}`);
+  print();
+  print(`${'operation'.padEnd(26)}${'direct, ms'.padStart(24)}${'door, ms'.padStart(24)}${'door/direct'.padStart(14)}`);
+  for (const row of rows) {
+    print(
+      `${row.operation.padEnd(26)}${write(row.direct).padStart(24)}${write(row.door).padStart(24)}${(row.ratio?.toFixed(2) ?? '-').padStart(14)}`,
+    );
+    for (const failure of row.failures) print(`  FAILED: ${failure}`);
+  }
+  const result = { node: process.versions.node, git, cores: cpus().length, runs, starts, memory, cpuSecondsPerGib: cpu, rows };
+  await writeFile(join('build', 'bench.json'), `${JSON.stringify(result, null, 2)}\n`);
+  print();
+  print('Written to build/bench.json');
+  if (rows.some(({ failures }) => failures.length > 0)) process.exitCode = 1;
+}
+
+/** Starts the built program with its defaults, as a user would, and looks at it once it is ready. */
+async function measureStarts(): Promise<{ ms: Spread; mib: Spread }> {
+  const ms: number[] = [];
+  const mib: number[] = [];
+  for (let index = 0; index < runs; index++) {
+    const scene = await Scene.open();
+    try {
+      const startedAt = performance.now();
+      const daemon = await scene.daemon('listen: { http: 127.0.0.1:0 }\nlog: { format: json }\n');
+      ms.push(performance.now() - startedAt);
+      await sleep(SETTLE_MS);
+      mib.push((await daemon.residentBytes()) / MIB);
+    } finally {
+      await scene.close();
+    }
+  }
+  return { ms: spread(ms), mib: spread(mib) };
+}
+
+async function measureGit(scene: Scene): Promise<{ rows: Row[]; cpu: number | undefined; memory: { afterToken: number; atEnd: number } }> {
+  const { emulator } = scene;
+  await emulator.createRepository('contoso/Bench/small', { commits: 20, largeFileBytes: MIB });
+  await emulator.createRepository('contoso/Bench/large', { commits: 1, largeFileBytes: bigMib * MIB });
+  await emulator.createRepository('contoso/Bench/inbox', { commits: 1 });
+  const daemon = await scene.daemon();
+  const token = emulator.sts.issue({ lifeSeconds: 24 * 3600 });
+  const header = ['-c', `http.extraHeader=Authorization: Bearer ${token}`, '-c', `http.sslCAInfo=${emulator.caFile}`];
+  const targets = {
+    direct: { options: header, url: (name: string) => `${emulator.git.origin}/contoso/Bench/_git/${name}` },
+    door: { options: [] as string[], url: (name: string) => daemon.url(`dev.azure.com/contoso/Bench/_git/${name}`) },
+  };
+  const scratch = join(scene.directory, 'bench');
+  await mkdir(scratch);
+  let count = 0;
+  const fresh = (): string => join(scratch, `work-${(count += 1)}`);
+  await scene.git(['ls-remote', targets.door.url('small')]);
+  await sleep(SETTLE_MS);
+  const afterToken = (await daemon.residentBytes()) / MIB;
+
+  const clones: Record<string, string> = {};
+  for (const [name, target] of Object.entries(targets)) {
+    clones[name] = fresh();
+    await scene.git([...target.options, 'clone', '-q', target.url('small'), clones[name]]);
+  }
+  const pushers: Record<string, string> = {};
+  for (const [name, target] of Object.entries(targets)) {
+    pushers[name] = fresh();
+    await scene.git([...target.options, 'clone', '-q', target.url('inbox'), pushers[name]]);
+  }
+  const clone: Operation = async (url, options) => {
+    const directory = fresh();
+    const ran = await scene.git([...options, 'clone', '-q', url, directory]);
+    await rm(directory, { recursive: true, force: true });
+    return ran;
+  };
+  let largeCpu = 0;
+  const operations: readonly (readonly [string, string, Operation])[] = [
+    ['ls-remote', 'small', (url, options) => scene.git([...options, 'ls-remote', url])],
+    ['fetch, nothing new', 'small', (_url, options, name) => scene.git([...options, 'fetch', '-q'], { cwd: clones[name] ?? '' })],
+    ['clone 1 MB', 'small', clone],
+    [
+      `clone ${bigMib} MB`,
+      'large',
+      async (url, options, name) => {
+        const before = await processorSeconds(daemon);
+        const ran = await clone(url, options, name);
+        if (name === 'door') largeCpu += (await processorSeconds(daemon)) - before;
+        return ran;
+      },
+    ],
+    [`push ${pushMib} MB`, 'inbox', (_url, options, name) => push(scene, pushers[name] ?? '', options)],
+  ];
+  const rows: Row[] = [];
+  for (const [operation, repository, work] of operations) rows.push(await compare(operation, repository, work, targets));
+  const large = rows.find((row) => row.operation.startsWith(`clone ${bigMib}`));
+  const cpu = large?.door === undefined ? undefined : largeCpu / runs / (bigMib / 1024);
+  return { rows, cpu, memory: { afterToken, atEnd: (await daemon.residentBytes()) / MIB } };
+}
+
+async function compare(
+  operation: string,
+  repository: string,
+  work: Operation,
+  targets: Readonly<Record<'direct' | 'door', { options: readonly string[]; url: (name: string) => string }>>,
+): Promise<Row> {
+  const times: Record<'direct' | 'door', number[]> = { direct: [], door: [] };
+  const failures: string[] = [];
+  for (let index = 0; index < runs; index++) {
+    for (const name of ['direct', 'door'] as const) {
+      const target = targets[name];
+      const ran = await work(target.url(repository), target.options, name);
+      if (ran.code === 0) times[name].push(ran.ms);
+      else failures.push(`${name}, run ${index + 1}: exit ${ran.code}: ${ran.stderr.trim().split('\n').at(-1) ?? ''}`);
+    }
+  }
+  const direct = times.direct.length === 0 ? undefined : spread(times.direct);
+  const door = times.door.length === 0 ? undefined : spread(times.door);
+  return { operation, direct, door, ratio: direct === undefined || door === undefined ? undefined : door.median / direct.median, failures };
+}
+
+/** Commits a file that does not compress and pushes it to a branch of its own; only the push is timed. */
+async function push(scene: Scene, directory: string, options: readonly string[]): Promise<Ran> {
+  const name = randomBytes(6).toString('hex');
+  const at = { cwd: directory };
+  await writeFile(join(directory, 'load.bin'), randomBytes(pushMib * MIB));
+  for (const args of [
+    ['checkout', '-q', '-b', name],
+    ['add', 'load.bin'],
+    ['commit', '-qm', name],
+  ])
+    await scene.git(['-c', 'core.compression=0', ...args], at);
+  return scene.git([...options, '-c', 'pack.compression=0', 'push', '-q', 'origin', name], at);
+}
+
+/** Processor time of the daemon so far, user and system, in seconds. */
+async function processorSeconds(daemon: RunningDaemon): Promise<number> {
+  const stat = await readFile(`/proc/${daemon.pid}/stat`, 'utf8');
+  // Fields are counted after the name in brackets, which may hold spaces: utime is the 14th of all, stime the 15th.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
+}
+
+function spread(figures: readonly number[]): Spread {
+  const sorted = [...figures].sort((a, b) => a - b);
+  const at = (index: number): number => sorted[index] ?? Number.NaN;
+  const middle = Math.floor(sorted.length / 2);
+  const median = sorted.length % 2 === 1 ? at(middle) : (at(middle - 1) + at(middle)) / 2;
+  return { median, least: at(0), most: at(sorted.length - 1) };
+}
+
+function write(figures: Spread | undefined): string {
+  if (figures === undefined) return 'failed';
+  return `${figures.median.toFixed(0)} (${figures.least.toFixed(0)} - ${figures.most.toFixed(0)})`;
+}
+
+function verdict(isMet: boolean): string {
+  return isMet ? 'met' : 'MISSED';
+}
+
+await main();
