@@ -21,7 +21,6 @@ export async function buildProgram(outdir = 'dist') {
     target: 'node20',
     minifySyntax: true,
     minifyWhitespace: true,
-    keepNames: true,
     sourcemap: 'linked',
     legalComments: 'linked',
     chunkNames: 'chunks/[name]-[hash]',
