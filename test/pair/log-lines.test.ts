@@ -5,12 +5,12 @@ import { openLog } from '../../src/daemon/log.js';
 test.each(['human', 'json'] as const)('openLog() %s: controls are written out', async (format) => {
   const write = process.stderr.write.bind(process.stderr);
   let text = '';
-  process.stderr.write = ((chunk: string | Uint8Array, ...rest: unknown[]): boolean => {
+  process.stderr.write = (chunk: string | Uint8Array, ...rest: unknown[]): boolean => {
     text += chunk.toString();
     const done = rest.findLast((each) => typeof each === 'function') as (() => void) | undefined; // because a callback comes last
     done?.();
     return true;
-  }); // because of its overloads
+  }; // because of its overloads
   try {
     const log = openLog({ level: 'debug', format });
     log.log('info', 'ready', { a: 'x\u001b[31my', b: 'x\u009b31my', c: 'two\nlines\u0085', d: 'x\u202ey' });
