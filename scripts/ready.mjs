@@ -19,13 +19,16 @@ if (major < 20 || (major === 20 && minor < 19)) {
 installPackages();
 await build();
 
-/** `npm ci` when node_modules is not what the lock file says. */
+/**
+ * `npm ci` when node_modules is not what the lock file says. No package's install script runs: the only ones compile
+ * optional native parts, which would need a compiler and Node's headers, and nothing here depends on them.
+ */
 function installPackages() {
   const marker = 'node_modules/.postern-lock';
   const wanted = createHash('sha256').update(readFileSync('package-lock.json')).digest('hex');
   if (existsSync(marker) && readFileSync(marker, 'utf8') === wanted) return;
   console.error('Installing packages (once)');
-  const npm = spawnSync('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], { stdio: ['ignore', 2, 2] });
+  const npm = spawnSync('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'], { stdio: ['ignore', 2, 2] });
   if (npm.status !== 0) {
     console.error(npm.error?.code === 'ENOENT' ? 'npm was not found: install Node.js with npm' : 'npm ci failed; its output stands above');
     process.exit(1);

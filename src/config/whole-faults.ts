@@ -65,6 +65,13 @@ export function wholeFaults(source: SettingsSource): WholeFaults {
         `is never reached, because ${name(wider.index)} covers it; put the more specific route first`,
       );
     }
+    const other = seen.find((earlier) => earlier.pattern.host === pattern.host && earlier.pattern.hostKind !== pattern.hostKind);
+    if (other !== undefined) {
+      report(
+        `reads ${quote(pattern.host)} as \`${pattern.hostKind}\`, but ${name(other.index)} reads it as \`${other.pattern.hostKind}\`; write the same \`host\` in both`,
+        'match',
+      );
+    }
     seen.push({ pattern, index });
   }
 

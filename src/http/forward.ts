@@ -19,7 +19,7 @@ import type { UpstreamConnections } from '../upstream/connections.js';
 import { hideEcho } from '../upstream/echo.js';
 import { discard, headerOf } from '../upstream/git-answer.js';
 import { DEFAULT_WAIT_MS, LONGEST_WAIT_MS, MOST_TRIES, type Throttle } from '../upstream/throttle.js';
-import { type RequestBody, takeBody } from './body.js';
+import { KeptBodies, type RequestBody } from './body.js';
 import { callerHeaders, upstreamHeaders } from './headers.js';
 import { judge, type Outcome } from './judge.js';
 import type { PrivateAgents } from './private-agents.js';
@@ -46,6 +46,7 @@ const CHALLENGE: ReadonlySet<string> = new Set(['www-authenticate']);
 
 export class Forwarder {
   readonly #parts: ForwardParts;
+  readonly #bodies = new KeptBodies();
   /** When a renewed token was last refused too, by throttle key. */
   readonly #refusedAnew = new Map<string, number>();
 
@@ -65,11 +66,6 @@ export class Forwarder {
     const trip = planTrip(request, response, operation, route, record);
     record.route = route.match;
     record.identity = route.identity;
-    request.on('data', (chunk: Buffer) => {
-      record.bytesUp += chunk.length;
-      trip.commands?.push(chunk);
-    });
-    request.pause();
     try {
       const outcome = await this.#outcomeOf(trip);
       await this.#tell(trip, outcome);
@@ -89,7 +85,10 @@ export class Forwarder {
   async #outcomeOf(trip: Trip): Promise<Outcome> {
     let body: RequestBody;
     try {
-      body = await takeBody(trip.request);
+      body = await this.#bodies.take(trip.request, trip.response, (chunk) => {
+        trip.record.bytesUp += chunk.length;
+        trip.commands?.push(chunk);
+      });
     } catch {
       throw new CallerGone();
     }

@@ -12,7 +12,7 @@ import { refuseBrowser } from '../gate/browser.js';
 import type { Ledger } from '../gate/ledger.js';
 import type { RouteTable } from '../gate/route-table.js';
 import { classifySmartRequest, type NotSmart } from '../git/smart-http.js';
-import { inferHostKind, parseHost } from '../hosts/host-name.js';
+import { inferHostKind, parseHost } from '../model/host-name.js';
 import { type ParsedAddress, parseRepoAddress } from '../hosts/repo-address.js';
 import type { HostKind } from '../model/address.js';
 import { messageOf, ProxyError, systemCodeOf } from '../model/errors.js';
@@ -35,7 +35,7 @@ const IDLE_MS = 65_000;
 /** Connections at once; a build host's parallel jobs are in the hundreds. */
 const MOST_CONNECTIONS = 2048;
 /** Size of the buffers on the client's side: measured to cut the cost of uploads by a third. */
-const BUFFER_BYTES = 256 * 1024;
+const BUFFER_BYTES = 64 * 1024;
 
 export interface HttpDoorParts {
   readonly routes: RouteTable;

@@ -51,7 +51,7 @@ function redirected(trip: Trip, answer: IncomingMessage): Judgement {
   const redirect = readRedirect(answer.headers.location, {
     origin: trip.origin,
     basePath: trip.basePath,
-    path: trip.path,
+    path: `${trip.path}${trip.suffix}`,
     suffix: trip.suffix,
     address: operation.address,
     localHost: isMapped && operation.address.kind === 'azure-services' ? 'dev.azure.com' : operation.address.upstreamHost,

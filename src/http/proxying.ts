@@ -3,7 +3,8 @@
  *
  *  - headers are decided before the call and handed in, because the library's own event for that does not fire for every
  *    request (not with Expect);
- *  - a caller that goes away takes the upstream request with it (the library keeps the socket otherwise);
+ *  - a caller that goes away takes the upstream request with it (the library keeps the socket otherwise), also when its
+ *    answer is out and only the rest of its request is not;
  *  - the answer comes back to us first, so that it is judged before a byte of it is passed on;
  *  - an answer that ends before its request is sent takes the connection with it (nothing else would ever free it);
  *  - a request that ends without answer or error (an unasked 101) is told as broken (the library says nothing);
@@ -11,6 +12,7 @@
  *  - limits are on silence, not on the whole.
  */
 import type { Agent, ClientRequest, IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import { Readable } from 'node:stream';
 import httpProxy from 'http-proxy';
 import { messageOf, ProxyError, systemCodeOf } from '../model/errors.js';
@@ -110,7 +112,10 @@ export function send(request: IncomingMessage, response: ServerResponse, plan: S
     const attempt: Attempt = { stallMs: plan.stallMs, resolve, reject, upstream: undefined, answer: undefined, isGone: false };
     attempts.set(request, attempt);
     response.once('close', () => {
-      if (response.writableFinished) return;
+      if (response.writableFinished) {
+        endWithCaller(attempt.upstream, request.socket);
+        return;
+      }
       attempt.isGone = true;
       attempt.upstream?.destroy();
       reject(new CallerGone());
@@ -137,6 +142,23 @@ export function send(request: IncomingMessage, response: ServerResponse, plan: S
     const target = { protocol: plan.origin.protocol, hostname: hostOf(plan.origin), host: hostOf(plan.origin), port: portOf(plan.origin) };
     proxy.web(request, response, { target, agent: plan.agent, buffer: body }, (fault: unknown) => reject(named(fault, attempt)));
   });
+}
+
+/**
+ * An upstream may answer before the request is complete (a push that it will not have). The rest goes on for as long as
+ * the caller sends it: Node tells nobody that the caller of an answered request has gone.
+ */
+function endWithCaller(upstream: ClientRequest | undefined, caller: Socket): void {
+  if (upstream === undefined || upstream.writableFinished || upstream.destroyed) return;
+  const end = (): void => {
+    upstream.destroy();
+  };
+  if (caller.destroyed) {
+    end();
+    return;
+  }
+  caller.once('close', end);
+  upstream.once('close', () => caller.off('close', end));
 }
 
 function named(fault: unknown, attempt: Attempt): Error {

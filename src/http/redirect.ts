@@ -43,8 +43,15 @@ export function readRedirect(location: string | undefined, request: RedirectedRe
   if (!isSameHost || (to.protocol !== 'https:' && to.protocol !== request.origin.protocol && to.protocol !== 'http:')) {
     return { kind: 'elsewhere', host: to.host === '' ? to.protocol : to.host };
   }
-  const full = `${to.pathname}${to.search}`;
-  const path = request.basePath !== '' && full.startsWith(`${request.basePath}/`) ? full.slice(request.basePath.length) : full;
-  if (!path.endsWith(request.suffix)) return { kind: 'unusable', what: `a redirect to ${to.host}${to.pathname}, which is no git address` };
+  const asked = new URL(`${request.origin.origin}${request.path}`);
+  if (to.pathname === asked.pathname && to.search === asked.search)
+    return { kind: 'unusable', what: 'a redirect to the very address that was asked' };
+  const [suffixPath, suffixQuery] = request.suffix.split('?');
+  const isGit = to.pathname.endsWith(suffixPath ?? '') && to.search === (suffixQuery === undefined ? '' : `?${suffixQuery}`);
+  if (!isGit) return { kind: 'unusable', what: `a redirect to ${to.host}${to.pathname}, which is no git address` };
+  if (!to.pathname.startsWith(`${request.basePath}/`)) {
+    return { kind: 'unusable', what: `a redirect to ${to.host}${to.pathname}, which is outside of the upstream of the route` };
+  }
+  const path = `${to.pathname.slice(request.basePath.length)}${to.search}`;
   return { kind: 'here', location: `${request.doorBase}/${request.localHost}${path}` };
 }

@@ -5,6 +5,7 @@
  * NO_PROXY: names separated by commas or spaces; `*` is all; `example.com` and `.example.com` cover the host itself and
  * what lies below it; a port may be given. Loopback is never sent through a proxy.
  */
+import { isIP } from 'node:net';
 import type { Route } from '../model/settings.js';
 import { ProxyError } from '../model/errors.js';
 
@@ -18,15 +19,22 @@ export function outgoingProxyFor(route: Route, upstream: URL, environment: Envir
   if (route.proxy === 'none') return undefined;
   if (route.proxy !== undefined) return route.proxy;
   if (upstream.protocol !== 'https:' || isLoopback(upstream.hostname)) return undefined;
-  const value = lookUp(environment, 'https_proxy') ?? lookUp(environment, 'all_proxy');
+  const own = lookUp(environment, 'https_proxy');
+  const common = lookUp(environment, 'all_proxy');
+  // A desktop's ALL_PROXY is often SOCKS, which is meant for others; HTTPS_PROXY is meant for us and has to be right.
+  const value = own ?? (common !== undefined && /^socks/i.test(common) ? undefined : common);
   if (value === undefined) return undefined;
   if (isExcepted(upstream, lookUp(environment, 'no_proxy') ?? '')) return undefined;
   const text = value.includes('://') ? value : `http://${value}`;
   const proxy = URL.canParse(text) ? new URL(text) : undefined;
   if (proxy === undefined || (proxy.protocol !== 'http:' && proxy.protocol !== 'https:')) {
-    throw new ProxyError('config-invalid', 'HTTPS_PROXY in the environment is not an http or https URL', {
-      todo: 'set it to http://host:port',
-    });
+    throw new ProxyError(
+      'config-invalid',
+      `${own === undefined ? 'ALL_PROXY' : 'HTTPS_PROXY'} in the environment is not an http or https URL`,
+      {
+        todo: 'set it to http://host:port',
+      },
+    );
   }
   return proxy;
 }
@@ -50,6 +58,8 @@ function isExcepted(upstream: URL, exceptions: string): boolean {
     .filter((entry) => entry !== '')
     .some((entry) => {
       if (entry === '*') return true;
+      // A bare IPv6 address has colons of its own, so a port can only follow one in brackets.
+      if (isIP(entry) === 6) return host === `[${entry}]`;
       const match = /^\*?\.?(.*?)(?::([0-9]+))?$/.exec(entry);
       const name = match?.[1] ?? entry;
       if (match?.[2] !== undefined && match[2] !== port) return false;

@@ -19,7 +19,7 @@ const MANY_KEYS = 1000;
 /** When each (upstream, identity) may be asked again. */
 export class Throttle {
   readonly #clock: Clock;
-  readonly #until = new Map<string, number>();
+  readonly #holds = new Map<string, { readonly since: number; readonly until: number }>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -27,26 +27,25 @@ export class Throttle {
 
   /** ms that a caller has to wait before asking; 0 when it may ask now. */
   waitFor(key: string): number {
-    const until = this.#until.get(key);
-    if (until === undefined) return 0;
-    const left = until - this.#clock.now();
-    // A clock that jumped leaves no wait longer than any that was ever set.
-    if (left <= 0 || left > 24 * 60 * 60 * 1000) {
-      this.#until.delete(key);
-      return 0;
-    }
-    return left;
+    const hold = this.#holds.get(key);
+    if (hold === undefined) return 0;
+    const now = this.#clock.now();
+    // A clock that was set back ends the hold: the upstream says so again if it still means it.
+    const left = hold.until - now;
+    if (left > 0 && now >= hold.since) return left;
+    this.#holds.delete(key);
+    return 0;
   }
 
   /** Notes that the upstream wants no request of this key for `ms`. */
   hold(key: string, ms: number): void {
-    const until = this.#clock.now() + ms;
-    if (this.#until.size >= MANY_KEYS) for (const other of this.#until.keys()) this.waitFor(other);
-    if (until > (this.#until.get(key) ?? 0)) this.#until.set(key, until);
+    if (this.#holds.size >= MANY_KEYS) for (const other of this.#holds.keys()) this.waitFor(other);
+    const since = this.#clock.now();
+    if (ms > this.waitFor(key)) this.#holds.set(key, { since, until: since + ms });
   }
 
   /** Keys that are held now, with the ms left. */
   states(): { readonly key: string; readonly waitMs: number }[] {
-    return [...this.#until.keys()].map((key) => ({ key, waitMs: this.waitFor(key) })).filter(({ waitMs }) => waitMs > 0);
+    return [...this.#holds.keys()].map((key) => ({ key, waitMs: this.waitFor(key) })).filter(({ waitMs }) => waitMs > 0);
   }
 }

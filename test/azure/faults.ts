@@ -40,6 +40,8 @@ export interface Fault {
   readonly step?: 'advertisement' | 'exchange' | 'any';
   /** How many requests meet it. Default: for ever. */
   readonly times?: number;
+  /** How many requests that it fits pass unharmed first. Default none. */
+  readonly skip?: number;
   readonly retryAfterSeconds?: number;
   /** How late a soft-throttled answer comes. Default 300. */
   readonly delayMs?: number;
@@ -55,11 +57,11 @@ const BEFORE_ACCESS: ReadonlySet<FaultKind> = new Set(['unauthorized', 'signin-3
 const PREFIX = 'fault-';
 
 export class FaultBook {
-  readonly #faults = new Map<string, { fault: Fault; left: number }>();
+  readonly #faults = new Map<string, { fault: Fault; left: number; skip: number }>();
 
   /** Sets the one fault of a repository (any form of its name), or of all by `*`. */
   set(name: string, fault: Fault): void {
-    this.#faults.set(name === '*' ? name : repositoryName(name), { fault, left: fault.times ?? Infinity });
+    this.#faults.set(name === '*' ? name : repositoryName(name), { fault, left: fault.times ?? Infinity, skip: fault.skip ?? 0 });
   }
 
   /** Takes away the switch of one repository, or all switches. Faults by name stay. */
@@ -80,6 +82,10 @@ export class FaultBook {
     for (const name of [address.repository ?? '', '*']) {
       const entry = this.#faults.get(name);
       if (!entry || entry.left <= 0 || !fits(entry.fault)) continue;
+      if (entry.skip > 0) {
+        entry.skip -= 1;
+        continue;
+      }
       entry.left -= 1;
       return entry.fault;
     }

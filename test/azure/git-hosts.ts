@@ -112,6 +112,11 @@ export class GitHosts extends AccessRules {
     return this.#loopback.listen(port);
   }
 
+  /** Destroys every connection that is open now, as a server that dies would. */
+  cutConnections(): void {
+    this.#loopback.cut();
+  }
+
   async close(): Promise<void> {
     this.#backend.stop();
     await this.#loopback.close();

@@ -44,6 +44,8 @@ export class HttpBackend {
     // The child may answer and leave before it has read everything.
     child.stdin.on('error', () => undefined);
     request.pipe(child.stdin);
+    // What a child that has left did not read is dropped: a paused request would not notice that its client goes.
+    child.stdin.once('close', () => request.resume());
     request.once('close', () => {
       if (!request.complete) abandon();
     });

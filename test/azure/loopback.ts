@@ -35,11 +35,16 @@ export class Loopback {
     return (this.#server.address() as AddressInfo).port; // a string is given for pipes only
   }
 
+  /** Destroys every connection that is open now; the server goes on. */
+  cut(): void {
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
   /** Destroys every connection and resolves when the server has let go of its port. */
   close(): Promise<void> {
     return new Promise((resolve) => {
       this.#server.close(() => resolve());
-      for (const socket of this.#sockets) socket.destroy();
+      this.cut();
     });
   }
 }

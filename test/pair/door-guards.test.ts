@@ -18,7 +18,9 @@ const TYPE = 'Content-Type: application/x-git-upload-pack-request';
 let door: Door;
 
 beforeAll(async () => {
-  door = await openDoor();
+  door = await openDoor((emulator) => [
+    { match: 'git.example.com/**', identity: 'own', hostKind: 'generic', upstream: new URL(`${emulator.git.origin}/git.example.com`) },
+  ]);
 });
 beforeEach(() => {
   door.emulator.git.seen.length = 0;
@@ -109,10 +111,29 @@ describe('an address is read in one way', () => {
     await refused(requestBytes(door.port, `${method} ${target} HTTP/1.1`, method === 'POST' ? ['Content-Length: 0'] : []));
   });
 
-  test('names beyond ASCII go up as the bytes that came', async () => {
-    const target = '/dev.azure.com/contoso/caf\xc3\xa9/_git/%63af%C3%a9/info/refs?service=git-upload-pack';
+  // No grammar of names stands behind these: the whole path is the repository.
+  test.each([
+    'team/../other/web',
+    'team/%2e%2e/web',
+    'team/.%2e/web',
+    'team/./web',
+    'team//web',
+    'team/web/',
+    'team%2fweb',
+    'team/a%5cb',
+    'team/%00',
+    'team/%252e%252e/web',
+    'team/%ef%bc%8e%ef%bc%8e/web',
+  ])('of a generic host: %s', async (path) => {
+    await refused(requestBytes(door.port, `GET /git.example.com/${path}/info/refs?service=git-upload-pack HTTP/1.1`));
+  });
+
+  test('names beyond ASCII go up as the escapes that came; bare they are no HTTP', async () => {
+    const target = '/dev.azure.com/contoso/caf%c3%A9/_git/%63af%C3%a9/info/refs?service=git-upload-pack';
     expect(await door.raw(requestBytes(door.port, `GET ${target} HTTP/1.1`, [CLOSE]))).toMatch(/^HTTP\/1\.1 404 [^]*TF401019/);
     expect(door.emulator.git.seen.map(({ url }) => url)).toEqual([target.replace('/dev.azure.com', '')]);
+    door.emulator.git.seen.length = 0;
+    await refused(requestBytes(door.port, `GET ${target.replace('%c3%A9', '\xc3\xa9')} HTTP/1.1`));
   });
 
   test.each([
@@ -147,7 +168,10 @@ describe('methods', () => {
   });
 
   test('HTTP/1.0 is not spoken', async () => {
-    await refused(requestBytes(door.port, GET.replace('1.1', '1.0')));
+    // Alone: Node itself refuses what comes behind it.
+    const answer = await door.raw(requestBytes(door.port, GET.replace('HTTP/1.1', 'HTTP/1.0')));
+    expect(answer).toMatch(/^HTTP\/1\.1 400 [^]*\r\n\r\npostern: HTTP\/1\.0 is not spoken here/);
+    expect(door.emulator.git.seen).toEqual([]);
   });
 
   test('an expectation that nobody knows is no reason to be silent', async () => {

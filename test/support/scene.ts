@@ -199,8 +199,19 @@ export class RunningDaemon {
 
   /** Resident memory, bytes. */
   async residentBytes(): Promise<number> {
+    return (await this.memory()).resident;
+  }
+
+  /** Resident memory now and at its highest since the start or the last `forgetPeak`, bytes. */
+  async memory(): Promise<{ readonly resident: number; readonly peak: number }> {
     const status = await readFile(`/proc/${this.pid}/status`, 'utf8');
-    return Number(/^VmRSS:\s+([0-9]+) kB/m.exec(status)?.[1] ?? 0) * 1024;
+    const read = (field: string): number => Number(new RegExp(`^${field}:\\s+([0-9]+) kB`, 'm').exec(status)?.[1] ?? 0) * 1024;
+    return { resident: read('VmRSS'), peak: read('VmHWM') };
+  }
+
+  /** Sets the highest resident memory back to what it is now (proc(5), clear_refs). */
+  async forgetPeak(): Promise<void> {
+    await writeFile(`/proc/${this.pid}/clear_refs`, '5');
   }
 
   async status(): Promise<DaemonStatus> {

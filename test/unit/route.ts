@@ -1,6 +1,6 @@
 /** Routes and addresses for tests of whatever decides by them, made the way the daemon makes them. */
 import { RouteTable } from '../../src/gate/route-table.js';
-import { inferHostKind, parseHost } from '../../src/hosts/host-name.js';
+import { inferHostKind, parseHost } from '../../src/model/host-name.js';
 import { parseRepoAddress } from '../../src/hosts/repo-address.js';
 import type { RepoAddress } from '../../src/model/address.js';
 import type { Route } from '../../src/model/settings.js';

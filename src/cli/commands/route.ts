@@ -1,6 +1,6 @@
 /** `postern route explain URL`: how an address is read, which route it takes, and what git would be shown. */
 import { RouteTable } from '../../gate/route-table.js';
-import { inferHostKind, parseHost } from '../../hosts/host-name.js';
+import { inferHostKind, parseHost } from '../../model/host-name.js';
 import { parseRepoAddress } from '../../hosts/repo-address.js';
 import { ProxyError } from '../../model/errors.js';
 import { type Context, loadFor, type SettingsFlags } from '../context.js';

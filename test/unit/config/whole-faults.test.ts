@@ -86,6 +86,17 @@ describe('loadSettings() tells faults of routes', () => {
     ).toEqual(['F:4:14: routes[1].match: is the same pattern as routes[0] on line 2; keep one of the two']);
   });
 
+  it('one host read by two grammars, naming the line of the first', async () => {
+    expect(
+      await faultsOf(`routes:
+  - { match: git.example.com/a/**, identity: azure-cli, host: generic }
+  - { match: git.example.com/b/**, identity: azure-cli }
+`),
+    ).toEqual([
+      'F:3:14: routes[1].match: reads `git.example.com` as `azure-server`, but routes[0] on line 2 reads it as `generic`; write the same `host` in both',
+    ]);
+  });
+
   it('warns of a route that is never reached and of an identity that is not used, and loads', async () => {
     const { warnings } = await load(`identities:
   spare: { kind: none }

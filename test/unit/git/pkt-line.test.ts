@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { fitBytes, fitPacket, FLUSH_PACKET, LARGEST_PACKET_BYTES, parsePacket, writePacket } from '../../../src/git/pkt-line.js';
+import { anyText } from '../any-text.js';
 
 const LARGEST_PAYLOAD = LARGEST_PACKET_BYTES - 4;
 
@@ -57,7 +58,8 @@ describe('writePacket()', () => {
           packet: { kind: 'data', payload: Buffer.from(payload) },
           next: packet.length,
         });
-        for (let cut = 0; cut < packet.length; cut++) expect(parsePacket(packet.subarray(0, cut))).toBeUndefined();
+        const early = Array.from(packet.keys()).filter((cut) => parsePacket(packet.subarray(0, cut)) !== undefined);
+        expect(early).toEqual([]);
       }),
     );
   });
@@ -77,7 +79,7 @@ describe('writePacket()', () => {
 describe('fitBytes()', () => {
   it('keeps what fits, and else the longest beginning that is whole characters', () => {
     fc.assert(
-      fc.property(fc.string({ unit: 'binary', maxLength: 40 }), fc.integer({ min: 0, max: 60 }), (text, most) => {
+      fc.property(anyText(40), fc.integer({ min: 0, max: 60 }), (text, most) => {
         const cut = fitBytes(text, most);
         expect(text.startsWith(cut)).toBe(true);
         expect(Buffer.byteLength(cut)).toBeLessThanOrEqual(most);

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { AZURE_TEXTS, findAzureText } from '../../../src/hosts/azure-texts.js';
 import { type FailedAnswer, isSignInPage, readFailure, readRetryAfter } from '../../../src/hosts/failure.js';
 import { ERROR_CODES } from '../../../src/model/errors.js';
+import { anyText } from '../any-text.js';
 
 const PLAIN = { 'content-type': 'text/plain; charset=utf-8' };
 const HTML = { 'content-type': 'text/html; charset=utf-8' };
@@ -210,7 +211,7 @@ describe('the words of an upstream', () => {
   it('never reach a terminal as anything but text', () => {
     const type = fc.constantFrom(PLAIN, HTML, JSON_TYPE, { 'content-type': 'application/x-git-upload-pack-result' });
     const hostile = fc.oneof(
-      fc.string({ unit: 'binary' }),
+      anyText(),
       fc.constantFrom('\u001b[2J', '\u009b', '<title>', '</title>', '\r', '\n', '\u202e', '0000', '0009ERR '),
     );
     fc.assert(

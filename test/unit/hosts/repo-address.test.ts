@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { inferHostKind, parseHost } from '../../../src/hosts/host-name.js';
+import { inferHostKind, parseHost } from '../../../src/model/host-name.js';
 import { parseRepoAddress } from '../../../src/hosts/repo-address.js';
 import type { HostKind, RepoAddress } from '../../../src/model/address.js';
 

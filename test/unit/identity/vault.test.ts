@@ -438,6 +438,15 @@ describe('a wish for a longer life', () => {
     expect(source.calls).toBe(calls + 1);
   });
 
+  test('is not begun again by every push while renewals fail', async () => {
+    mint(HOUR, 58 * MINUTE);
+    await ask();
+    clock.jump(56 * MINUTE);
+    failWith(definite());
+    for (let push = 0; push < 20; push++) expect(await ask({ lifeMs: 5 * MINUTE })).toBe('t1');
+    expect(source.calls).toBe(2);
+  });
+
   test('is content with half the life of tokens that are short from the start', async () => {
     mint(MINUTE, 59 * SECOND);
     await ask();
