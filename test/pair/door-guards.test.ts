@@ -264,7 +264,7 @@ describe('no token to any host but the upstream of a route', () => {
     ['dev.azure.com.evil.example', 403],
     ['xdev.azure.com', 403],
     ['azure.com', 403],
-    ['dev.azure.com:444', 403],
+    ['dev.azure.com:444', 400],
     ['dev.azure.com:0', 400],
     ['dev.azure.com:99999', 400],
     ['dev.azure.com:', 400],
