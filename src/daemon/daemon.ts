@@ -45,7 +45,7 @@ export class Daemon {
   }
 
   /**
-   * Opens all listeners, then the admin socket. When one fails, what was opened is closed again.
+   * Opens the admin socket, then all listeners. When one fails, what was opened is closed again.
    * @throws ProxyError `listen-failed`, `already-running`
    */
   start(): Promise<void> {
@@ -94,7 +94,8 @@ export class Daemon {
   }
 
   status(): DaemonStatus {
-    const { house, options } = { house: this.#house, options: this.#options };
+    const house = this.#house;
+    const options = this.#options;
     return {
       pid: process.pid,
       version: options.version,
@@ -116,7 +117,7 @@ export class Daemon {
 
   async #end(cause: StopCause): Promise<number> {
     const { log, clock, settings } = this.#options;
-    const { house } = { house: this.#house };
+    const house = this.#house;
     this.#state = 'draining';
     // A signal may come while listeners are being opened: one that opened after the end would keep the process alive.
     await this.#starting?.catch(() => undefined);

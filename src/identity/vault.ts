@@ -153,11 +153,6 @@ export class Vault {
     return a.kind === b.kind;
   }
 
-  /** The kind of an identity. */
-  kindOf(name: string): IdentitySettings['kind'] {
-    return this.#entry(name).identity.settings.kind;
-  }
-
   /** The state of every identity, in the order of the configuration. */
   states(): IdentityState[] {
     return this.#entries.keys().map((name) => {

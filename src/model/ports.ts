@@ -15,16 +15,13 @@ export const LOG_LEVELS: readonly LogLevel[] = ['error', 'warn', 'info', 'debug'
 
 /** Every event that may be logged. A line is one of these and its fields, never a sentence. */
 export const LOG_EVENTS = [
-  'starting',
   'listening',
   'listener-skipped',
   'ready',
   'stopping',
-  'draining',
   'transfer-cut',
   'stopped',
   'any-local-user',
-  'identity-loading',
   'token-obtained',
   'token-failed',
   'token-invalidated',
@@ -36,10 +33,7 @@ export const LOG_EVENTS = [
   'throttle-waiting',
   'transfer-broken',
   'client-gone',
-  'upstream-connecting',
-  'config-loaded',
   'config-warning',
-  'admin-request',
   'unexpected',
 ] as const;
 

@@ -36,8 +36,6 @@ export type IdentitySettings = { readonly name: string } & (
   | { readonly kind: 'passthrough' }
 );
 
-export type IdentityKind = IdentitySettings['kind'];
-
 /** Kinds that hold an Entra token, which expires. */
 export type EntraIdentity = Extract<IdentitySettings, EntraSettings>;
 
