@@ -135,13 +135,14 @@ async function makePrivateDirectory(directory: string): Promise<void> {
     const found = await lstat(directory);
     const isOurs = process.getuid === undefined || found.uid === process.getuid();
     if (!found.isDirectory() || !isOurs) throw new Error('it is not a directory of this user');
-    if ((found.mode & 0o077) !== 0) await chmod(directory, 0o700);
+    // Not mended here: it may be a directory that has to be open, such as /tmp or a home, named by mistake.
+    if ((found.mode & 0o077) !== 0) throw new Error(`other users can enter it: its mode is ${(found.mode & 0o777).toString(8)}, not 700`);
   } catch (thrown) {
     throw new ProxyError(
       'listen-failed',
       `The directory ${directory} for the admin socket cannot be used (${systemCodeOf(thrown) ?? messageOf(thrown)})`,
       {
-        todo: 'set XDG_RUNTIME_DIR to a directory of your own, or check the rights of this one',
+        todo: `close it with \`chmod 700 ${directory}\` if it is Postern's own, or set XDG_RUNTIME_DIR or POSTERN_STATE_DIRECTORY to another`,
         cause: thrown,
       },
     );

@@ -4,6 +4,7 @@
 import { messageOf, ProxyError } from '../model/errors.js';
 import type { Clock } from '../model/ports.js';
 import type { Settings } from '../model/settings.js';
+import { isLoopback } from '../upstream/outgoing-proxy.js';
 import { type AdminSocket, openAdmin } from './admin.js';
 import { assemble, type House } from './assemble.js';
 import type { DaemonLog } from './log.js';
@@ -63,6 +64,7 @@ export class Daemon {
         if (!isOpen)
           log.log('info', 'listener-skipped', { address: `${address.host}:${address.port}`, why: 'this system has no such address' });
       }
+      this.#refuseLoops();
     } catch (thrown) {
       await this.#house.door.close();
       await this.#admin?.close();
@@ -72,6 +74,18 @@ export class Daemon {
     for (const address of this.#addresses()) log.log('info', 'listening', { door: 'http', address });
     log.log('warn', 'any-local-user', { what: 'any local user of this machine can use the door with the identities of its routes' });
     log.log('info', 'ready', { pid: process.pid, version: this.#options.version, configuration: settings.file ?? 'defaults' });
+  }
+
+  /** A route whose upstream is this very door would ask itself until all connections are used up. */
+  #refuseLoops(): void {
+    const ports = new Set(this.#house.door.bound.map(({ port }) => String(port)));
+    const loop = this.#options.settings.routes.find(
+      ({ upstream }) => upstream !== undefined && isLoopback(upstream.hostname) && ports.has(upstream.port),
+    );
+    if (loop === undefined) return;
+    throw new ProxyError('config-invalid', `The route ${loop.match} leads back to this daemon: its upstream is the door itself`, {
+      todo: 'write the address of the real server as `upstream` of the route',
+    });
   }
 
   /** Runs until it is stopped; resolves with the exit code. */
@@ -116,16 +130,17 @@ export class Daemon {
   }
 
   async #end(cause: StopCause): Promise<number> {
-    const { log, clock, settings } = this.#options;
+    const { log, settings } = this.#options;
     const house = this.#house;
     this.#state = 'draining';
     // A signal may come while listeners are being opened: one that opened after the end would keep the process alive.
     await this.#starting?.catch(() => undefined);
     log.log('info', 'stopping', { cause, running: house.ledger.running().length });
-    const startedAt = clock.now();
+    // Not the wall clock, which may be set while we wait.
+    const startedAt = performance.now();
     if (settings.drain.min > 0) await this.#pause(settings.drain.min);
     house.door.drain();
-    while (house.ledger.running().length > 0 && clock.now() - startedAt < settings.drain.max && !this.#isCut)
+    while (house.ledger.running().length > 0 && performance.now() - startedAt < settings.drain.max && !this.#isCut)
       await this.#pause(DRAIN_LOOK_MS);
     const cut = house.ledger.running();
     for (const record of cut)

@@ -23,6 +23,7 @@ import { KeptBodies, type RequestBody } from './body.js';
 import { callerHeaders, upstreamHeaders } from './headers.js';
 import { judge, type Outcome } from './judge.js';
 import type { PrivateAgents } from './private-agents.js';
+import { Renewals } from './renewals.js';
 import { CallerGone, send, StaleConnection, Unanswered } from './proxying.js';
 import { relay } from './relay.js';
 import { sayGit } from './speech.js';
@@ -39,19 +40,17 @@ export interface ForwardParts {
   readonly privateAgents: PrivateAgents;
 }
 
-/** After a renewed token was refused too, the upstream's 401 is believed for this long without another renewal. */
-const BELIEVE_401_MS = 30_000;
 /** Headers of a 401 that a passthrough caller needs. */
 const CHALLENGE: ReadonlySet<string> = new Set(['www-authenticate']);
 
 export class Forwarder {
   readonly #parts: ForwardParts;
   readonly #bodies = new KeptBodies();
-  /** When a renewed token was last refused too, by throttle key. */
-  readonly #refusedAnew = new Map<string, number>();
+  readonly #renewals: Renewals;
 
   constructor(parts: ForwardParts) {
     this.#parts = parts;
+    this.#renewals = new Renewals(parts.clock);
   }
 
   /** Carries one admitted operation through, to the end of its answer; its record is closed when this resolves. Never rejects. */
@@ -128,7 +127,7 @@ export class Forwarder {
       const { failed } = judged;
       if ((failed.status === 401 || isSignInPage(failed)) && (credential.kind === 'bearer' || credential.kind === 'basic')) {
         const isChallenge = readFailure(trip.operation.address.kind, failed).code === 'upstream-claims';
-        if (renewedFrom === undefined && !this.#believes401(trip) && !isChallenge) {
+        if (renewedFrom === undefined && this.#renewals.mayTry(trip.route.identity, trip.throttleKey) && !isChallenge) {
           vault.invalidate(trip.route.identity, credential);
           if (mayRetry) {
             renewedFrom = credential;
@@ -137,7 +136,7 @@ export class Forwarder {
             if (!Vault.isSame(renewed, credential)) continue;
           }
         }
-        if (renewedFrom !== undefined) this.#believeFromNow(trip);
+        if (renewedFrom !== undefined) this.#renewals.wasFruitless(trip.route.identity, trip.throttleKey);
       }
       if (failed.status === 429 || failed.status === 503) {
         const seconds = readRetryAfter(failed.header('retry-after'), failed.header('date'));
@@ -290,23 +289,6 @@ export class Forwarder {
   #replayed(trip: Trip, why: string): void {
     trip.record.replays += 1;
     this.#parts.logger.log('info', 'request-replayed', { id: trip.record.id, identity: trip.route.identity, why });
-  }
-
-  #believeFromNow(trip: Trip): void {
-    const now = this.#parts.clock.now();
-    // The oldest stand first. Keys hold names that a caller may think up, so none may stay for good.
-    for (const [key, at] of this.#refusedAnew) {
-      if (now - at < BELIEVE_401_MS && at <= now) break;
-      this.#refusedAnew.delete(key);
-    }
-    this.#refusedAnew.delete(trip.throttleKey);
-    this.#refusedAnew.set(trip.throttleKey, now);
-  }
-
-  #believes401(trip: Trip): boolean {
-    const at = this.#refusedAnew.get(trip.throttleKey);
-    const age = at === undefined ? Number.POSITIVE_INFINITY : this.#parts.clock.now() - at;
-    return age >= 0 && age < BELIEVE_401_MS;
   }
 }
 

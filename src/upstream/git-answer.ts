@@ -123,8 +123,15 @@ export function headerOf(answer: IncomingMessage): (name: string) => string | un
   };
 }
 
-/** Reads and drops what is left of an answer, so that its connection can be used again. */
+/** Reads and drops what is left of an answer, so that its connection can be used again; one that is long is cut instead. */
 export function discard(answer: Readable): void {
+  let size = 0;
+  const timer = setTimeout(() => answer.destroy(), FAILURE_READ_MS);
+  timer.unref();
   answer.on('error', () => undefined);
-  answer.resume();
+  answer.once('close', () => clearTimeout(timer));
+  answer.on('data', (chunk: Buffer) => {
+    size += chunk.length;
+    if (size > LONGEST_FAILURE_BYTES) answer.destroy();
+  });
 }

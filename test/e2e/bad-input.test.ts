@@ -156,6 +156,14 @@ describe('what is wrong with the configuration is said with its place, and exit 
     }
   });
 
+  test('a route that leads to the door itself', async () => {
+    const loop = `  - { match: tfs.example.com/**, identity: it, upstream: 'http://127.0.0.1:${port}/dev.azure.com' }\n`;
+    const ran = await failsToStart(`${withIdentity('{ kind: none }')}${loop}`);
+    expect(ran.code).toBe(2);
+    expect(ran.stderr).toContain('The route tfs.example.com/** leads back to this daemon: its upstream is the door itself');
+    expect(ran.stderr).toContain('what to do: write the address of the real server');
+  });
+
   test('a literal secret, which is never shown', async () => {
     const secret = 'hunter2-hunter2-hunter2';
     for (const kind of [

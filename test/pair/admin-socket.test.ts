@@ -1,5 +1,5 @@
 /** One daemon for one user: of several that start at the same moment one has the socket, and the others hear of it. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -35,4 +35,13 @@ test('openAdmin() takes over what a dead daemon left', async () => {
   const socket = await open(path, 1);
   expect(await askStatus(path)).toMatchObject({ pid: 1 });
   await socket.close();
+});
+
+test('openAdmin() does not use a directory that others can enter, and does not close it either', async () => {
+  await chmod(directory, 0o755);
+  await expect(open(join(directory, 'admin.sock'), 1)).rejects.toMatchObject({
+    code: 'listen-failed',
+    message: `The directory ${directory} for the admin socket cannot be used (other users can enter it: its mode is 755, not 700)`,
+  });
+  expect((await stat(directory)).mode & 0o777).toBe(0o755);
 });
