@@ -3,8 +3,8 @@
  *
  *  - headers are decided before the call and handed in, because the library's own event for that does not fire for every
  *    request (not with Expect);
- *  - a caller that goes away takes the upstream request with it (the library keeps the socket otherwise), also when its
- *    answer is out and only the rest of its request is not;
+ *  - a caller that goes away takes the upstream request with it (the library keeps the socket otherwise);
+ *  - what is left of a request that was answered early is dropped (Node would carry it no further);
  *  - the answer comes back to us first, so that it is judged before a byte of it is passed on;
  *  - an answer that ends before its request is sent takes the connection with it (nothing else would ever free it);
  *  - a request that ends without answer or error (an unasked 101) is told as broken (the library says nothing);
@@ -12,7 +12,6 @@
  *  - limits are on silence, not on the whole.
  */
 import type { Agent, ClientRequest, IncomingMessage, ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
 import { Readable } from 'node:stream';
 import httpProxy from 'http-proxy';
 import { messageOf, ProxyError, systemCodeOf } from '../model/errors.js';
@@ -113,7 +112,7 @@ export function send(request: IncomingMessage, response: ServerResponse, plan: S
     attempts.set(request, attempt);
     response.once('close', () => {
       if (response.writableFinished) {
-        endWithCaller(attempt.upstream, request.socket);
+        dropRest(request, attempt.upstream);
         return;
       }
       attempt.isGone = true;
@@ -145,20 +144,15 @@ export function send(request: IncomingMessage, response: ServerResponse, plan: S
 }
 
 /**
- * An upstream may answer before the request is complete (a push that it will not have). The rest goes on for as long as
- * the caller sends it: Node tells nobody that the caller of an answered request has gone.
+ * An upstream may answer before the request is complete (a push that it will not have). Node carries no more of such a
+ * request than fits its buffers, so the rest would keep both connections for good: it is read and dropped, as a server
+ * would, and the upstream's connection is closed.
  */
-function endWithCaller(upstream: ClientRequest | undefined, caller: Socket): void {
+function dropRest(request: IncomingMessage, upstream: ClientRequest | undefined): void {
   if (upstream === undefined || upstream.writableFinished || upstream.destroyed) return;
-  const end = (): void => {
-    upstream.destroy();
-  };
-  if (caller.destroyed) {
-    end();
-    return;
-  }
-  caller.once('close', end);
-  upstream.once('close', () => caller.off('close', end));
+  upstream.destroy();
+  request.unpipe();
+  request.resume();
 }
 
 function named(fault: unknown, attempt: Attempt): Error {

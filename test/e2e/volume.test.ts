@@ -136,6 +136,17 @@ describe('aborted transfers', () => {
   });
 });
 
+describe('an upstream that answers early', () => {
+  test('the rest of a push that was answered early is dropped, and its connection goes on', async () => {
+    const caller = await Caller.dial(daemon);
+    await caller.send(pushRequest(COPY, 32 * MIB, { pack: Buffer.from('PACK, but no such thing') }));
+    await caller.send([Buffer.from('0\r\n\r\n'), advertisementRequest(SMALL)]);
+    await until('the next request is answered', () => caller.tail.includes('# service=git-upload-pack'));
+    caller.destroy();
+    await expectNothingLeft();
+  });
+});
+
 describe('an upstream that breaks', () => {
   test('an upstream that dies mid-pack is an error to git and in the status, and leaves no clone', async () => {
     scene.emulator.git.faults.set(VOLUME, { kind: 'die-midbody', ...THE_PACK, afterBytes: 4 * MIB });
@@ -163,6 +174,17 @@ describe('an upstream that breaks', () => {
     expectBroken(ran);
     expect(isThere).toBe(false);
     await expectBrokenRecord('fetch', 3 * MIB);
+  });
+
+  test('an answer that breaks never gets its last chunk', async () => {
+    scene.emulator.git.faults.set(VOLUME, { kind: 'die-midbody', step: 'exchange', afterBytes: 2 * MIB });
+    const caller = await Caller.dial(daemon);
+    await caller.send(fetchRequest(VOLUME, volume.head));
+    await caller.ended();
+    scene.emulator.git.faults.clear();
+    expect(caller.tail).not.toBe('');
+    expect(caller.tail.endsWith('\r\n0\r\n\r\n')).toBe(false);
+    await expectBrokenRecord('fetch', 2 * MIB);
   });
 
   test('an upstream that dies in the middle of a fetch leaves the refs of a clone where they were', async () => {
@@ -278,20 +300,21 @@ const ABORT_WAYS = {
   },
   inTheAdvertisement: async (number: number) => {
     const caller = await Caller.dial(daemon);
-    const { host } = new URL(daemon.base);
-    void caller.send([
-      Buffer.from(`GET /dev.azure.com${pathOf(SMALL)}/info/refs?service=git-upload-pack HTTP/1.1\r\nHost: ${host}\r\n\r\n`),
-    ]);
+    void caller.send([advertisementRequest(SMALL)]);
     if (number % 2 === 0) await caller.receivedAtLeast(1);
     caller.destroy();
   },
 } satisfies Record<string, (number: number) => Promise<void>>;
+
+/** How much of what came is kept to look at. */
+const TAIL_BYTES = 4096;
 
 /** A client of the door that speaks HTTP by hand, so that it can leave at any point. */
 class Caller {
   readonly #socket: Socket;
   readonly #watchers = new Set<() => void>();
   #received = 0;
+  #tail: Buffer = Buffer.alloc(0);
 
   static dial(to: RunningDaemon): Promise<Caller> {
     const { hostname, port } = new URL(to.base);
@@ -307,6 +330,7 @@ class Caller {
     socket.on('error', () => socket.destroy());
     socket.on('data', (chunk: Buffer) => {
       this.#received += chunk.length;
+      this.#tail = Buffer.concat([this.#tail, chunk]).subarray(-TAIL_BYTES);
       for (const look of this.#watchers) look();
     });
     socket.on('close', () => {
@@ -345,6 +369,16 @@ class Caller {
     });
   }
 
+  /** Resolves when the connection has ended. */
+  ended(): Promise<void> {
+    return this.receivedAtLeast(Number.POSITIVE_INFINITY);
+  }
+
+  /** The last that came. */
+  get tail(): string {
+    return this.#tail.toString('latin1');
+  }
+
   pause(): void {
     this.#socket.pause();
   }
@@ -356,6 +390,11 @@ class Caller {
   destroy(): void {
     this.#socket.destroy();
   }
+}
+
+function advertisementRequest(name: string): Buffer {
+  const { host } = new URL(daemon.base);
+  return Buffer.from(`GET /dev.azure.com${pathOf(name)}/info/refs?service=git-upload-pack HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
 }
 
 /** A POST for the whole pack of `head`, protocol v2. */
