@@ -27,7 +27,10 @@ const OWN_WAITS_MS = 5 * 60_000;
 const IDLE_MS = 65_000;
 /** Connections at once; a build host's parallel jobs are in the hundreds. */
 const MOST_CONNECTIONS = 2048;
-/** Size of the buffers on the client's side, four times Node's default: fewer and larger reads of an upload. */
+/**
+ * Size of the buffers on the client's side. Four times as much was no faster here, and every upload that an upstream
+ * holds back keeps this much (docs/PERFORMANCE.md).
+ */
 const BUFFER_BYTES = 64 * 1024;
 
 export interface HttpDoorParts {
