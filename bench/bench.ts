@@ -157,7 +157,7 @@ async function measureGit(scene: Scene): Promise<{ rows: Row[]; cpu: number | un
   await mkdir(scratch);
   let count = 0;
   const fresh = (): string => join(scratch, `work-${(count += 1)}`);
-  await scene.git(['ls-remote', targets.door.url('small')]);
+  await prepared(scene.git(['ls-remote', targets.door.url('small')]));
   await sleep(SETTLE_MS);
   const afterToken = (await daemon.residentBytes()) / MIB;
   await daemon.forgetPeak();
@@ -165,12 +165,12 @@ async function measureGit(scene: Scene): Promise<{ rows: Row[]; cpu: number | un
   const clones: Record<string, string> = {};
   for (const [name, target] of Object.entries(targets)) {
     clones[name] = fresh();
-    await scene.git([...target.options, 'clone', '-q', target.url('small'), clones[name]]);
+    await prepared(scene.git([...target.options, 'clone', '-q', target.url('small'), clones[name]]));
   }
   const pushers: Record<string, string> = {};
   for (const [name, target] of Object.entries(targets)) {
     pushers[name] = fresh();
-    await scene.git([...target.options, 'clone', '-q', target.url('inbox'), pushers[name]]);
+    await prepared(scene.git([...target.options, 'clone', '-q', target.url('inbox'), pushers[name]]));
   }
   const clone: Operation = async (url, options) => {
     const directory = fresh();
@@ -238,8 +238,14 @@ async function push(scene: Scene, directory: string, options: readonly string[])
     ['add', 'load.bin'],
     ['commit', '-qm', name],
   ])
-    await scene.git(['-c', 'core.compression=0', ...args], at);
+    await prepared(scene.git(['-c', 'core.compression=0', ...args], at));
   return scene.git([...options, '-c', 'pack.compression=0', 'push', '-q', 'origin', name], { ...LIMIT, ...at });
+}
+
+/** What has to work before anything can be measured. */
+async function prepared(running: Promise<Ran>): Promise<void> {
+  const ran = await running;
+  if (ran.code !== 0) throw new Error(`The bench cannot be prepared: git ended with ${ran.code}: ${ran.stderr.trim()}`);
 }
 
 /** Processor time of the daemon so far, user and system, in seconds. */
@@ -267,4 +273,9 @@ function verdict(isMet: boolean): string {
   return isMet ? 'met' : 'MISSED';
 }
 
-await main();
+try {
+  await main();
+} catch (thrown) {
+  process.stderr.write(`${thrown instanceof Error ? thrown.message : String(thrown)}\n`);
+  process.exitCode = 1;
+}
