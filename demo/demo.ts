@@ -14,6 +14,14 @@ import { type Ran, Scene } from '../test/support/scene.js';
 const TOKEN_LIFE_SECONDS = 5;
 const PAT = 'demo4onpremserver2pat3only5the6daemon7reads2abcdefg2';
 
+/** Every spelling that people have of a repository, and one on their own server. The first three are the same repository. */
+const ADDRESSES = [
+  'https://dev.azure.com/contoso/Payments/_git/web',
+  'https://contoso@dev.azure.com/contoso/Payments/_git/web',
+  'https://contoso.visualstudio.com/Payments/_git/web',
+  'https://tfs.example.com/tfs/DefaultCollection/Payments/_git/ledger',
+];
+
 const print = (text = ''): void => {
   process.stdout.write(`${text}\n`);
 };
@@ -64,28 +72,30 @@ async function play(scene: Scene): Promise<void> {
   );
   print();
 
-  print('4. Plain git, real addresses');
-  const git = (args: readonly string[], cwd?: string): Promise<Ran> =>
-    command(scene.git(args, cwd === undefined ? {} : { cwd }), `git ${args.join(' ')}`);
-  const web = join(scene.home, 'web');
-  show(await git(['clone', 'https://dev.azure.com/contoso/Payments/_git/web', web]));
-  await writeFile(join(web, 'hello.txt'), 'hello from the demo\n');
-  await git(['add', 'hello.txt'], web);
-  await git(['commit', '-qm', 'Say hello'], web);
-  show(await git(['push'], web));
-  show(await git(['ls-remote', 'https://contoso@dev.azure.com/contoso/Payments/_git/web', 'refs/heads/main']));
-  const again = join(scene.home, 'again');
-  show(await git(['clone', '-q', 'https://contoso.visualstudio.com/Payments/_git/web', again]));
-  if (!existsSync(join(again, 'hello.txt'))) throw new DemoFailed('the second clone lacks what was pushed');
-  const ledger = join(scene.home, 'ledger');
-  show(await git(['clone', '-q', 'https://tfs.example.com/tfs/DefaultCollection/Payments/_git/ledger', ledger]));
-  await writeFile(join(ledger, 'entry.txt'), '42\n');
-  await git(['add', 'entry.txt'], ledger);
-  await git(['commit', '-qm', 'Book it'], ledger);
-  show(await git(['push'], ledger));
-  // The rest of the token's life, so that the next request needs a new one.
+  print('4. Plain git, real addresses: clone, commit, push, fetch and ls-remote through each');
+  const git = (args: readonly string[], cwd?: string): Promise<Ran & { readonly line: string }> =>
+    command(
+      scene.git(args, cwd === undefined ? {} : { cwd }),
+      `git ${args.map((word) => (/\s/.test(word) ? `'${word}'` : word)).join(' ')}`,
+    );
+  for (const [index, address] of ADDRESSES.entries()) {
+    const clone = join(scene.home, `clone-${index + 1}`);
+    show(await git(['clone', '-q', address, clone]));
+    await writeFile(join(clone, `hello-${index + 1}.txt`), 'hello from the demo\n');
+    await git(['add', '.'], clone);
+    show(await git(['commit', '-qm', `Say hello ${index + 1}`], clone));
+    show(await git(['push'], clone));
+    show(await git(['fetch'], clone));
+    const listed = await git(['ls-remote', address, 'refs/heads/main']);
+    show(listed);
+    const { stdout: head } = await git(['rev-parse', 'HEAD'], clone);
+    if (!listed.stdout.startsWith(head.trim())) throw new DemoFailed(`${address} does not hold what was pushed to it`);
+  }
+  print();
+
+  print(`   A token lives ${TOKEN_LIFE_SECONDS} s here; once the daemon has renewed it, the same again`);
   while (emulator.sts.tokenRequests.length < 2) await sleep(200);
-  show(await git(['fetch'], web));
+  show(await git(['fetch'], join(scene.home, 'clone-1')));
   print();
 
   print('5. What the other side saw');

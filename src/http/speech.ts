@@ -7,10 +7,12 @@
  *
  * There is no 401 here: git would ask for a user name and drop the text.
  */
-import type { ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
 import { type CommandList, writeRefusedPush } from '../git/receive-pack.js';
 import { answerMediaType } from '../git/smart-http.js';
 import { writeErrorPacket } from '../git/upload-pack.js';
+import { systemCodeOf } from '../model/errors.js';
 import { type GitOperation, serviceOf } from '../model/operation.js';
 import { type Refusal, refusalLines, refusalSentence } from '../model/refusal.js';
 
@@ -62,4 +64,30 @@ function exchangeBody(operation: GitOperation, refusal: Refusal, commands: Comma
       if (commands.commands.length === 0) return Buffer.alloc(0);
       return writeRefusedPush(commands, refusalSentence({ ...refusal, upstreamText: undefined }), refusalLines(refusal));
   }
+}
+
+/** A request that Node's parser refuses (both lengths, two lengths, a head too large or too slow, no HTTP): said in plain text, and closed. */
+export function sayUnreadable(fault: Error, socket: Duplex): void {
+  const code = systemCodeOf(fault);
+  if (!socket.writable || code === 'ECONNRESET') {
+    socket.destroy();
+    return;
+  }
+  let status = '400 Bad Request';
+  if (code === 'HPE_HEADER_OVERFLOW') status = '431 Request Header Fields Too Large';
+  else if (code === 'ERR_HTTP_REQUEST_TIMEOUT') status = '408 Request Timeout';
+  sayUnasked(socket, status, `The request cannot be read as HTTP/1.1 (${code ?? 'malformed'})`);
+}
+
+/** Says no to CONNECT. Node has taken the connection out of HTTP, so there is no response object. */
+export function sayNoTunnel(_request: IncomingMessage, socket: Duplex): void {
+  sayUnasked(socket, '405 Method Not Allowed', 'This is no forward proxy: CONNECT is not served');
+}
+
+function sayUnasked(socket: Duplex, status: string, what: string): void {
+  const text = `postern: ${what}\n  what to do: use a git client, with url.<base>.insteadOf as \`postern setup\` writes it\n`;
+  socket.on('error', () => socket.destroy());
+  socket.end(
+    `HTTP/1.1 ${status}\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(text)}\r\nconnection: close\r\n\r\n${text}`,
+  );
 }

@@ -11,9 +11,8 @@ import { messageOf, ProxyError } from '../model/errors.js';
 import type { Clock, Logger } from '../model/ports.js';
 import type { Secret } from '../model/secret.js';
 import type { IdentitySettings } from '../model/settings.js';
+import { isAliveAt, isWorthRenewing, pauseAfter, renewalTime } from './token-life.js';
 import { type FetchedToken, TokenFailure, type TokenSource } from './token-source.js';
-
-type Bearer = Extract<Credential, { kind: 'bearer' }>;
 
 /** Where each identity's credential comes from. */
 export type CredentialSource =
@@ -46,22 +45,11 @@ export interface IdentityState {
   readonly todo: string | undefined;
 }
 
-/** Below this a token counts as ended: it must outlive its own way to the upstream. */
-const EXPIRY_MARGIN_MS = 1_000;
-/** Share of a token's life after which it is renewed, when its issuer gives no advice. */
-const RENEW_AT_LIFE = 0.7;
-/** Renewal comes earlier by up to this share of the life, so that many daemons do not renew in step. */
-const RENEW_JITTER = 0.05;
-/** Waits between renewals that failed. */
-const BACKOFF_FIRST_MS = 1_000;
-const BACKOFF_MOST_MS = 60_000;
 /** After a failed first request the same answer is given for this long, so that a loop of clients does not become a loop of sign-ins. */
 const FAILURE_HOLD_MS = 3_000;
 /** Tries within one flight, for faults that may pass by themselves. */
 const TRIES = 3;
 const TRY_WAIT_MS = 300;
-/** A wish for a longer life is met once in this time; an issuer that keeps giving the same token is not asked for every push. */
-const LIFE_WISH_HOLD_MS = 60_000;
 /** An identity that nobody used for this long is no longer renewed ahead of need. */
 const KEEP_WARM_MS = 2 * 60 * 60 * 1000;
 
@@ -121,7 +109,7 @@ export class Vault {
     const { held } = entry;
     if (held === undefined || !this.#isAlive(held)) return this.#fetchNow(entry);
     if (held.kind !== 'bearer') return held;
-    if (need.lifeMs !== undefined && this.#wantsLonger(entry, held, need.lifeMs)) {
+    if (need.lifeMs !== undefined && isWorthRenewing(held, need.lifeMs, now, now - entry.lifeWishAt)) {
       entry.lifeWishAt = now;
       try {
         return await this.#fly(entry);
@@ -183,15 +171,7 @@ export class Vault {
   }
 
   #isAlive(credential: Credential): boolean {
-    return credential.kind !== 'bearer' || credential.expiresAt.getTime() - this.#clock.now() > EXPIRY_MARGIN_MS;
-  }
-
-  #wantsLonger(entry: Entry, held: Bearer, lifeMs: number): boolean {
-    const whole = held.expiresAt.getTime() - held.obtainedAt.getTime();
-    // A token that was short from the start cannot meet the wish; half of its life is what can be had.
-    const wish = Math.min(lifeMs, whole / 2);
-    const now = this.#clock.now();
-    return held.expiresAt.getTime() - now < wish && now - entry.lifeWishAt >= Math.min(LIFE_WISH_HOLD_MS, whole / 4);
+    return isAliveAt(credential, this.#clock.now());
   }
 
   /** Nothing usable is held: wait for a flight, unless one has just failed. */
@@ -244,7 +224,7 @@ export class Vault {
       const now = this.#clock.now();
       entry.failure = { error, at: now };
       entry.failures += 1;
-      entry.nextTryAt = now + Math.min(BACKOFF_MOST_MS, BACKOFF_FIRST_MS * 2 ** (entry.failures - 1)) * (0.75 + Math.random() / 2);
+      entry.nextTryAt = now + pauseAfter(entry.failures);
       const held = entry.held !== undefined && this.#isAlive(entry.held);
       this.#logger.log(held ? 'warn' : 'error', 'token-failed', {
         identity: name,
@@ -271,14 +251,16 @@ export class Vault {
         const limit = new AbortController();
         const fetched = await this.#withinTime(this.#tries(entry, source.source, limit.signal), limit);
         const obtainedAt = new Date(this.#clock.now());
-        if (fetched.expiresAt.getTime() - obtainedAt.getTime() <= EXPIRY_MARGIN_MS) {
+        const credential: Credential = { kind: 'bearer', token: fetched.token, expiresAt: fetched.expiresAt, obtainedAt };
+        if (!this.#isAlive(credential)) {
           throw new TokenFailure(`The token has already ended (${fetched.expiresAt.toISOString()})`, {
             isDefinite: false,
             todo: 'check the clock of this machine',
           });
         }
-        this.#plan(entry, fetched, obtainedAt);
-        return { kind: 'bearer', token: fetched.token, expiresAt: fetched.expiresAt, obtainedAt };
+        entry.renewAt = renewalTime(fetched, obtainedAt);
+        entry.nextTryAt = entry.renewAt;
+        return credential;
       }
     }
   }
@@ -312,14 +294,6 @@ export class Vault {
       });
       work.then(resolve, reject).finally(cancel);
     });
-  }
-
-  #plan(entry: Entry, fetched: FetchedToken, obtainedAt: Date): void {
-    const life = fetched.expiresAt.getTime() - obtainedAt.getTime();
-    const advised = fetched.refreshAfter?.getTime() ?? obtainedAt.getTime() + RENEW_AT_LIFE * life;
-    const earliest = obtainedAt.getTime() + life / 10;
-    entry.renewAt = Math.max(earliest, advised - Math.random() * RENEW_JITTER * life);
-    entry.nextTryAt = entry.renewAt;
   }
 
   #schedule(entry: Entry): void {

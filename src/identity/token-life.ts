@@ -1,0 +1,48 @@
+/**
+ * The arithmetic of a token's life: when it counts as ended, when to renew it, how long to pause after a failure. Times are
+ * ms since the epoch unless they are Dates; nothing here has a clock.
+ */
+import type { Credential } from '../model/credential.js';
+import type { FetchedToken } from './token-source.js';
+
+type Bearer = Extract<Credential, { kind: 'bearer' }>;
+
+/** Below this a token counts as ended: it must outlive its own way to the upstream. */
+const EXPIRY_MARGIN_MS = 1_000;
+/** Share of a token's life after which it is renewed, when its issuer gives no advice. */
+const RENEW_AT_LIFE = 0.7;
+/** Renewal comes earlier by up to this share of the life, so that many daemons do not renew in step. */
+const RENEW_JITTER = 0.05;
+/** Waits between renewals that failed. */
+const BACKOFF_FIRST_MS = 1_000;
+const BACKOFF_MOST_MS = 60_000;
+/** A wish for a longer life is met once in this time; an issuer that keeps giving the same token is not asked for every push. */
+const LIFE_WISH_HOLD_MS = 60_000;
+
+/** Whether a credential can still be used. All but tokens live for ever. */
+export function isAliveAt(credential: Credential, now: number): boolean {
+  return credential.kind !== 'bearer' || credential.expiresAt.getTime() - now > EXPIRY_MARGIN_MS;
+}
+
+/** When to renew a token: as its issuer advises, else at a share of its life, a little early, and never at once. */
+export function renewalTime(fetched: FetchedToken, obtainedAt: Date): number {
+  const life = fetched.expiresAt.getTime() - obtainedAt.getTime();
+  const advised = fetched.refreshAfter?.getTime() ?? obtainedAt.getTime() + RENEW_AT_LIFE * life;
+  const earliest = obtainedAt.getTime() + life / 10;
+  return Math.max(earliest, advised - Math.random() * RENEW_JITTER * life);
+}
+
+/** ms until the next try after so many failures in a row (1 or more): doubling to a bound, spread by a quarter either way. */
+export function pauseAfter(failures: number): number {
+  return Math.min(BACKOFF_MOST_MS, BACKOFF_FIRST_MS * 2 ** (failures - 1)) * (0.75 + Math.random() / 2);
+}
+
+/**
+ * Whether a token should be renewed first because it is wanted to live for `lifeMs` more. A token that was short from the
+ * start cannot meet the wish; half of its life is what can be had. `sinceLastWish` is how long ago that was last tried.
+ */
+export function isWorthRenewing(held: Bearer, lifeMs: number, now: number, sinceLastWish: number): boolean {
+  const whole = held.expiresAt.getTime() - held.obtainedAt.getTime();
+  const wish = Math.min(lifeMs, whole / 2);
+  return held.expiresAt.getTime() - now < wish && sinceLastWish >= Math.min(LIFE_WISH_HOLD_MS, whole / 4);
+}
