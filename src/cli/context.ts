@@ -3,6 +3,7 @@ import { homedir } from 'node:os';
 import type { LoadedSettings } from '../config/load-settings.js';
 import { SCALAR_PATHS, flagOf } from '../config/scalar-settings.js';
 import { placesFor, type Places } from '../daemon/places.js';
+import { ProxyError } from '../model/errors.js';
 import type { Printer } from './print.js';
 
 export interface Context {
@@ -49,5 +50,19 @@ export async function loadFor(context: Context, flags: SettingsFlags): Promise<L
     environment: context.environment,
     home: context.home,
     workingDirectory: context.workingDirectory,
+  });
+}
+
+/**
+ * Makes sure that what a configuration points at is there, all of it at once; no secret is read.
+ * @throws ProxyError `config-invalid` with one line per thing that is missing
+ */
+export async function requireFiles(context: Context, loaded: LoadedSettings): Promise<void> {
+  const { checkFiles } = await import('../config/check-files.js');
+  const missing = await checkFiles(loaded, context.environment);
+  if (missing.length === 0) return;
+  throw new ProxyError('config-invalid', 'What the configuration points at is not there', {
+    details: missing,
+    todo: 'Correct each of them',
   });
 }

@@ -11,8 +11,9 @@ import { messageOf, ProxyError } from '../model/errors.js';
 import type { Clock, Logger } from '../model/ports.js';
 import type { Secret } from '../model/secret.js';
 import type { IdentitySettings } from '../model/settings.js';
+import { fetchWithin } from './token-fetch.js';
 import { isAliveAt, isWorthRenewing, pauseAfter, renewalTime } from './token-life.js';
-import { type FetchedToken, TokenFailure, type TokenSource } from './token-source.js';
+import { TokenFailure, type TokenSource } from './token-source.js';
 
 /** Where each identity's credential comes from. */
 export type CredentialSource =
@@ -47,9 +48,6 @@ export interface IdentityState {
 
 /** After a failed first request the same answer is given for this long, so that a loop of clients does not become a loop of sign-ins. */
 const FAILURE_HOLD_MS = 3_000;
-/** Tries within one flight, for faults that may pass by themselves. */
-const TRIES = 3;
-const TRY_WAIT_MS = 300;
 /** An identity that nobody used for this long is no longer renewed ahead of need. */
 const KEEP_WARM_MS = 2 * 60 * 60 * 1000;
 
@@ -248,8 +246,12 @@ export class Vault {
         entry.requests += 1;
         return { kind: 'basic', user: source.user, password: await source.read() };
       case 'token': {
-        const limit = new AbortController();
-        const fetched = await this.#withinTime(this.#tries(entry, source.source, limit.signal), limit);
+        const fetched = await fetchWithin(source.source, {
+          clock: this.#clock,
+          timeoutMs: this.#timeoutMs,
+          isUnwanted: () => this.#isClosed,
+          onTry: () => (entry.requests += 1),
+        });
         const obtainedAt = new Date(this.#clock.now());
         const credential: Credential = { kind: 'bearer', token: fetched.token, expiresAt: fetched.expiresAt, obtainedAt };
         if (!this.#isAlive(credential)) {
@@ -263,37 +265,6 @@ export class Vault {
         return credential;
       }
     }
-  }
-
-  async #tries(entry: Entry, source: TokenSource, limit: AbortSignal): Promise<FetchedToken> {
-    const isOver = (): boolean => this.#isClosed || limit.aborted;
-    for (let attempt = 1; ; attempt++) {
-      entry.requests += 1;
-      try {
-        return await source.fetch();
-      } catch (thrown) {
-        // A ProxyError is a secret that cannot be read: that, too, stays so until a person acts.
-        const isDefinite = thrown instanceof ProxyError || (thrown instanceof TokenFailure && thrown.isDefinite);
-        if (isDefinite || attempt >= TRIES || isOver()) throw thrown;
-        await new Promise<void>((resume) => this.#clock.after(TRY_WAIT_MS * 2 ** (attempt - 1), resume));
-        if (isOver()) throw thrown;
-      }
-    }
-  }
-
-  /** The library does not honour an abort signal, so time is kept here and a late answer is dropped. */
-  #withinTime<T>(work: Promise<T>, limit: AbortController): Promise<T> {
-    return new Promise((resolve, reject) => {
-      const cancel = this.#clock.after(this.#timeoutMs, () => {
-        limit.abort();
-        reject(
-          new ProxyError('identity-timeout', `No token came within ${this.#timeoutMs / 1000} s`, {
-            todo: 'check the network and the sign-in service, or raise timeouts.token',
-          }),
-        );
-      });
-      work.then(resolve, reject).finally(cancel);
-    });
   }
 
   #schedule(entry: Entry): void {

@@ -1,21 +1,13 @@
 /** `postern config check|show|schema`. */
-import { checkFiles } from '../../config/check-files.js';
 import { settingsJsonSchema } from '../../config/file-schema.js';
 import { showSettings, showSettingsJson } from '../../config/show-settings.js';
-import { ProxyError } from '../../model/errors.js';
-import { type Context, loadFor, type SettingsFlags } from '../context.js';
+import { type Context, loadFor, requireFiles, type SettingsFlags } from '../context.js';
 
 /** @throws ProxyError `config-invalid`, `config-unreadable` */
 export async function configCheck(context: Context, flags: SettingsFlags): Promise<number> {
   const loaded = await loadFor(context, flags);
-  const missing = await checkFiles(loaded, context.environment);
   for (const warning of loaded.warnings) context.printer.note(`warning: ${warning}`);
-  if (missing.length > 0) {
-    throw new ProxyError('config-invalid', 'What the configuration points at is not there', {
-      details: missing,
-      todo: 'Correct each of them',
-    });
-  }
+  await requireFiles(context, loaded);
   const { settings } = loaded;
   const where = settings.file ?? 'no file, built-in defaults';
   const count = (n: number, noun: string, plural: string): string => `${n} ${n === 1 ? noun : plural}`;

@@ -1,10 +1,8 @@
 /** `postern start`: the daemon in the foreground, as a service manager wants it. */
-import { checkFiles } from '../../config/check-files.js';
 import { Daemon, guardProcess } from '../../daemon/daemon.js';
 import { openLog } from '../../daemon/log.js';
 import { systemClock } from '../../model/clock.js';
-import { ProxyError } from '../../model/errors.js';
-import { type Context, loadFor, type SettingsFlags } from '../context.js';
+import { type Context, loadFor, requireFiles, type SettingsFlags } from '../context.js';
 
 /**
  * Starts, runs until stopped, and ends the process with the exit code.
@@ -12,13 +10,7 @@ import { type Context, loadFor, type SettingsFlags } from '../context.js';
  */
 export async function start(context: Context, flags: SettingsFlags): Promise<never> {
   const loaded = await loadFor(context, flags);
-  const missing = await checkFiles(loaded, context.environment);
-  if (missing.length > 0) {
-    throw new ProxyError('config-invalid', 'What the configuration points at is not there', {
-      details: missing,
-      todo: 'Correct each of them',
-    });
-  }
+  await requireFiles(context, loaded);
   const { settings } = loaded;
   const isTerminal = process.stderr.isTTY;
   const log = openLog({

@@ -1,0 +1,58 @@
+/**
+ * One fetch of a token: a few tries for what may pass by itself, all of them within one time limit. The library does not
+ * honour an abort signal, so time is kept here and a late answer is dropped.
+ */
+import { ProxyError } from '../model/errors.js';
+import type { Clock } from '../model/ports.js';
+import { type FetchedToken, TokenFailure, type TokenSource } from './token-source.js';
+
+/** Tries within one flight, for faults that may pass by themselves. */
+const TRIES = 3;
+const TRY_WAIT_MS = 300;
+
+export interface FetchLimits {
+  readonly clock: Clock;
+  /** ms for all tries together. */
+  readonly timeoutMs: number;
+  /** Whether nobody wants the token any more; asked before each further try. */
+  readonly isUnwanted: () => boolean;
+  /** Told of each try. */
+  readonly onTry: () => void;
+}
+
+/**
+ * Fetches a token.
+ * @throws ProxyError `identity-timeout` at the limit; else what the source threw last
+ */
+export function fetchWithin(source: TokenSource, limits: FetchLimits): Promise<FetchedToken> {
+  const { clock, timeoutMs } = limits;
+  let isLate = false;
+  return new Promise((resolve, reject) => {
+    const cancel = clock.after(timeoutMs, () => {
+      isLate = true;
+      reject(
+        new ProxyError('identity-timeout', `No token came within ${timeoutMs / 1000} s`, {
+          todo: 'check the network and the sign-in service, or raise timeouts.token',
+        }),
+      );
+    });
+    tryToFetch(source, limits, () => isLate || limits.isUnwanted())
+      .then(resolve, reject)
+      .finally(cancel);
+  });
+}
+
+async function tryToFetch(source: TokenSource, { clock, onTry }: FetchLimits, isOver: () => boolean): Promise<FetchedToken> {
+  for (let attempt = 1; ; attempt++) {
+    onTry();
+    try {
+      return await source.fetch();
+    } catch (thrown) {
+      // A ProxyError is a secret that cannot be read: that, too, stays so until a person acts.
+      const isDefinite = thrown instanceof ProxyError || (thrown instanceof TokenFailure && thrown.isDefinite);
+      if (isDefinite || attempt >= TRIES || isOver()) throw thrown;
+      await new Promise<void>((resume) => clock.after(TRY_WAIT_MS * 2 ** (attempt - 1), resume));
+      if (isOver()) throw thrown;
+    }
+  }
+}
