@@ -12,7 +12,13 @@ import { messageOf, ProxyError, type ErrorCode } from '../model/errors.js';
 import { type Context, createContext, settingsOptions } from './context.js';
 import { createPrinter } from './print.js';
 
-const USAGE_CODES: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['usage', 'config-invalid', 'config-unreadable', 'secret-unreadable']);
+const USAGE_CODES: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'usage',
+  'config-invalid',
+  'config-unreadable',
+  'secret-unreadable',
+  'lease-invalid',
+]);
 const EXIT_FAILURE = 1;
 const EXIT_USAGE = 2;
 

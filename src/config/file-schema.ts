@@ -4,7 +4,7 @@
  */
 import { HOST_KINDS } from '../model/address.js';
 import { LOG_LEVELS } from '../model/ports.js';
-import { PERMISSIONS } from '../model/settings.js';
+import { PERMISSIONS } from '../model/operation.js';
 import type { ShapeFault } from './fault.js';
 import { identitySchema, oneKey, pathKey } from './identity-schema.js';
 import { listenFaults } from './listen-address.js';

@@ -2,7 +2,8 @@
  * Turns the checked values of a file into identities and routes, each with the origin of its values. What the checks let
  * through is taken for right here.
  */
-import type { EntraSettings, IdentitySettings, Permission, Route, SecretReference } from '../model/settings.js';
+import type { Permission } from '../model/operation.js';
+import type { EntraSettings, IdentitySettings, Route, SecretReference } from '../model/settings.js';
 import { HOST_KINDS } from '../model/address.js';
 import type { EffectiveValue, ShownValue } from './effective-value.js';
 import { asMap, ownValue, writeKeyPath } from './fault.js';
@@ -72,6 +73,7 @@ function readRoute(raw: RawMap, resolve: Resolve): Route {
     upstream: read(raw, 'upstream', parseUpstream),
     ca: read(raw, 'ca', resolve),
     proxy: read(raw, 'proxy', parseProxy),
+    refs: undefined,
   };
 }
 

@@ -1,10 +1,13 @@
 /**
  * The one place where parts are joined: settings in, a house out. Nothing is opened or asked here.
  */
+import { Callers } from '../gate/callers.js';
 import { Ledger } from '../gate/ledger.js';
+import { KernelPeerTable } from '../gate/peer-table.js';
 import { RouteTable } from '../gate/route-table.js';
 import { Forwarder } from '../http/forward.js';
-import { HttpDoor } from '../http/http-door.js';
+import { HttpDoor, type HttpDoorParts } from '../http/http-door.js';
+import { Peers } from '../http/peers.js';
 import { PrivateAgents } from '../http/private-agents.js';
 import { createIdentity, secretVariables } from '../identity/sources.js';
 import { Vault } from '../identity/vault.js';
@@ -16,6 +19,8 @@ import { Throttle } from '../upstream/throttle.js';
 
 export interface House {
   readonly door: HttpDoor;
+  /** What the door was made of, for another one like it. */
+  readonly doorParts: HttpDoorParts;
   readonly vault: Vault;
   readonly ledger: Ledger;
   readonly routes: RouteTable;
@@ -48,11 +53,28 @@ export function assemble(
     logger,
     timeoutMs: timeouts.token,
   });
-  const ledger = new Ledger({ clock, logger });
+  const audit = { write: () => undefined, refusal: () => undefined };
+  const ledger = new Ledger({ clock, logger, audit });
   const routes = new RouteTable(settings.routes);
   const connections = new UpstreamConnections({ environment, connectMs: timeouts.connect });
   const throttle = new Throttle(clock);
   const forwarder = new Forwarder({ vault, connections, throttle, ledger, logger, clock, timeouts, privateAgents: new PrivateAgents() });
-  const door = new HttpDoor({ routes, ledger, logger, forwarder, stallMs: timeouts.stall });
-  return { door, vault, ledger, routes, connections, throttle };
+  const { access } = settings;
+  const ownUid = process.getuid?.();
+  const leases = { verify: () => ({ kind: 'fault', what: 'Leases are not available in this version', todo: 'leave it out' }) as const };
+  const doorParts: HttpDoorParts = {
+    routes,
+    ledger,
+    logger,
+    forwarder,
+    peers: new Peers(process.platform === 'linux' ? new KernelPeerTable() : undefined),
+    callers: new Callers({ uids: [...(ownUid === undefined ? [] : [ownUid]), ...access.uids], leases }),
+    access,
+    audit,
+    clock,
+    hostNames: settings.listen.names,
+    stallMs: timeouts.stall,
+  };
+  const door = new HttpDoor(doorParts);
+  return { door, doorParts, vault, ledger, routes, connections, throttle };
 }

@@ -72,7 +72,8 @@ export class Daemon {
       throw await withHolder(thrown);
     }
     for (const address of this.#addresses()) log.log('info', 'listening', { door: 'http', address });
-    log.log('warn', 'any-local-user', { what: 'any local user of this machine can use the door with the identities of its routes' });
+    if (settings.access.local === 'anyone' || settings.access.remote === 'anyone')
+      log.log('warn', 'access-open', { local: settings.access.local, remote: settings.access.remote });
     log.log('info', 'ready', { pid: process.pid, version: this.#options.version, configuration: settings.file ?? 'defaults' });
   }
 
@@ -110,6 +111,7 @@ export class Daemon {
   status(): DaemonStatus {
     const house = this.#house;
     const options = this.#options;
+    const { settings } = options;
     return {
       pid: process.pid,
       version: options.version,
@@ -117,7 +119,7 @@ export class Daemon {
       configuration: options.settings.file,
       state: this.#state,
       listen: { http: this.#addresses() },
-      access: 'any local user of this machine',
+      access: settings.access,
       identities: house.vault.states(),
       routes: house.routes.routes.map(({ match, identity, allow, upstream }) => ({ match, identity, allow, upstream: upstream?.href })),
       operations: house.ledger.counts(),

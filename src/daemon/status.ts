@@ -1,6 +1,7 @@
 /** What `postern status` is told, as plain data: the shape of its `--json`. */
 import type { IdentityState } from '../identity/vault.js';
 import type { OperationRecord } from '../model/record.js';
+import type { AccessSettings } from '../model/settings.js';
 import type { PoolState } from '../upstream/connections.js';
 
 export interface DaemonStatus {
@@ -12,7 +13,7 @@ export interface DaemonStatus {
   readonly state: 'ready' | 'draining';
   readonly listen: { readonly http: readonly string[] };
   /** Who may use the doors. */
-  readonly access: string;
+  readonly access: Pick<AccessSettings, 'local' | 'remote' | 'uids'>;
   readonly identities: readonly IdentityState[];
   readonly routes: readonly {
     readonly match: string;

@@ -5,14 +5,20 @@
 import type { Caller } from '../model/caller.js';
 import type { Decision } from '../model/decision.js';
 import type { GitOperation } from '../model/operation.js';
+import type { RefPolicy } from '../model/refs.js';
+import { refPoliciesOf, refuseByLease } from './lease-rules.js';
 import type { RouteTable } from './route-table.js';
 
 /**
- * Decides whether `caller` may do `operation`. Refusals: `no-route` when no route matches the address, `not-allowed`
- * when the route's `allow` does not name the operation's direction.
+ * Decides whether `caller` may do `operation` at `now` (ms since the epoch). Refusals: `lease-insufficient` when the caller's
+ * lease does not permit it (told before anything of the routes is), `no-route` when no route matches the address,
+ * `not-allowed` when the route's `allow` does not name the operation's direction. What passes has passed all of them.
  */
-export function admit(operation: GitOperation, _caller: Caller, routes: RouteTable): Decision {
+export function admit(operation: GitOperation, caller: Caller, routes: RouteTable, now: number): Decision {
   const { address } = operation;
+  const lease = caller.kind === 'lease' ? caller.lease : undefined;
+  const refused = lease === undefined ? undefined : refuseByLease(lease, operation, caller.peer, now);
+  if (refused !== undefined) return refused;
   const route = routes.find(address);
   if (route === undefined) {
     return {
@@ -34,5 +40,7 @@ export function admit(operation: GitOperation, _caller: Caller, routes: RouteTab
       identity: route.identity,
     };
   }
-  return { kind: 'pass', route };
+  const refPolicies: RefPolicy[] = route.refs === undefined ? [] : [{ ...route.refs, source: `the route ${route.match}` }];
+  if (lease !== undefined) refPolicies.push(...refPoliciesOf(lease));
+  return { kind: 'pass', route, refPolicies };
 }

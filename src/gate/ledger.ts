@@ -2,7 +2,8 @@
  * The book of operations: what runs, what was counted, and the last failures with their cause. Some failures cannot be
  * told to git (a transfer that broke half-way); here and in the log they stand in full.
  */
-import type { Clock, Logger } from '../model/ports.js';
+import { leaseName } from '../model/lease.js';
+import type { AuditTrail, Clock, Logger } from '../model/ports.js';
 import type { OperationRecord, Verdict } from '../model/record.js';
 import type { Refusal } from '../model/refusal.js';
 
@@ -17,14 +18,23 @@ export interface Ending {
 export class Ledger {
   readonly #clock: Clock;
   readonly #logger: Logger;
+  readonly #audit: AuditTrail;
   readonly #running = new Set<OperationRecord>();
   readonly #failures: OperationRecord[] = [];
-  readonly #counts: Record<Exclude<Verdict, 'running'>, number> = { passed: 0, refused: 0, failed: 0, broken: 0, 'client-gone': 0 };
+  readonly #counts: Record<Exclude<Verdict, 'running'>, number> = {
+    passed: 0,
+    refused: 0,
+    failed: 0,
+    broken: 0,
+    'client-gone': 0,
+    killed: 0,
+  };
   #lastId = 0;
 
-  constructor(options: { clock: Clock; logger: Logger }) {
+  constructor(options: { clock: Clock; logger: Logger; audit: AuditTrail }) {
     this.#clock = options.clock;
     this.#logger = options.logger;
+    this.#audit = options.audit;
   }
 
   /** Opens a record; it counts as running until `finish`. */
@@ -39,6 +49,9 @@ export class Ledger {
       route: undefined,
       identity: undefined,
       caller,
+      uid: undefined,
+      lease: undefined,
+      refs: [],
       verdict: 'running',
       upstreamStatus: undefined,
       activityId: undefined,
@@ -70,6 +83,7 @@ export class Ledger {
       if (this.#failures.length > FAILURES_KEPT) this.#failures.shift();
     }
     this.#log(record);
+    this.#audit.write(record);
   }
 
   running(): readonly OperationRecord[] {
@@ -93,6 +107,8 @@ export class Ledger {
       route: record.route,
       identity: record.identity,
       caller: record.caller,
+      uid: record.uid,
+      lease: record.lease === undefined ? undefined : leaseName(record.lease),
       upstreamStatus: record.upstreamStatus,
       activityId: record.activityId,
       bytesUp: record.bytesUp,
@@ -112,6 +128,9 @@ export class Ledger {
         break;
       case 'broken':
         this.#logger.log('warn', 'transfer-broken', fields);
+        break;
+      case 'killed':
+        this.#logger.log('warn', 'operation-killed', fields);
         break;
       case 'client-gone':
         this.#logger.log('debug', 'client-gone', fields);

@@ -7,13 +7,8 @@
  *
  * Source: gitprotocol-pack "Reference Update Request and Packfile Transfer", "Report Status".
  */
+import type { RefCommand } from '../model/refs.js';
 import { fitBytes, FLUSH_PACKET, fitPacket, parsePacket, writePacket } from './pkt-line.js';
-
-export interface RefCommand {
-  readonly oldOid: string;
-  readonly newOid: string;
-  readonly ref: string;
-}
 
 export interface CommandList {
   readonly commands: readonly RefCommand[];

@@ -8,12 +8,13 @@ import type { Ledger } from '../gate/ledger.js';
 import { isSignInPage, readActivityId, readFailure, readRetryAfter } from '../hosts/failure.js';
 import { Vault } from '../identity/vault.js';
 import type { Credential } from '../model/credential.js';
+import type { Pass } from '../model/decision.js';
 import { messageOf, type ProxyError } from '../model/errors.js';
 import type { GitOperation } from '../model/operation.js';
 import type { Clock, Logger } from '../model/ports.js';
 import type { OperationRecord } from '../model/record.js';
 import type { Refusal } from '../model/refusal.js';
-import type { Route, Timeouts } from '../model/settings.js';
+import type { Timeouts } from '../model/settings.js';
 import { authorizationOf, claimsOf } from '../upstream/authorization.js';
 import type { UpstreamConnections } from '../upstream/connections.js';
 import { hideEcho } from '../upstream/echo.js';
@@ -58,7 +59,7 @@ export class Forwarder {
     request: IncomingMessage,
     response: ServerResponse,
     operation: GitOperation,
-    route: Route,
+    { route }: Pass,
     record: OperationRecord,
   ): Promise<void> {
     const { ledger } = this.#parts;

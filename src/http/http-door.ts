@@ -1,6 +1,6 @@
 /**
- * The HTTP door: listeners on loopback, and the walk of a request to the gate. How it is read is in read-operation.ts, what
- * happens after the gate says yes in forward.ts.
+ * The HTTP door: its listeners, and the walk of a request to the gate: is it a web page, who asks, what for, may they. How it is
+ * read is in read-operation.ts, what happens after the gate says yes in forward.ts.
  *
  * Limits are on heads and on silence. There is none on the length of a request: a push of gigabytes takes its time.
  */
@@ -8,13 +8,21 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { admit } from '../gate/admit.js';
+import { refuseBrowser } from '../gate/browser.js';
+import type { Callers } from '../gate/callers.js';
 import type { Ledger } from '../gate/ledger.js';
 import type { RouteTable } from '../gate/route-table.js';
+import type { Caller, Entry } from '../model/caller.js';
 import { messageOf, ProxyError, systemCodeOf } from '../model/errors.js';
-import type { Logger } from '../model/ports.js';
+import type { GitOperation } from '../model/operation.js';
+import type { AuditTrail, Clock, Logger } from '../model/ports.js';
+import type { OperationRecord } from '../model/record.js';
 import type { Refusal } from '../model/refusal.js';
-import type { ListenAddress } from '../model/settings.js';
+import type { AccessSettings, ListenAddress } from '../model/settings.js';
+import type { Pass } from '../model/decision.js';
 import type { Forwarder } from './forward.js';
+import { isLoopbackAddress, type Peers } from './peers.js';
+import { takeLease } from './presented-lease.js';
 import { readOperation } from './read-operation.js';
 import { sayGit, sayNoTunnel, sayPlain, sayUnreadable } from './speech.js';
 
@@ -38,6 +46,13 @@ export interface HttpDoorParts {
   readonly ledger: Ledger;
   readonly logger: Logger;
   readonly forwarder: Forwarder;
+  readonly peers: Peers;
+  readonly callers: Callers;
+  readonly access: Pick<AccessSettings, 'local' | 'remote'>;
+  readonly audit: AuditTrail;
+  readonly clock: Clock;
+  /** Names besides the listeners' own that may stand in the Host header, without port. */
+  readonly hostNames: readonly string[];
   /** ms of silence after which a client connection is closed; our own waits are added. */
   readonly stallMs: number;
   /** ms within which a head must be complete; default 30 s: a local client sends it in one piece. */
@@ -48,6 +63,18 @@ export interface BoundAddress {
   readonly host: string;
   readonly port: number;
 }
+
+/** Headers of those who pass requests on for others (RFC 9110 section 7.6.3, RFC 7239, and the custom before it). */
+const FORWARDING_HEADERS: readonly string[] = [
+  'via',
+  'forwarded',
+  'x-forwarded-for',
+  'x-forwarded-host',
+  'x-forwarded-proto',
+  'x-forwarded-port',
+  'x-forwarded-server',
+  'x-real-ip',
+];
 
 const STOPPING: Refusal = {
   kind: 'refusal',
@@ -64,6 +91,8 @@ export class HttpDoor {
   readonly #names = new Set<string>();
   /** Connections on which a refusal was the last answer. */
   readonly #closing = new WeakSet<Duplex>();
+  /** The latest request of each connection, settled when the gate has answered. */
+  readonly #asked = new WeakMap<Duplex, Promise<void>>();
   #isDraining = false;
 
   constructor(parts: HttpDoorParts) {
@@ -81,6 +110,7 @@ export class HttpDoor {
    */
   async listen(address: ListenAddress): Promise<boolean> {
     const headMs = this.#parts.headMs ?? HEAD_MS;
+    const entry = isLoopbackAddress(address.host) ? this.#parts.access.local : this.#parts.access.remote;
     const server = createServer(
       {
         maxHeaderSize: LARGEST_HEAD_BYTES,
@@ -90,10 +120,11 @@ export class HttpDoor {
         requireHostHeader: false,
         connectionsCheckingInterval: Math.ceil(headMs / 3),
       },
-      (request, response) => void this.#walk(request, response),
+      (request, response) => void this.#walk(request, response, entry),
     );
+    server.on('connection', (socket) => this.#parts.peers.accepted(socket));
     // Node would answer an expectation that it does not know without a word; nothing here depends on one.
-    server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => void this.#walk(request, response));
+    server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => void this.#walk(request, response, entry));
     server.on('connect', sayNoTunnel);
     server.headersTimeout = headMs;
     server.requestTimeout = 0;
@@ -130,7 +161,7 @@ export class HttpDoor {
     this.#servers.push(server);
     const { port } = server.address() as AddressInfo; // because a TCP server that listens has such an address
     this.#bound.push({ host: address.host, port });
-    for (const name of [address.host, 'localhost']) {
+    for (const name of [address.host, 'localhost', ...this.#parts.hostNames]) {
       this.#names.add(`${display(name)}:${port}`);
       if (port === 80) this.#names.add(display(name));
     }
@@ -160,32 +191,86 @@ export class HttpDoor {
     );
   }
 
-  async #walk(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { ledger, routes, forwarder } = this.#parts;
-    // What a client sent behind a request that was refused and closed is not answered: it may be that request's body.
-    if (this.#closing.has(request.socket)) return;
-    const record = ledger.begin(`${request.socket.remoteAddress ?? 'gone'}:${request.socket.remotePort ?? 0}`);
-    const read = this.#isDraining ? STOPPING : readOperation(request, this.#names, routes, record);
-    if (read.kind === 'refusal') {
-      ledger.finish(record, { verdict: 'refused', refusal: read });
-      this.#closing.add(request.socket);
-      sayPlain(response, read, { isHead: request.method === 'HEAD', close: true });
-      return;
+  async #walk(request: IncomingMessage, response: ServerResponse, entry: Entry): Promise<void> {
+    const { ledger, forwarder } = this.#parts;
+    const { socket } = request;
+    // One after the other on a connection: what was sent behind a request that is refused must not be looked at meanwhile.
+    const asked = (this.#asked.get(socket) ?? Promise.resolve()).then(() => this.#ask(request, entry));
+    this.#asked.set(
+      socket,
+      asked.then(() => undefined),
+    );
+    const outcome = await asked;
+    if (outcome === undefined) return;
+    const { record, walked } = outcome;
+    if (walked.kind === 'gone') ledger.finish(record, { verdict: 'client-gone' });
+    else if (walked.kind === 'pass') await forwarder.forward(request, response, walked.operation, walked.pass, record);
+    else {
+      const { refusal, operation } = walked;
+      record.route ??= refusal.route;
+      record.identity ??= refusal.identity;
+      ledger.finish(record, { verdict: 'refused', refusal });
+      if (operation !== undefined && isKeptOpen(walked)) sayGit(response, operation, refusal, undefined);
+      else sayPlain(response, refusal, { isHead: request.method === 'HEAD', close: true });
     }
-    const decision = admit(read.operation, { kind: 'loopback', address: record.caller }, routes);
-    if (decision.kind === 'refusal') {
-      record.route = decision.route;
-      record.identity = decision.identity;
-      ledger.finish(record, { verdict: 'refused', refusal: decision });
-      if (read.operation.step === 'advertisement') sayGit(response, read.operation, decision, undefined);
-      else {
-        this.#closing.add(request.socket);
-        sayPlain(response, decision, { close: true });
-      }
-      return;
-    }
-    await forwarder.forward(request, response, read.operation, decision.route, record);
   }
+
+  /** Asks the gate; undefined when nothing on this connection is answered any more. */
+  async #ask(request: IncomingMessage, entry: Entry): Promise<{ record: OperationRecord; walked: Walked } | undefined> {
+    const { socket } = request;
+    // What a client sent behind a request that was refused and closed is not answered: it may be that request's body.
+    if (this.#closing.has(socket)) return undefined;
+    const { remoteAddress = 'gone', remotePort = 0 } = socket;
+    const record = this.#parts.ledger.begin(`${display(remoteAddress)}:${remotePort}`);
+    const walked = await this.#askGate(request, entry, record);
+    if (walked.kind === 'no' && !isKeptOpen(walked)) this.#closing.add(socket);
+    return { record, walked };
+  }
+
+  /** The questions that a request has to pass, in their order. What is understood on the way is noted in `record`. */
+  async #askGate(request: IncomingMessage, entry: Entry, record: OperationRecord): Promise<Walked> {
+    const { routes, audit, clock } = this.#parts;
+    if (this.#isDraining) return no(STOPPING);
+    const browser = refuseBrowser((name) => request.headersDistinct[name]?.join(', '), this.#names);
+    if (browser !== undefined) return no(browser);
+    const caller = await this.#callerOf(request, entry, record);
+    if (caller === undefined) return { kind: 'gone' };
+    if (caller.kind === 'refusal') return no(caller);
+    const read = readOperation(request, routes, record);
+    if (read.kind === 'refusal') return no(read);
+    const { operation } = read;
+    const unrecorded = audit.refusal();
+    if (unrecorded !== undefined) return no(unrecorded, operation);
+    const decision = admit(operation, caller, routes, clock.now());
+    return decision.kind === 'refusal' ? no(decision, operation) : { kind: 'pass', operation, pass: decision };
+  }
+
+  /** Who asks; undefined when they have gone. */
+  async #callerOf(request: IncomingMessage, entry: Entry, record: OperationRecord): Promise<Caller | Refusal | undefined> {
+    // Before anything is waited for: what holds a lease must be gone from the headers whatever comes of it.
+    const presented = takeLease(request);
+    const peer = await this.#parts.peers.of(request.socket);
+    if (peer === undefined || request.socket.destroyed) return undefined;
+    record.uid = peer.uid.kind === 'known' ? peer.uid.uid : undefined;
+    const forwardedBy = FORWARDING_HEADERS.find((name) => request.headersDistinct[name] !== undefined);
+    const caller = this.#parts.callers.identify({ peer, ...presented, entry, forwardedBy });
+    if (caller.kind === 'lease') record.lease = caller.lease;
+    return caller;
+  }
+}
+
+type Walked =
+  | { readonly kind: 'pass'; readonly operation: GitOperation; readonly pass: Pass }
+  | { readonly kind: 'no'; readonly refusal: Refusal; readonly operation: GitOperation | undefined }
+  | { readonly kind: 'gone' };
+
+/** Whether the connection can be used again after a refusal: an advertisement has no body that could follow. */
+function isKeptOpen(walked: Extract<Walked, { kind: 'no' }>): boolean {
+  return walked.operation?.step === 'advertisement';
+}
+
+function no(refusal: Refusal, operation?: GitOperation): Walked {
+  return { kind: 'no', refusal, operation };
 }
 
 function display(host: string): string {

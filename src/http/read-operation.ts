@@ -3,7 +3,6 @@
  * ways, by us and by whoever stands behind us, ends here.
  */
 import type { IncomingMessage } from 'node:http';
-import { refuseBrowser } from '../gate/browser.js';
 import type { RouteTable } from '../gate/route-table.js';
 import { classifySmartRequest, type NotSmart } from '../git/smart-http.js';
 import { type ParsedAddress, parseRepoAddress } from '../hosts/repo-address.js';
@@ -15,17 +14,14 @@ import type { Refusal } from '../model/refusal.js';
 import { readRequestTarget } from './request-target.js';
 
 /**
- * Reads a request. `names` are the accepted values of the Host header; what is understood on the way is noted in `record`,
- * so that a refusal can be found again by what it was about.
+ * Reads a request. What is understood on the way is noted in `record`, so that a refusal can be found again by what it was
+ * about.
  */
 export function readOperation(
   request: IncomingMessage,
-  names: ReadonlySet<string>,
   routes: RouteTable,
   record: OperationRecord,
 ): { readonly kind: 'operation'; readonly operation: GitOperation } | Refusal {
-  const browser = refuseBrowser((name) => request.headersDistinct[name]?.join(', '), names);
-  if (browser !== undefined) return browser;
   const framing = framingFault(request);
   if (framing !== undefined) return malformed(framing);
   const read = readRequestTarget(request.url ?? '');

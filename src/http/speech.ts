@@ -5,7 +5,7 @@
  *   POST upload-pack    200 and an ERR packet: `fatal: remote error: ...`
  *   POST receive-pack   200 and a report-status: `! [remote rejected] main -> main (...)`
  *
- * There is no 401 here: git would ask for a user name and drop the text.
+ * There is no 401 for trouble of ours: git would ask for a user name and drop the text. The one that is said asks for a lease.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
@@ -19,11 +19,13 @@ import { type Refusal, refusalLines, refusalSentence } from '../model/refusal.js
 /** Says a refusal as plain text with its status. For anything that is not the exchange step of git. */
 export function sayPlain(response: ServerResponse, refusal: Refusal, options: { isHead?: boolean; close?: boolean } = {}): void {
   const body = Buffer.from(`${refusalLines(refusal).join('\n')}\n`, 'utf8');
-  response.writeHead(refusal.status, {
+  const isChallenge = refusal.asksForLease === true;
+  response.writeHead(isChallenge ? 401 : refusal.status, {
     'content-type': 'text/plain; charset=utf-8',
     'content-length': body.length,
     'cache-control': 'no-store',
     'x-content-type-options': 'nosniff',
+    ...(isChallenge ? { 'www-authenticate': 'Basic realm="Postern lease", charset="UTF-8"' } : {}),
     ...(refusal.retryAfterSeconds === undefined ? {} : { 'retry-after': String(Math.ceil(refusal.retryAfterSeconds)) }),
     ...(refusal.activityId === undefined ? {} : { activityid: refusal.activityId }),
     ...(options.close === true ? { connection: 'close' } : {}),

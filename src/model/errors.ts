@@ -13,6 +13,16 @@ export const ERROR_CODES = [
   'no-route',
   'not-allowed',
   'redirect-elsewhere',
+  // who asks
+  'caller-refused',
+  'caller-forwarded',
+  'lease-required',
+  'lease-invalid',
+  'lease-insufficient',
+  'push-unreadable',
+  'ref-refused',
+  'operation-killed',
+  'audit-unwritable',
   // credentials
   'identity-unavailable',
   'identity-rejected',

@@ -10,6 +10,10 @@ export type GitService = 'git-upload-pack' | 'git-receive-pack';
 /** Which step of the smart protocol: the ref advertisement, or the exchange that follows. */
 export type GitStep = 'advertisement' | 'exchange';
 
+/** What a route or a lease may be used for. */
+export const PERMISSIONS = ['fetch', 'push', 'lfs', 'api'] as const;
+export type Permission = (typeof PERMISSIONS)[number];
+
 export type GitOperation =
   | { readonly kind: 'fetch'; readonly step: GitStep; readonly address: RepoAddress }
   | { readonly kind: 'push'; readonly step: GitStep; readonly address: RepoAddress };

@@ -1,6 +1,11 @@
 /**
- * The outside things that the house asks for by name, so that a test can hand in its own: time and the log.
+ * The outside things that the house asks for by name, so that a test can hand in its own: time, the log, the kernel's table
+ * of connections, what is remembered of leases, and the audit.
  */
+import type { PeerUid } from './caller.js';
+import type { OperationRecord } from './record.js';
+import type { Refusal } from './refusal.js';
+import type { Secret } from './secret.js';
 
 export interface Clock {
   /** Wall-clock time, ms since the epoch: what expiry is compared with, also after a suspend. */
@@ -21,7 +26,12 @@ export const LOG_EVENTS = [
   'stopping',
   'transfer-cut',
   'stopped',
-  'any-local-user',
+  'access-open',
+  'caller-unknown',
+  'audit-failed',
+  'audit-recovered',
+  'operation-killed',
+  'certificate-renewed',
   'token-obtained',
   'token-failed',
   'token-invalidated',
@@ -44,4 +54,32 @@ export type LogFields = Readonly<Record<string, string | number | boolean | unde
 
 export interface Logger {
   log(level: LogLevel, event: LogEvent, fields?: LogFields): void;
+}
+
+/** The ends of a TCP connection as this process sees it: IP literals without brackets or zone. */
+export interface ConnectionEnds {
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  readonly localAddress: string;
+  readonly localPort: number;
+}
+
+/** Tells which local user is at the other end of a loopback connection. */
+export interface PeerTable {
+  uidOf(ends: ConnectionEnds): Promise<PeerUid>;
+}
+
+/** What is remembered of leases. */
+export interface LeaseRegister {
+  /** The root key of that id; undefined when there is none, or no longer. */
+  keyOf(keyId: string): Secret | undefined;
+  isRevoked(id: string): boolean;
+}
+
+/** Where finished operations are written down. */
+export interface AuditTrail {
+  /** Takes one finished operation or refusal; never throws and never waits. */
+  write(record: OperationRecord): void;
+  /** Why nothing may begin now: the last record could not be written, and it is configured that this matters. */
+  refusal(): Refusal | undefined;
 }

@@ -1,7 +1,9 @@
-/** One operation as it is remembered: for the log, `status`, and later the audit. */
+/** One operation as it is remembered: for the log, `status` and the audit. */
 import type { ErrorCode } from './errors.js';
+import type { Lease } from './lease.js';
+import type { RefCommand } from './refs.js';
 
-export type Verdict = 'running' | 'passed' | 'refused' | 'failed' | 'broken' | 'client-gone';
+export type Verdict = 'running' | 'passed' | 'refused' | 'failed' | 'broken' | 'client-gone' | 'killed';
 
 export interface OperationRecord {
   readonly id: number;
@@ -12,7 +14,14 @@ export interface OperationRecord {
   repository: string;
   route: string | undefined;
   identity: string | undefined;
+  /** The peer, `ip:port`. */
   readonly caller: string;
+  /** The local user at the other end, where that is known. */
+  uid: number | undefined;
+  /** The lease that was used, without its seal. */
+  lease: Lease | undefined;
+  /** What a push asked for. */
+  refs: readonly RefCommand[];
   verdict: Verdict;
   upstreamStatus: number | undefined;
   activityId: string | undefined;

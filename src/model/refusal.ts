@@ -26,6 +26,13 @@ export interface Refusal {
   readonly activityId?: string | undefined;
   /** Seconds after which a new try makes sense; sent as Retry-After. */
   readonly retryAfterSeconds?: number | undefined;
+  /**
+   * Said as a 401 with a Basic challenge instead of `status`: the listener needs a lease, none came, and a client that holds
+   * one as user or password sends it only when asked.
+   */
+  readonly asksForLease?: true | undefined;
+  /** For a push of which some refs may not be touched: the reason of each ref, in the order of the command list. */
+  readonly refs?: readonly { readonly ref: string; readonly reason: string }[] | undefined;
 }
 
 /** The refusal as lines of text, in reading order: what, the upstream's words, where, what to do. */

@@ -3,7 +3,10 @@
  * are milliseconds here. Rooms take the part they need, never the whole.
  */
 import type { HostKind } from './address.js';
+import type { Entry } from './caller.js';
+import type { Permission } from './operation.js';
 import type { LogLevel } from './ports.js';
+import type { RefRules } from './refs.js';
 
 /** Where a secret is to be read from. There is no form that holds the secret itself. */
 export type SecretReference =
@@ -39,10 +42,6 @@ export type IdentitySettings = { readonly name: string } & (
 /** Kinds that hold an Entra token, which expires. */
 export type EntraIdentity = Extract<IdentitySettings, EntraSettings>;
 
-/** What a route may be used for. */
-export const PERMISSIONS = ['fetch', 'push', 'lfs', 'api'] as const;
-export type Permission = (typeof PERMISSIONS)[number];
-
 export interface Route {
   /** The pattern as written; also the route's name in texts. */
   readonly match: string;
@@ -56,6 +55,8 @@ export interface Route {
   readonly ca: string | undefined;
   /** Outgoing proxy; `none` overrides the environment. */
   readonly proxy: URL | 'none' | undefined;
+  /** What pushes through this route may touch; undefined when nothing is limited. */
+  readonly refs: RefRules | undefined;
 }
 
 /** One address to listen on. */
@@ -65,6 +66,41 @@ export interface ListenAddress {
   readonly port: number;
   /** A default that may be missing on this system (`[::1]`); an explicit address that cannot open is fatal. */
   readonly optional: boolean;
+}
+
+/** TLS on the HTTP door. */
+export type DoorTls =
+  /** Off on loopback, `auto` on every other listener. */
+  | { readonly kind: 'default' }
+  | { readonly kind: 'off' }
+  /** A certificate of Postern's own authority, made and renewed in the state directory. */
+  | { readonly kind: 'auto' }
+  /** PEM files; read again when they change. */
+  | { readonly kind: 'files'; readonly certificate: string; readonly key: string };
+
+/** Who may use the doors. */
+export interface AccessSettings {
+  /** On loopback: by uid, by lease alone, or anyone on this machine. */
+  readonly local: Entry;
+  /** On every other listener. */
+  readonly remote: Exclude<Entry, 'uid'>;
+  /** Local users besides the daemon's own. */
+  readonly uids: readonly number[];
+  /** Where the keys that seal leases are; undefined is a file of the state directory. */
+  readonly leaseKey: SecretReference | undefined;
+}
+
+/** The record of what was done. */
+export interface AuditSettings {
+  readonly isOn: boolean;
+  /** Where its files are; undefined is in the state directory. */
+  readonly directory: string | undefined;
+  /** When a record cannot be written: refuse operations, or go on and count. */
+  readonly onFailure: 'refuse' | 'continue';
+  /** Bytes after which a file is closed and the next one begun. */
+  readonly maxSizeBytes: number;
+  /** ms after which closed files are removed. */
+  readonly maxAge: number;
 }
 
 export interface Timeouts {
@@ -79,7 +115,14 @@ export interface Timeouts {
 export interface Settings {
   /** Path of the file these came from; undefined when there was none. */
   readonly file: string | undefined;
-  readonly listen: { readonly http: readonly ListenAddress[] };
+  readonly listen: {
+    readonly http: readonly ListenAddress[];
+    /** More values of the Host header that are ours, such as `host.containers.internal`; lower case, without port. */
+    readonly names: readonly string[];
+    readonly tls: DoorTls;
+  };
+  readonly access: AccessSettings;
+  readonly audit: AuditSettings;
   readonly identities: readonly IdentitySettings[];
   readonly routes: readonly Route[];
   /** ms: `min` before new operations are refused, `max` before running transfers are cut. */

@@ -14,7 +14,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { PROGRAM, type Ran, type RunningDaemon, run, type RunOptions, Scene } from '../support/scene.js';
 
 const WEB = 'dev.azure.com/contoso/Payments/_git/web';
-const NOBODY = 65534;
+const ORDINARY = 12345;
 const isRoot = process.getuid?.() === 0;
 const lowPortsNeedRights = await readFile('/proc/sys/net/ipv4/ip_unprivileged_port_start', 'utf8').then(
   (text) => Number(text) > 80,
@@ -37,7 +37,7 @@ beforeAll(async () => {
   await cp(join(dirname(PROGRAM), '..', 'package.json'), join(own, 'package.json'));
   await chmod(own, 0o755);
   await mkdir(join(own, 'home'));
-  if (isRoot) for (const path of [own, join(own, 'home')]) await chown(path, NOBODY, NOBODY);
+  if (isRoot) for (const path of [own, join(own, 'home')]) await chown(path, ORDINARY, ORDINARY);
 });
 afterAll(async () => {
   await scene.close();
@@ -48,7 +48,7 @@ beforeEach(async () => {
   attempts += 1;
   runtime = join(own, `run-${attempts}`);
   await mkdir(runtime, { mode: 0o700 });
-  if (isRoot) await chown(runtime, NOBODY, NOBODY);
+  if (isRoot) await chown(runtime, ORDINARY, ORDINARY);
   port = await freePort();
 });
 afterEach(async () => {
@@ -81,7 +81,7 @@ function isOpen(at: number): Promise<boolean> {
 /** The command line as the ordinary user. */
 function ordinary(args: readonly string[], options: RunOptions = {}): Promise<Ran> {
   const program = [process.execPath, join(own, 'dist', 'postern.js'), ...args];
-  const dropped = isRoot ? ['setpriv', `--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups', ...program] : program;
+  const dropped = isRoot ? ['setpriv', `--reuid=${ORDINARY}`, `--regid=${ORDINARY}`, '--clear-groups', ...program] : program;
   const env = { ...scene.environment, HOME: join(own, 'home'), XDG_RUNTIME_DIR: runtime, ...options.env };
   return run(dropped[0] ?? '', dropped.slice(1), { timeoutMs: 20_000, cwd: own, ...options, env });
 }
@@ -335,7 +335,7 @@ describe('what cannot be opened is exit 1', () => {
   test('a runtime directory that is a link', async () => {
     const elsewhere = join(own, `elsewhere-${attempts}`);
     await mkdir(elsewhere);
-    if (isRoot) await chown(elsewhere, NOBODY, NOBODY);
+    if (isRoot) await chown(elsewhere, ORDINARY, ORDINARY);
     await symlink(elsewhere, join(runtime, 'postern'));
     const ran = await failsToStart(withIdentity('{ kind: none }'));
     expect(ran.code).toBe(1);

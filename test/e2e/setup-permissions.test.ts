@@ -10,7 +10,7 @@ import { expect, it } from 'vitest';
 import { BASE, Bench, driver, FOREIGN } from './setup-bench.js';
 
 const bench = new Bench();
-const NOBODY = 65534;
+const ORDINARY = 12345;
 const isRoot = process.getuid?.() === 0;
 
 const program = driver();
@@ -20,7 +20,7 @@ function setupAsUser(): Promise<string> {
   const { env, home } = bench.scratch;
   const options = JSON.stringify({ env, home, cwd: home, base: BASE, organisations: ['contoso'], onPrem: [] });
   const words = [process.execPath, program(), 'setup', 'none', options];
-  const user = isRoot ? ['setpriv', `--reuid=${NOBODY}`, `--regid=${NOBODY}`, '--clear-groups'] : [];
+  const user = isRoot ? ['setpriv', `--reuid=${ORDINARY}`, `--regid=${ORDINARY}`, '--clear-groups'] : [];
   const [command = '', ...args] = [...user, ...words];
   const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'pipe'], cwd: '/', env: { PATH: process.env['PATH'] } });
   let said = '';
@@ -36,7 +36,7 @@ function setupAsUser(): Promise<string> {
 }
 
 async function belongsToUser(...paths: string[]): Promise<void> {
-  if (isRoot) for (const path of paths) await chown(path, NOBODY, NOBODY);
+  if (isRoot) for (const path of paths) await chown(path, ORDINARY, ORDINARY);
 }
 
 it('setup() names the file whose directory it may not write to, and changes nothing', async () => {
@@ -61,7 +61,7 @@ it.runIf(isRoot)('setup() run by root leaves the file to its owner', async () =>
   await writeFile(bench.at('.gitconfig'), FOREIGN);
   await belongsToUser(bench.at('.gitconfig'));
   await bench.setup();
-  expect(await stat(bench.at('.gitconfig'))).toMatchObject({ uid: NOBODY, gid: NOBODY });
+  expect(await stat(bench.at('.gitconfig'))).toMatchObject({ uid: ORDINARY, gid: ORDINARY });
   await bench.undo();
-  expect(await stat(bench.at('.gitconfig'))).toMatchObject({ uid: NOBODY, gid: NOBODY });
+  expect(await stat(bench.at('.gitconfig'))).toMatchObject({ uid: ORDINARY, gid: ORDINARY });
 });

@@ -20,6 +20,13 @@ export interface Door {
   close(): Promise<void>;
 }
 
+/** Settings of a house that listens nowhere by itself, serves its own user, and writes nothing down. */
+export const SHUT: Pick<Settings, 'listen' | 'access' | 'audit'> = {
+  listen: { http: [], names: [], tls: { kind: 'off' } },
+  access: { local: 'uid', remote: 'lease', uids: [], leaseKey: undefined },
+  audit: { isOn: false, directory: undefined, onFailure: 'continue', maxSizeBytes: 1024 * 1024, maxAge: 86_400_000 },
+};
+
 const TOKEN_MS = 5_000;
 const QUIET_MS = 3_000;
 
@@ -39,10 +46,11 @@ export async function openDoor(routes: (emulator: Emulator) => readonly Partial<
     upstream: new URL(emulator.git.origin),
     ca: emulator.caFile,
     proxy: undefined,
+    refs: undefined,
   };
   const settings: Settings = {
     file: undefined,
-    listen: { http: [] },
+    ...SHUT,
     identities: [
       {
         name: 'sp',

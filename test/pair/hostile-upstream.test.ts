@@ -9,7 +9,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { assemble, type House } from '../../src/daemon/assemble.js';
 import { systemClock } from '../../src/model/clock.js';
 import type { Route } from '../../src/model/settings.js';
-import { CLOSE, requestBytes } from './door-rig.js';
+import { CLOSE, requestBytes, SHUT } from './door-rig.js';
 
 const ADVERTISEMENT = 'Content-Type: application/x-git-upload-pack-advertisement';
 const FIRST_LINE = '001e# service=git-upload-pack\n';
@@ -60,11 +60,12 @@ async function openBench(
     upstream: new URL(`http://127.0.0.1:${upstreamPort}`),
     ca: undefined,
     proxy: undefined,
+    refs: undefined,
   };
   const house = assemble(
     {
       file: undefined,
-      listen: { http: [] },
+      ...SHUT,
       identities: [
         { name: 'own', kind: 'basic', user: 'u', secret: { kind: 'env', name: 'PASSWORD' } },
         { name: 'callers', kind: 'passthrough' },

@@ -6,7 +6,11 @@ import { HttpDoor, type HttpDoorParts } from '../../src/http/http-door.js';
 const NOBODYS = '2001:db8::1';
 
 function door(): HttpDoor {
-  return new HttpDoor({ stallMs: 1_000 } as Partial<HttpDoorParts> as HttpDoorParts); // because listening needs nothing else
+  return new HttpDoor({
+    stallMs: 1_000,
+    hostNames: [],
+    access: { local: 'uid', remote: 'lease' },
+  } as Partial<HttpDoorParts> as HttpDoorParts); // because listening needs nothing else
 }
 
 test('listen() goes without an optional address that the system does not have', async () => {

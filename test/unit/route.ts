@@ -15,6 +15,7 @@ export function route(match: string, also: Partial<Route> = {}): Route {
     upstream: undefined,
     ca: undefined,
     proxy: undefined,
+    refs: undefined,
     ...also,
   };
 }

@@ -19,7 +19,7 @@ export function statusLines(status: DaemonStatus, now: number, bold: (text: stri
     `${bold('postern')} ${status.version} is ${status.state} (pid ${status.pid}, since ${status.startedAt}, ${mebibytes(status.memory)} MiB)`,
     `  configuration  ${status.configuration ?? 'none: built-in defaults'}`,
     `  http door      ${status.listen.http.join(', ')}`,
-    `  who may use it ${status.access}`,
+    `  who may use it ${accessText(status.access)}`,
     bold('identities'),
     ...status.identities.flatMap((identity) => identityLines(identity, now)),
     bold('routes'),
@@ -64,4 +64,14 @@ function identityLines(identity: DaemonStatus['identities'][number], now: number
 
 function mebibytes(bytes: number): number {
   return Math.round(bytes / 1024 / 1024);
+}
+
+function accessText({ local, remote, uids }: DaemonStatus['access']): string {
+  const others = uids.length === 0 ? '' : ` and uid ${uids.join(', ')}`;
+  const here = {
+    uid: `the user of the daemon${others}, and holders of leases`,
+    lease: 'holders of leases',
+    anyone: 'ANYONE on this machine',
+  };
+  return remote === 'anyone' ? `${here[local]}; from elsewhere ANYONE` : here[local];
 }

@@ -15,7 +15,11 @@ const ZERO = {
       { host: '127.0.0.1', port: 8417, optional: false },
       { host: '::1', port: 8417, optional: true },
     ],
+    names: [],
+    tls: { kind: 'default' },
   },
+  access: { local: 'uid', remote: 'lease', uids: [], leaseKey: undefined },
+  audit: { isOn: true, directory: undefined, onFailure: 'continue', maxSizeBytes: 64 * 1024 * 1024, maxAge: 90 * 86_400_000 },
   identities: [
     {
       name: 'azure-cli',

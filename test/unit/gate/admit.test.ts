@@ -3,10 +3,15 @@ import { admit } from '../../../src/gate/admit.js';
 import { RouteTable } from '../../../src/gate/route-table.js';
 import type { Caller } from '../../../src/model/caller.js';
 import type { GitOperation } from '../../../src/model/operation.js';
-import type { Permission } from '../../../src/model/settings.js';
+import type { Permission } from '../../../src/model/operation.js';
 import { addressOf, route } from '../route.js';
 
-const CALLER: Caller = { kind: 'loopback', address: '127.0.0.1:50000' };
+const CALLER: Caller = {
+  kind: 'user',
+  uid: 1000,
+  peer: { address: '127.0.0.1:50000', ip: '127.0.0.1', uid: { kind: 'known', uid: 1000 } },
+};
+const NOW = 0;
 
 function operation(kind: GitOperation['kind'], step: GitOperation['step'] = 'advertisement'): GitOperation {
   return { kind, step, address: addressOf('dev.azure.com/Contoso/web/_git/App')! };
@@ -28,7 +33,7 @@ describe('admit()', () => {
     [['lfs', 'api'], 'push', false],
   ])('with %j, for a %s: %s', (allow, kind, passes) => {
     for (const step of ['advertisement', 'exchange'] as const) {
-      const decision = admit(operation(kind, step), CALLER, tableWith(...allow));
+      const decision = admit(operation(kind, step), CALLER, tableWith(...allow), NOW);
       if (passes) expect(decision).toMatchObject({ kind: 'pass', route: { match: 'dev.azure.com/contoso/**' } });
       else
         expect(decision).toEqual({
@@ -48,11 +53,11 @@ describe('admit()', () => {
       route('dev.azure.com/contoso/web/app', { allow: ['fetch'] }),
       route('dev.azure.com/**', { allow: ['fetch', 'push'] }),
     ]);
-    expect(admit(operation('push'), CALLER, routes)).toMatchObject({ code: 'not-allowed', route: 'dev.azure.com/contoso/web/app' });
+    expect(admit(operation('push'), CALLER, routes, NOW)).toMatchObject({ code: 'not-allowed', route: 'dev.azure.com/contoso/web/app' });
   });
 
   it('refuses what no route covers, and says how to find out why', () => {
-    const decision = admit(operation('fetch'), CALLER, new RouteTable([route('dev.azure.com/fabrikam/**')]));
+    const decision = admit(operation('fetch'), CALLER, new RouteTable([route('dev.azure.com/fabrikam/**')]), NOW);
     expect(decision).toMatchObject({
       kind: 'refusal',
       code: 'no-route',

@@ -17,7 +17,7 @@ const REFUSAL: Refusal = {
 function book(): { ledger: Ledger; clock: FakeClock; logger: FakeLogger } {
   const clock = new FakeClock();
   const logger = new FakeLogger();
-  return { ledger: new Ledger({ clock, logger }), clock, logger };
+  return { ledger: new Ledger({ clock, logger, audit: { write: () => undefined, refusal: () => undefined } }), clock, logger };
 }
 
 describe('Ledger', () => {
@@ -50,7 +50,7 @@ describe('Ledger', () => {
     ledger.finish(record, { verdict: 'client-gone' });
     ledger.finish(record, { verdict: 'failed', refusal: REFUSAL });
     expect(record).toMatchObject({ verdict: 'client-gone', failure: undefined });
-    expect(ledger.counts()).toEqual({ passed: 0, refused: 0, failed: 0, broken: 0, 'client-gone': 1 });
+    expect(ledger.counts()).toEqual({ passed: 0, refused: 0, failed: 0, broken: 0, 'client-gone': 1, killed: 0 });
     expect(logger.lines).toHaveLength(1);
   });
 

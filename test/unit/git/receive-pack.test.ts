@@ -3,14 +3,9 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { RefCommand } from '../../../src/model/refs.js';
 import { FLUSH_PACKET, parsePacket, writePacket } from '../../../src/git/pkt-line.js';
-import {
-  type CommandList,
-  CommandListReader,
-  LARGEST_COMMAND_LIST_BYTES,
-  type RefCommand,
-  writeRefusedPush,
-} from '../../../src/git/receive-pack.js';
+import { type CommandList, CommandListReader, LARGEST_COMMAND_LIST_BYTES, writeRefusedPush } from '../../../src/git/receive-pack.js';
 
 const CAPTURES = join(import.meta.dirname, 'captures');
 const NONE = '0'.repeat(40);

@@ -1,0 +1,89 @@
+/**
+ * What a verified lease permits. Every caveat is judged by itself and all have to hold, so a later one can only take away; what
+ * the grant (the first one) does not name is not granted.
+ */
+import { BlockList, isIP } from 'node:net';
+import type { Peer } from '../model/caller.js';
+import { type Caveat, type Lease, leaseName } from '../model/lease.js';
+import type { GitOperation } from '../model/operation.js';
+import type { RefPolicy } from '../model/refs.js';
+import type { Refusal } from '../model/refusal.js';
+import { matchesPattern } from '../model/route-pattern.js';
+
+/** Why the lease does not permit `operation` for `peer` at `now` (ms since the epoch); undefined when it does. */
+export function refuseByLease(lease: Lease, operation: GitOperation, peer: Peer, now: number): Refusal | undefined {
+  for (const [index, caveat] of lease.caveats.entries()) {
+    const fault = faultOf(caveat, index === 0, operation, peer, now);
+    if (fault === undefined) continue;
+    return {
+      kind: 'refusal',
+      code: 'lease-insufficient',
+      status: 403,
+      what: `The ${leaseName(lease)} ${fault.what}`,
+      todo: fault.todo,
+    };
+  }
+  return undefined;
+}
+
+/** What pushes have to keep to, a policy for each caveat that says something of refs. */
+export function refPoliciesOf(lease: Lease): RefPolicy[] {
+  return lease.caveats.flatMap((caveat, index): RefPolicy[] => {
+    const isGrant = index === 0;
+    if (!isGrant && caveat.refs === undefined && caveat.protect === undefined && caveat.changes === undefined) return [];
+    return [
+      {
+        source: `the ${leaseName(lease)}`,
+        allow: caveat.refs ?? (isGrant ? [] : undefined),
+        protect: caveat.protect ?? [],
+        changes: caveat.changes ?? (isGrant ? [] : undefined),
+      },
+    ];
+  });
+}
+
+const ASK = 'ask whoever gave the lease for one that covers this (`postern lease explain` shows what it covers)';
+
+function faultOf(
+  caveat: Caveat,
+  isGrant: boolean,
+  operation: GitOperation,
+  peer: Peer,
+  now: number,
+): { readonly what: string; readonly todo: string } | undefined {
+  const { expiresAt, repos, allow, from, uids } = caveat;
+  if (expiresAt === undefined ? isGrant : now >= expiresAt.getTime()) {
+    return {
+      what: expiresAt === undefined ? 'names no time at which it ends, so it grants nothing' : `ended at ${expiresAt.toISOString()}`,
+      todo: 'ask whoever gave the lease for a new one (`postern lease create`)',
+    };
+  }
+  const { address } = operation;
+  if (
+    repos === undefined
+      ? isGrant
+      : !repos.some(({ hostKind, parts }) => hostKind === address.kind && matchesPattern(parts, address.canonical))
+  ) {
+    return { what: `is not for the repository ${address.display}`, todo: ASK };
+  }
+  if (allow === undefined ? isGrant : !allow.includes(operation.kind)) {
+    return { what: `allows ${allow === undefined || allow.length === 0 ? 'nothing' : allow.join(', ')}, not ${operation.kind}`, todo: ASK };
+  }
+  if (from !== undefined && !isWithin(peer.ip, from)) return { what: `may not be used from ${peer.ip}`, todo: ASK };
+  if (uids !== undefined && (peer.uid.kind !== 'known' || !uids.includes(peer.uid.uid))) {
+    return { what: `is for ${uids.length === 1 ? 'another local user' : 'other local users'}`, todo: ASK };
+  }
+  return undefined;
+}
+
+function isWithin(ip: string, blocks: readonly string[]): boolean {
+  const family = isIP(ip) === 6 ? 'ipv6' : 'ipv4';
+  const list = new BlockList();
+  for (const block of blocks) {
+    const [address = '', prefix] = block.split('/');
+    const kind = isIP(address) === 6 ? 'ipv6' : 'ipv4';
+    if (prefix === undefined) list.addAddress(address, kind);
+    else list.addSubnet(address, Number(prefix), kind);
+  }
+  return list.check(ip, family);
+}
