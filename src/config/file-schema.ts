@@ -6,7 +6,7 @@ import { HOST_KINDS } from '../model/address.js';
 import { LOG_LEVELS } from '../model/ports.js';
 import { PERMISSIONS } from '../model/operation.js';
 import type { ShapeFault } from './fault.js';
-import { identitySchema, oneKey, pathKey } from './identity-schema.js';
+import { identitySchema, oneKey, pathKey, secretKey } from './identity-schema.js';
 import { listenFaults } from './listen-address.js';
 import { NOT_YET } from './not-yet.js';
 import { parseProxy, parseUpstream } from './outside-url.js';
@@ -76,6 +76,18 @@ const fileSchema = section(
       .optional(),
     routes: list('a list of routes, each beginning with `- match:`', routeSchema)
       .meta({ description: 'Which repository gets which identity; the first match wins. Default: dev.azure.com/** with azure-cli.' })
+      .optional(),
+    access: section(
+      'a map such as `{ leaseKey: { credential: lease-keys } }`',
+      {
+        leaseKey: secretKey(
+          'Where the keys that seal leases are, as lines `KEYID BASE64KEY` (16 hex digits, 32 bytes), the one for new leases first; daemons ' +
+            'with the same keys take the same leases. Default: a file of its own in the state directory.',
+        ).optional(),
+      },
+      NOT_YET.access,
+    )
+      .meta({ description: 'Who may use the doors.' })
       .optional(),
     drain: section('a map such as `{ max: 30s }`', {
       min: scalar('drain.min', 'How long new operations are still taken after a stop was asked for.'),

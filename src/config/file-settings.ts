@@ -28,7 +28,12 @@ type Resolve = (path: string) => string;
 export function fileSettings(
   source: SettingsSource,
   resolve: Resolve,
-): { routes: readonly Route[]; identities: readonly IdentitySettings[]; effective: readonly EffectiveValue[] } {
+): {
+  routes: readonly Route[];
+  identities: readonly IdentitySettings[];
+  leaseKey: SecretReference | undefined;
+  effective: readonly EffectiveValue[];
+} {
   const root = asMap(source.raw);
   const rawIdentities = asMap(ownValue(root, 'identities')) ?? {};
   const rawRoutes = (ownValue(root, 'routes') ?? DEFAULT_ROUTES) as readonly RawMap[]; // the shape was checked
@@ -56,7 +61,11 @@ export function fileSettings(
   });
   const written = ownValue(root, 'routes') !== undefined;
   for (const [index, route] of routes.entries()) show(['routes', index], written ? rawRoutes[index] : undefined, shownRoute(route));
-  return { routes, identities, effective };
+  const access = asMap(ownValue(root, 'access'));
+  const rawKey = ownValue(access, 'leaseKey');
+  const leaseKey = rawKey === undefined ? undefined : readSecretReference(rawKey, resolve);
+  show(['access'], access, { leaseKey: leaseKey && showReference(leaseKey) });
+  return { routes, identities, leaseKey, effective };
 }
 
 function readRoute(raw: RawMap, resolve: Resolve): Route {

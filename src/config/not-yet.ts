@@ -6,7 +6,8 @@ import { quote } from './fault.js';
 import { hint } from './nearest-name.js';
 
 export const NOT_YET = {
-  top: ['access', 'audit', 'cache', 'telemetry'],
+  top: ['audit', 'cache', 'telemetry'],
+  access: ['local', 'remote', 'uids'],
   listen: ['ssh'],
   listenHttp: ['tls', 'names'],
   route: ['refs', 'sshUpstream', 'ssh', 'key', 'knownHosts'],
