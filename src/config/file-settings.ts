@@ -3,6 +3,7 @@
  * through is taken for right here.
  */
 import type { Permission } from '../model/operation.js';
+import type { RefRules } from '../model/refs.js';
 import type { EntraSettings, IdentitySettings, Route, SecretReference } from '../model/settings.js';
 import { HOST_KINDS } from '../model/address.js';
 import type { EffectiveValue, ShownValue } from './effective-value.js';
@@ -82,8 +83,14 @@ function readRoute(raw: RawMap, resolve: Resolve): Route {
     upstream: read(raw, 'upstream', parseUpstream),
     ca: read(raw, 'ca', resolve),
     proxy: read(raw, 'proxy', parseProxy),
-    refs: undefined,
+    refs: readRefs(asMap(ownValue(raw, 'refs'))),
   };
+}
+
+function readRefs(raw: RawMap | undefined): RefRules | undefined {
+  if (raw === undefined) return undefined;
+  const { allow, protect = [], changes } = raw as Partial<RefRules>; // the shape was checked
+  return { allow, protect, changes };
 }
 
 function readIdentity(name: string, raw: RawMap, resolve: Resolve): IdentitySettings {
@@ -129,15 +136,25 @@ function shownIdentity(identity: IdentitySettings): Record<string, ShownValue | 
 
 /** A route's values under the keys of the file. */
 function shownRoute(route: Route): Record<string, ShownValue | undefined> {
-  const { match, identity, allow, upstream, hostKind, ca, proxy } = route;
+  const { match, identity, allow, refs, upstream, hostKind, ca, proxy } = route;
   return {
     match,
     identity,
     allow,
+    refs: refs === undefined ? undefined : showRefs(refs),
     upstream: upstream?.href,
     host: hostKind,
     ca,
     proxy: proxy === undefined ? undefined : showProxy(proxy),
+  };
+}
+
+/** Rules for refs as they stand in a file. */
+function showRefs({ allow, protect, changes }: RefRules): ShownValue {
+  return {
+    ...(allow === undefined ? {} : { allow }),
+    ...(protect.length === 0 ? {} : { protect }),
+    ...(changes === undefined ? {} : { changes }),
   };
 }
 

@@ -10,7 +10,7 @@ export const NOT_YET = {
   access: ['local', 'remote', 'uids'],
   listen: ['ssh'],
   listenHttp: ['tls', 'names'],
-  route: ['refs', 'sshUpstream', 'ssh', 'key', 'knownHosts'],
+  route: ['sshUpstream', 'ssh', 'key', 'knownHosts'],
   identityKind: ['azure-developer-cli', 'azure-powershell', 'azure-pipelines', 'device-code', 'browser', 'git-credential'],
 } as const satisfies Record<string, readonly string[]>;
 

@@ -54,14 +54,8 @@ describe('loadSettings() tells faults of keys', () => {
     ['listen: { ssh: 127.0.0.1:8422 }\n', ['F:1:11: listen.ssh']],
     ['listen: { http: { address: 127.0.0.1:1, tls: auto, names: [x] } }\n', ['F:1:41: listen.http.tls', 'F:1:52: listen.http.names']],
     [
-      'routes: [{ match: h/**, identity: azure-cli, refs: x, sshUpstream: x, ssh: x, key: x, knownHosts: x }]\n',
-      [
-        'F:1:46: routes[0].refs',
-        'F:1:55: routes[0].sshUpstream',
-        'F:1:71: routes[0].ssh',
-        'F:1:79: routes[0].key',
-        'F:1:87: routes[0].knownHosts',
-      ],
+      'routes: [{ match: h/**, identity: azure-cli, sshUpstream: x, ssh: x, key: x, knownHosts: x }]\n',
+      ['F:1:46: routes[0].sshUpstream', 'F:1:62: routes[0].ssh', 'F:1:70: routes[0].key', 'F:1:78: routes[0].knownHosts'],
     ],
   ])('of features to come: %j', async (text, places) => {
     expect(await faultsOf(text)).toEqual(places.map((place) => `${place}: is not available in this version; leave it out`));
