@@ -30,6 +30,8 @@ export interface Trip {
   readonly suffix: string;
   readonly throttleKey: string;
   readonly commands: CommandListReader | undefined;
+  /** Aborted, with the refusal to tell, when the operation is ended from outside. */
+  readonly killed: AbortSignal;
 }
 
 /** Plans the way of an admitted operation. */
@@ -39,6 +41,7 @@ export function planTrip(
   operation: GitOperation,
   route: Route,
   record: OperationRecord,
+  killed: AbortSignal,
 ): Trip {
   const { address } = operation;
   const origin = route.upstream ?? new URL(`https://${address.upstreamHost}`);
@@ -56,6 +59,7 @@ export function planTrip(
     suffix: smartSuffix(serviceOf(operation), operation.step),
     throttleKey: `${origin.host} ${address.organisation ?? ''} ${route.identity}`,
     commands: operation.kind === 'push' && operation.step === 'exchange' ? new CommandListReader() : undefined,
+    killed,
   };
 }
 

@@ -48,6 +48,7 @@ export const ERROR_CODES = [
   'listen-failed',
   'already-running',
   'not-running',
+  'operation-not-running',
   'git-config',
   'usage',
   'internal',
