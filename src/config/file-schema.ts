@@ -5,6 +5,7 @@
 import { HOST_KINDS } from '../model/address.js';
 import { LOG_LEVELS } from '../model/ports.js';
 import { PERMISSIONS } from '../model/operation.js';
+import { auditSchema } from './audit-settings.js';
 import type { ShapeFault } from './fault.js';
 import { identitySchema, oneKey, pathKey } from './identity-schema.js';
 import { listenFaults } from './listen-address.js';
@@ -77,6 +78,7 @@ const fileSchema = section(
     routes: list('a list of routes, each beginning with `- match:`', routeSchema)
       .meta({ description: 'Which repository gets which identity; the first match wins. Default: dev.azure.com/** with azure-cli.' })
       .optional(),
+    audit: auditSchema.optional(),
     drain: section('a map such as `{ max: 30s }`', {
       min: scalar('drain.min', 'How long new operations are still taken after a stop was asked for.'),
       max: scalar('drain.max', 'How long running transfers may still take after a stop was asked for; then they are cut.'),

@@ -6,7 +6,7 @@ import { quote } from './fault.js';
 import { hint } from './nearest-name.js';
 
 export const NOT_YET = {
-  top: ['access', 'audit', 'cache', 'telemetry'],
+  top: ['access', 'cache', 'telemetry'],
   listen: ['ssh'],
   listenHttp: ['tls', 'names'],
   route: ['refs', 'sshUpstream', 'ssh', 'key', 'knownHosts'],

@@ -11,11 +11,29 @@ import { Peers } from '../http/peers.js';
 import { PrivateAgents } from '../http/private-agents.js';
 import { createIdentity, secretVariables } from '../identity/sources.js';
 import { Vault } from '../identity/vault.js';
-import type { Clock, Logger } from '../model/ports.js';
+import type { AuditState } from '../model/audit.js';
+import type { AuditTrail, Clock, Logger } from '../model/ports.js';
 import { Secret } from '../model/secret.js';
 import type { Settings } from '../model/settings.js';
+import { auditPlaces } from '../store/audit-files.js';
+import { AuditWriter } from '../store/audit-writer.js';
 import { UpstreamConnections } from '../upstream/connections.js';
 import { Throttle } from '../upstream/throttle.js';
+import { redact } from './redaction.js';
+
+/** The audit, with its life. */
+export interface Audit extends AuditTrail {
+  start(): Promise<void>;
+  close(): Promise<void>;
+  state(): AuditState;
+}
+
+/** Where this process keeps its audit; the state directory is that of the key and the heads. */
+export interface AuditHome {
+  readonly stateDirectory: string;
+  /** Two processes never write one chain: each kind of process has a name of its own. */
+  readonly chain: string;
+}
 
 export interface House {
   readonly door: HttpDoor;
@@ -26,6 +44,7 @@ export interface House {
   readonly routes: RouteTable;
   readonly connections: UpstreamConnections;
   readonly throttle: Throttle;
+  readonly audit: Audit;
 }
 
 /**
@@ -34,7 +53,7 @@ export interface House {
  */
 export function assemble(
   settings: Settings,
-  surroundings: { environment: Record<string, string | undefined>; clock: Clock; logger: Logger },
+  surroundings: { environment: Record<string, string | undefined>; clock: Clock; logger: Logger; audit: AuditHome },
 ): House {
   const { environment, clock, logger } = surroundings;
   const held = new Map<string, Secret>();
@@ -53,7 +72,7 @@ export function assemble(
     logger,
     timeoutMs: timeouts.token,
   });
-  const audit = { write: () => undefined, refusal: () => undefined };
+  const audit = auditOf(settings, surroundings);
   const ledger = new Ledger({ clock, logger, audit });
   const routes = new RouteTable(settings.routes);
   const connections = new UpstreamConnections({ environment, connectMs: timeouts.connect });
@@ -76,5 +95,26 @@ export function assemble(
     stallMs: timeouts.stall,
   };
   const door = new HttpDoor(doorParts);
-  return { door, doorParts, vault, ledger, routes, connections, throttle };
+  return { door, doorParts, vault, ledger, routes, connections, throttle, audit };
+}
+
+function auditOf({ audit: settings }: Settings, surroundings: { clock: Clock; logger: Logger; audit: AuditHome }): Audit {
+  if (!settings.isOn) {
+    return {
+      write: () => undefined,
+      refusal: () => undefined,
+      start: () => Promise.resolve(),
+      close: () => Promise.resolve(),
+      state: () => ({ kind: 'off' }),
+    };
+  }
+  const { clock, logger, audit } = surroundings;
+  return new AuditWriter({
+    places: auditPlaces(audit.stateDirectory, settings.directory),
+    chain: audit.chain,
+    settings,
+    clock,
+    logger,
+    redact,
+  });
 }

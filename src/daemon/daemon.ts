@@ -6,7 +6,7 @@ import type { Clock } from '../model/ports.js';
 import type { Settings } from '../model/settings.js';
 import { isLoopback } from '../upstream/outgoing-proxy.js';
 import { type AdminSocket, openAdmin } from './admin.js';
-import { assemble, type House } from './assemble.js';
+import { assemble, type AuditHome, type House } from './assemble.js';
 import type { DaemonLog } from './log.js';
 import type { Places } from './places.js';
 import { portHolder } from './port-holder.js';
@@ -16,6 +16,11 @@ import type { DaemonStatus } from './status.js';
 const DRAIN_LOOK_MS = 50;
 
 export const EXIT = { ok: 0, failure: 1, usage: 2, interrupted: 130, terminated: 143 } as const;
+
+/** The chain of the audit that a service writes. */
+const AUDIT_CHAIN = 'daemon';
+/** Transfers that were cut close their records as their sockets close: at once, and if not, the audit does not wait. */
+const CUT_MS = 1_000;
 
 /** Who wants it to end. */
 type StopCause = 'admin' | 'SIGTERM' | 'SIGINT';
@@ -27,6 +32,8 @@ export interface DaemonOptions {
   readonly log: DaemonLog;
   readonly clock: Clock;
   readonly version: string;
+  /** Where its audit is; by default the chain `daemon` in the state directory. */
+  readonly audit?: AuditHome | undefined;
 }
 
 export class Daemon {
@@ -42,7 +49,9 @@ export class Daemon {
 
   constructor(options: DaemonOptions) {
     this.#options = options;
-    this.#house = assemble(options.settings, { environment: options.environment, clock: options.clock, logger: options.log });
+    const { settings, environment, clock, log, places } = options;
+    const audit = options.audit ?? { stateDirectory: places.stateDirectory, chain: AUDIT_CHAIN };
+    this.#house = assemble(settings, { environment, clock, logger: log, audit });
   }
 
   /**
@@ -59,6 +68,8 @@ export class Daemon {
     try {
       // First, because a second daemon should hear of the first one, not of its port.
       this.#admin = await openAdmin(places.adminSocket, { status: () => this.status(), stop: () => void this.stop('admin') });
+      // Before anyone can come in: what they do has to have a place.
+      await this.#house.audit.start();
       for (const address of settings.listen.http) {
         const isOpen = await this.#house.door.listen(address);
         if (!isOpen)
@@ -67,6 +78,7 @@ export class Daemon {
       this.#refuseLoops();
     } catch (thrown) {
       await this.#house.door.close();
+      await this.#house.audit.close();
       await this.#admin?.close();
       this.#house.vault.close();
       throw await withHolder(thrown);
@@ -127,6 +139,7 @@ export class Daemon {
       failures: house.ledger.failures(),
       upstreams: house.connections.states(),
       throttled: house.throttle.states(),
+      audit: house.audit.state(),
       memory: process.memoryUsage.rss(),
     };
   }
@@ -155,6 +168,9 @@ export class Daemon {
     await house.door.close();
     house.connections.close();
     house.vault.close();
+    const closedAt = performance.now();
+    while (house.ledger.running().length > 0 && performance.now() - closedAt < CUT_MS) await this.#pause(DRAIN_LOOK_MS);
+    await house.audit.close();
     await this.#admin?.close();
     const code = exitCode(cause, cut.length > 0);
     log.log('info', 'stopped', { code });

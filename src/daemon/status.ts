@@ -1,5 +1,6 @@
 /** What `postern status` is told, as plain data: the shape of its `--json`. */
 import type { IdentityState } from '../identity/vault.js';
+import type { AuditState } from '../model/audit.js';
 import type { OperationRecord } from '../model/record.js';
 import type { AccessSettings } from '../model/settings.js';
 import type { PoolState } from '../upstream/connections.js';
@@ -26,6 +27,7 @@ export interface DaemonStatus {
   readonly failures: readonly OperationRecord[];
   readonly upstreams: readonly PoolState[];
   readonly throttled: readonly { readonly key: string; readonly waitMs: number }[];
+  readonly audit: AuditState;
   /** Resident memory, bytes. */
   readonly memory: number;
 }

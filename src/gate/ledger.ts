@@ -46,6 +46,7 @@ export class Ledger {
       kind: 'unknown',
       step: '',
       repository: '',
+      address: undefined,
       route: undefined,
       identity: undefined,
       caller,
