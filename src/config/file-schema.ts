@@ -6,8 +6,9 @@ import { HOST_KINDS } from '../model/address.js';
 import { LOG_LEVELS } from '../model/ports.js';
 import { PERMISSIONS } from '../model/operation.js';
 import type { ShapeFault } from './fault.js';
-import { identitySchema, oneKey, pathKey } from './identity-schema.js';
+import { identitySchema, pathKey } from './identity-schema.js';
 import { listenFaults } from './listen-address.js';
+import { TLS_SCHEMA } from './listen-tls.js';
 import { NOT_YET } from './not-yet.js';
 import { parseProxy, parseUpstream } from './outside-url.js';
 import { LOG_FORMATS, SCALARS } from './scalar-settings.js';
@@ -62,7 +63,10 @@ const listenHttp = checked((raw) => (raw === undefined ? [] : listenFaults(raw))
   description:
     'Addresses of the HTTP door: loopback only; port 0 lets the system choose. `localhost` is 127.0.0.1, and ::1 where the system has it.',
   default: SCALARS['listen.http'].fallback,
-  anyOf: [...addresses.anyOf, oneKey('address', addresses)],
+  anyOf: [
+    ...addresses.anyOf,
+    { type: 'object', properties: { address: addresses, tls: TLS_SCHEMA }, minProperties: 1, additionalProperties: false },
+  ],
 });
 
 const fileSchema = section(

@@ -8,7 +8,7 @@ import { hint } from './nearest-name.js';
 export const NOT_YET = {
   top: ['access', 'audit', 'cache', 'telemetry'],
   listen: ['ssh'],
-  listenHttp: ['tls', 'names'],
+  listenHttp: ['names'],
   route: ['refs', 'sshUpstream', 'ssh', 'key', 'knownHosts'],
   identityKind: ['azure-developer-cli', 'azure-powershell', 'azure-pipelines', 'device-code', 'browser', 'git-credential'],
 } as const satisfies Record<string, readonly string[]>;

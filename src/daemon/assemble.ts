@@ -7,6 +7,7 @@ import { KernelPeerTable } from '../gate/peer-table.js';
 import { RouteTable } from '../gate/route-table.js';
 import { Forwarder } from '../http/forward.js';
 import { HttpDoor, type HttpDoorParts } from '../http/http-door.js';
+import { doorNames, hasTls } from '../http/listener-tls.js';
 import { Peers } from '../http/peers.js';
 import { PrivateAgents } from '../http/private-agents.js';
 import { createIdentity, secretVariables } from '../identity/sources.js';
@@ -14,6 +15,7 @@ import { Vault } from '../identity/vault.js';
 import type { Clock, Logger } from '../model/ports.js';
 import { Secret } from '../model/secret.js';
 import type { Settings } from '../model/settings.js';
+import { DoorCertificates } from '../store/door-certificates.js';
 import { UpstreamConnections } from '../upstream/connections.js';
 import { Throttle } from '../upstream/throttle.js';
 
@@ -21,6 +23,8 @@ export interface House {
   readonly door: HttpDoor;
   /** What the door was made of, for another one like it. */
   readonly doorParts: HttpDoorParts;
+  /** Undefined when TLS is off; else they are made when a listener first needs them. */
+  readonly certificates: DoorCertificates | undefined;
   readonly vault: Vault;
   readonly ledger: Ledger;
   readonly routes: RouteTable;
@@ -34,7 +38,7 @@ export interface House {
  */
 export function assemble(
   settings: Settings,
-  surroundings: { environment: Record<string, string | undefined>; clock: Clock; logger: Logger },
+  surroundings: { environment: Record<string, string | undefined>; clock: Clock; logger: Logger; stateDirectory?: string },
 ): House {
   const { environment, clock, logger } = surroundings;
   const held = new Map<string, Secret>();
@@ -62,6 +66,12 @@ export function assemble(
   const { access } = settings;
   const ownUid = process.getuid?.();
   const leases = { verify: () => ({ kind: 'fault', what: 'Leases are not available in this version', todo: 'leave it out' }) as const };
+  const { listen } = settings;
+  const { tls } = listen;
+  const certificates =
+    tls.kind === 'off'
+      ? undefined
+      : new DoorCertificates({ tls, stateDirectory: surroundings.stateDirectory, names: doorNames(listen), clock, logger });
   const doorParts: HttpDoorParts = {
     routes,
     ledger,
@@ -72,9 +82,10 @@ export function assemble(
     access,
     audit,
     clock,
-    hostNames: settings.listen.names,
+    hostNames: listen.names,
+    tls: certificates && { isFor: (host) => hasTls(tls, host), certificates },
     stallMs: timeouts.stall,
   };
   const door = new HttpDoor(doorParts);
-  return { door, doorParts, vault, ledger, routes, connections, throttle };
+  return { door, doorParts, certificates, vault, ledger, routes, connections, throttle };
 }

@@ -42,7 +42,12 @@ export class Daemon {
 
   constructor(options: DaemonOptions) {
     this.#options = options;
-    this.#house = assemble(options.settings, { environment: options.environment, clock: options.clock, logger: options.log });
+    this.#house = assemble(options.settings, {
+      environment: options.environment,
+      clock: options.clock,
+      logger: options.log,
+      stateDirectory: options.places.stateDirectory,
+    });
   }
 
   /**
@@ -67,6 +72,7 @@ export class Daemon {
       this.#refuseLoops();
     } catch (thrown) {
       await this.#house.door.close();
+      this.#house.certificates?.close();
       await this.#admin?.close();
       this.#house.vault.close();
       throw await withHolder(thrown);
@@ -118,7 +124,7 @@ export class Daemon {
       startedAt: this.#startedAt.toISOString(),
       configuration: options.settings.file,
       state: this.#state,
-      listen: { http: this.#addresses() },
+      listen: { http: this.#addresses(), certificate: house.certificates?.state },
       access: settings.access,
       identities: house.vault.states(),
       routes: house.routes.routes.map(({ match, identity, allow, upstream }) => ({ match, identity, allow, upstream: upstream?.href })),
@@ -153,6 +159,7 @@ export class Daemon {
         bytesDown: record.bytesDown,
       });
     await house.door.close();
+    house.certificates?.close();
     house.connections.close();
     house.vault.close();
     await this.#admin?.close();
@@ -168,7 +175,7 @@ export class Daemon {
   }
 
   #addresses(): string[] {
-    return this.#house.door.bound.map(({ host, port }) => `http://${host.includes(':') ? `[${host}]` : host}:${port}`);
+    return this.#house.door.bound.map(({ scheme, host, port }) => `${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}`);
   }
 }
 

@@ -49,7 +49,7 @@ describe('loadSettings() tells faults of keys', () => {
   it.each([
     ['access: { local: true }\naudit: x\ncache: x\ntelemetry:\n', ['F:1:1: access', 'F:2:1: audit', 'F:3:1: cache', 'F:4:1: telemetry']],
     ['listen: { ssh: 127.0.0.1:8422 }\n', ['F:1:11: listen.ssh']],
-    ['listen: { http: { address: 127.0.0.1:1, tls: auto, names: [x] } }\n', ['F:1:41: listen.http.tls', 'F:1:52: listen.http.names']],
+    ['listen: { http: { address: 127.0.0.1:1, names: [x] } }\n', ['F:1:41: listen.http.names']],
     [
       'routes: [{ match: h/**, identity: azure-cli, refs: x, sshUpstream: x, ssh: x, key: x, knownHosts: x }]\n',
       [
