@@ -38,6 +38,9 @@ export async function secureListener(
   // HTTP/2 is not among what is offered, so nothing can be negotiated that the door does not speak.
   const server = createSecureServer({ ...options, ...shown(first), ALPNProtocols: ['http/1.1'], handshakeTimeout: handshakeMs }, handle);
   certificates.onRenewal((next) => server.setSecureContext(shown(next)));
+  // Node would have the door answer what failed in the handshake, and nobody could read that.
+  server.removeAllListeners('tlsClientError');
+  server.on('tlsClientError', (_fault, socket) => socket.destroy());
   const unopened = new Set<Socket>();
   const [begin] = server.listeners('connection') as ((socket: Socket) => void)[]; // what a TLS server does with each connection
   server.removeAllListeners('connection');

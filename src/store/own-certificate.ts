@@ -65,8 +65,8 @@ export async function ownCertificate(request: OwnCertificateRequest): Promise<Ow
     const made = authority.isNew ? 'authority' : 'leaf';
     if (kept !== undefined) return { ...kept, made: authority.isNew ? made : 'nothing' };
     const { makeLeaf } = await import('./door-authority.js');
-    const ends = new X509Certificate(authority.certificate).validTo;
-    const validity = { from: request.now - BACKDATED_MS, to: Math.min(request.now + LEAF_LIFE_MS, Date.parse(ends)) };
+    // Of the authority's own life a third is always left, which is longer.
+    const validity = { from: request.now - BACKDATED_MS, to: request.now + LEAF_LIFE_MS };
     const { key, certificate } = await makeLeaf(authority, sorted(request.names), validity);
     await writeFileAtomic(file, `${key}${certificate}\n`, { mode: 0o600, force: true });
     return { key: new Secret(key), certificate, expiresAt: new Date(validity.to), made };
