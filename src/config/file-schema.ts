@@ -8,8 +8,9 @@ import { PERMISSIONS } from '../model/operation.js';
 import { MOST_REF_GLOBS, parseRefGlob, REF_CHANGES } from '../model/refs.js';
 import { auditSchema } from './audit-settings.js';
 import type { ShapeFault } from './fault.js';
-import { identitySchema, oneKey, pathKey, secretKey } from './identity-schema.js';
+import { identitySchema, pathKey, secretKey } from './identity-schema.js';
 import { listenFaults } from './listen-address.js';
+import { TLS_SCHEMA } from './listen-tls.js';
 import { NOT_YET } from './not-yet.js';
 import { parseProxy, parseUpstream } from './outside-url.js';
 import { LOG_FORMATS, SCALARS } from './scalar-settings.js';
@@ -78,7 +79,10 @@ const listenHttp = checked((raw) => (raw === undefined ? [] : listenFaults(raw))
   description:
     'Addresses of the HTTP door: loopback only; port 0 lets the system choose. `localhost` is 127.0.0.1, and ::1 where the system has it.',
   default: SCALARS['listen.http'].fallback,
-  anyOf: [...addresses.anyOf, oneKey('address', addresses)],
+  anyOf: [
+    ...addresses.anyOf,
+    { type: 'object', properties: { address: addresses, tls: TLS_SCHEMA }, minProperties: 1, additionalProperties: false },
+  ],
 });
 
 const fileSchema = section(

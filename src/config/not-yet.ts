@@ -9,7 +9,7 @@ export const NOT_YET = {
   top: ['cache', 'telemetry'],
   access: ['local', 'remote', 'uids'],
   listen: ['ssh'],
-  listenHttp: ['tls', 'names'],
+  listenHttp: ['names'],
   route: ['sshUpstream', 'ssh', 'key', 'knownHosts'],
   identityKind: ['azure-developer-cli', 'azure-powershell', 'azure-pipelines', 'device-code', 'browser', 'git-credential'],
 } as const satisfies Record<string, readonly string[]>;

@@ -87,6 +87,7 @@ export class Daemon {
       this.#refuseLoops();
     } catch (thrown) {
       await this.#house.door.close();
+      this.#house.certificates?.close();
       await this.#house.audit.close();
       await this.#admin?.close();
       this.#house.vault.close();
@@ -147,7 +148,7 @@ export class Daemon {
       startedAt: this.#startedAt.toISOString(),
       configuration: options.settings.file,
       state: this.#state,
-      listen: { http: this.#addresses() },
+      listen: { http: this.#addresses(), certificate: house.certificates?.state },
       access: settings.access,
       identities: house.vault.states(),
       routes: house.routes.routes.map(({ match, identity, allow, upstream }) => ({ match, identity, allow, upstream: upstream?.href })),
@@ -185,6 +186,7 @@ export class Daemon {
         bytesDown: record.bytesDown,
       });
     await house.door.close();
+    house.certificates?.close();
     house.connections.close();
     house.vault.close();
     const closedAt = performance.now();
@@ -203,7 +205,7 @@ export class Daemon {
   }
 
   #addresses(): string[] {
-    return this.#house.door.bound.map(({ host, port }) => `http://${host.includes(':') ? `[${host}]` : host}:${port}`);
+    return this.#house.door.bound.map(({ scheme, host, port }) => `${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}`);
   }
 }
 

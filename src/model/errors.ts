@@ -47,6 +47,7 @@ export const ERROR_CODES = [
   'config-unreadable',
   'listen-failed',
   'state-unusable',
+  'certificate-unusable',
   'already-running',
   'not-running',
   'operation-not-running',

@@ -24,6 +24,7 @@ export function statusLines(status: DaemonStatus, now: number, bold: (text: stri
     `${bold('postern')} ${status.version} is ${status.state} (pid ${status.pid}, since ${status.startedAt}, ${mebibytes(status.memory)} MiB)`,
     `  configuration  ${status.configuration ?? 'none: built-in defaults'}`,
     `  http door      ${status.listen.http.join(', ')}`,
+    ...certificateLines(status.listen.certificate),
     `  who may use it ${accessText(status.access)}`,
     ...auditLines(status.audit),
     bold('identities'),
@@ -82,6 +83,12 @@ function identityLines(identity: DaemonStatus['identities'][number], now: number
   const lines = [`  ${identity.name}  ${identity.kind}  ${identity.state}${life}`];
   if (identity.failure !== undefined) lines.push(`    ${identity.failure}`, `    what to do: ${identity.todo ?? 'see the log'}`);
   return lines;
+}
+
+function certificateLines(certificate: DaemonStatus['listen']['certificate']): string[] {
+  if (certificate === undefined) return [];
+  const trust = certificate.ca === undefined ? '' : `; clients trust ${certificate.ca}`;
+  return [`  certificate    good until ${certificate.expiresAt}${trust}`];
 }
 
 function mebibytes(bytes: number): number {

@@ -52,7 +52,7 @@ describe('loadSettings() tells faults of keys', () => {
   it.each([
     ['access: { local: true }\ncache: x\ntelemetry:\n', ['F:1:11: access.local', 'F:2:1: cache', 'F:3:1: telemetry']],
     ['listen: { ssh: 127.0.0.1:8422 }\n', ['F:1:11: listen.ssh']],
-    ['listen: { http: { address: 127.0.0.1:1, tls: auto, names: [x] } }\n', ['F:1:41: listen.http.tls', 'F:1:52: listen.http.names']],
+    ['listen: { http: { address: 127.0.0.1:1, names: [x] } }\n', ['F:1:41: listen.http.names']],
     [
       'routes: [{ match: h/**, identity: azure-cli, sshUpstream: x, ssh: x, key: x, knownHosts: x }]\n',
       ['F:1:46: routes[0].sshUpstream', 'F:1:62: routes[0].ssh', 'F:1:70: routes[0].key', 'F:1:78: routes[0].knownHosts'],
