@@ -12,6 +12,7 @@ import type { ShapeFault } from './fault.js';
 import { identitySchema, pathKey } from './identity-schema.js';
 import { listenFaults } from './listen-address.js';
 import { NAMES_SCHEMA } from './listen-names.js';
+import { TLS_SCHEMA } from './listen-tls.js';
 import { NOT_YET } from './not-yet.js';
 import { parseProxy, parseUpstream } from './outside-url.js';
 import { LOG_FORMATS, SCALARS } from './scalar-settings.js';
@@ -83,7 +84,12 @@ const listenHttp = checked((raw) => (raw === undefined ? [] : listenFaults(raw))
   default: SCALARS['listen.http'].fallback,
   anyOf: [
     ...addresses.anyOf,
-    { type: 'object', properties: { address: addresses, names: NAMES_SCHEMA }, minProperties: 1, additionalProperties: false },
+    {
+      type: 'object',
+      properties: { address: addresses, names: NAMES_SCHEMA, tls: TLS_SCHEMA },
+      minProperties: 1,
+      additionalProperties: false,
+    },
   ],
 });
 

@@ -7,10 +7,11 @@ import type { ListenAddress } from '../model/settings.js';
 import { asMap, faultOf, ownValue, quote, typeName } from './fault.js';
 import type { KeyPath, ShapeFault } from './fault.js';
 import { namesFaults } from './listen-names.js';
-import { NOT_YET, unknownKeyText } from './not-yet.js';
+import { tlsFaults } from './listen-tls.js';
+import { unknownKeyText } from './not-yet.js';
 
 /** Keys of `listen.http` where it is a map. */
-const LISTEN_KEYS: readonly string[] = ['address', 'names'];
+const LISTEN_KEYS: readonly string[] = ['address', 'names', 'tls'];
 
 /**
  * Reads one address. `localhost` is two: 127.0.0.1, and ::1 where the system has it. Port 0 lets the system choose.
@@ -73,9 +74,11 @@ export function listenFaults(raw: unknown): ShapeFault[] {
   const map = asMap(raw);
   const found = Object.keys(map ?? {})
     .filter((key) => !LISTEN_KEYS.includes(key))
-    .map((key): ShapeFault => ({ path: [key], on: 'key', text: unknownKeyText(key, LISTEN_KEYS, NOT_YET.listenHttp) }));
+    .map((key): ShapeFault => ({ path: [key], on: 'key', text: unknownKeyText(key, LISTEN_KEYS, []) }));
   const names = ownValue(map, 'names');
   if (names !== undefined) found.push(...namesFaults(names));
+  const tls = ownValue(map, 'tls');
+  if (tls !== undefined) found.push(...tlsFaults(tls));
   const wrong = (path: KeyPath, text: string): void => void found.push({ path, on: 'value', text });
   const pieces = listenPieces(raw);
   // Without `address` other keys are for the default one.

@@ -13,6 +13,7 @@ import { fileFaults } from './file-schema.js';
 import { fileSettings } from './file-settings.js';
 import { listenPieces } from './listen-address.js';
 import { readNames } from './listen-names.js';
+import { readTls } from './listen-tls.js';
 import { outsideFaults } from './outside-settings.js';
 import { flagOf, SCALARS, variableOf } from './scalar-settings.js';
 import type { Scalar, ScalarPath, ScalarValue } from './scalar-settings.js';
@@ -82,14 +83,18 @@ export async function loadSettings(request: LoadRequest): Promise<LoadedSettings
   if (faults.length > 0) throw invalid(file?.path, faults);
   const { names, effective: shownNames } = readNames(source);
   effective.splice(1, 0, shownNames);
-  const uids = readUids(asMap(source.raw));
+  const { uids, effective: shownUids } = readUids(source);
+  effective.splice(effective.findIndex(({ path }) => path === 'access.remote') + 1, 0, shownUids);
   warnings.push(...accessWarnings({ ...access, uids, uidsPlace: source.place(['access', 'uids']) }));
   const folder = file === undefined ? request.workingDirectory : dirname(file.path);
-  const rest = fileSettings(source, (path) => absolutePath(path, folder, request.home));
+  const resolve = (path: string): string => absolutePath(path, folder, request.home);
+  const rest = fileSettings(source, resolve);
+  const secure = readTls(source, http, resolve);
+  effective.splice(1, 0, secure.effective);
   return {
     settings: {
       file: file?.path,
-      listen: { http, names, tls: { kind: 'default' } },
+      listen: { http, names, tls: secure.tls },
       access: { local: access.local.value, remote: access.remote.value, uids, leaseKey: rest.leaseKey },
       audit: rest.audit,
       identities: rest.identities,

@@ -8,7 +8,6 @@ import { hint } from './nearest-name.js';
 export const NOT_YET = {
   top: ['cache', 'telemetry'],
   listen: ['ssh'],
-  listenHttp: ['tls'],
   route: ['sshUpstream', 'ssh', 'key', 'knownHosts'],
   identityKind: ['azure-developer-cli', 'azure-powershell', 'azure-pipelines', 'device-code', 'browser', 'git-credential'],
 } as const satisfies Record<string, readonly string[]>;

@@ -9,6 +9,7 @@ import { KernelPeerTable } from '../gate/peer-table.js';
 import { RouteTable } from '../gate/route-table.js';
 import { Forwarder } from '../http/forward.js';
 import { HttpDoor, type HttpDoorParts } from '../http/http-door.js';
+import { doorNames, hasTls } from '../http/listener-tls.js';
 import { Peers } from '../http/peers.js';
 import { PrivateAgents } from '../http/private-agents.js';
 import { readSecret } from '../identity/secret-reader.js';
@@ -21,6 +22,7 @@ import { Secret } from '../model/secret.js';
 import type { SecretReference, Settings } from '../model/settings.js';
 import { auditPlaces } from '../store/audit-files.js';
 import { AuditWriter } from '../store/audit-writer.js';
+import { DoorCertificates } from '../store/door-certificates.js';
 import { FileLeaseKeys } from '../store/lease-keys.js';
 import { FileLeaseRegister } from '../store/lease-register.js';
 import { GivenLeaseKeys } from '../store/given-lease-keys.js';
@@ -47,6 +49,8 @@ export interface House {
   readonly door: HttpDoor;
   /** What the door was made of, for another one like it. */
   readonly doorParts: HttpDoorParts;
+  /** Undefined when TLS is off; else they are made when a listener first needs them. */
+  readonly certificates: DoorCertificates | undefined;
   readonly vault: Vault;
   readonly ledger: Ledger;
   readonly routes: RouteTable;
@@ -111,21 +115,29 @@ export function assemble(
     keys === undefined || register === undefined
       ? undefined
       : new LeaseDesk({ keys, register, verifier, clock, hasOwnKeys: leaseKey === undefined, kindOf: (host) => routes.kindOf(host) });
+  const { listen } = settings;
+  const { tls } = listen;
+  const certificates =
+    tls.kind === 'off'
+      ? undefined
+      : new DoorCertificates({ tls, stateDirectory: surroundings.stateDirectory, names: doorNames(listen), clock, logger });
+  const peers = new Peers({ table: process.platform === 'linux' ? new KernelPeerTable() : undefined, logger });
   const doorParts: HttpDoorParts = {
     routes,
     ledger,
     logger,
     forwarder,
-    peers: new Peers({ table: process.platform === 'linux' ? new KernelPeerTable() : undefined, logger }),
+    peers,
     callers: new Callers({ uids: [...(ownUid === undefined ? [] : [ownUid]), ...access.uids], leases: verifier }),
     access,
     audit,
     clock,
-    hostNames: settings.listen.names,
+    hostNames: listen.names,
+    tls: certificates && { isFor: (host) => hasTls(tls, host), certificates },
     stallMs: timeouts.stall,
   };
   const door = new HttpDoor(doorParts);
-  return { door, doorParts, vault, ledger, routes, connections, throttle, leases, audit };
+  return { door, doorParts, certificates, vault, ledger, routes, connections, throttle, leases, audit };
 }
 
 /** The keys that seal leases: of a file of our own, of one that others manage, or given once. */

@@ -7,6 +7,7 @@ import type { AuditState } from '../model/audit.js';
 import { leaseName } from '../model/lease.js';
 import type { OperationRecord } from '../model/record.js';
 import type { AccessSettings } from '../model/settings.js';
+import type { CertificateState } from '../store/door-certificates.js';
 import type { PoolState } from '../upstream/connections.js';
 
 export interface DaemonStatus {
@@ -16,7 +17,11 @@ export interface DaemonStatus {
   /** Path of the configuration file, or undefined when the defaults are used. */
   readonly configuration: string | undefined;
   readonly state: 'ready' | 'draining';
-  readonly listen: { readonly http: readonly string[] };
+  readonly listen: {
+    readonly http: readonly string[];
+    /** Of the listeners with TLS; undefined when there are none. */
+    readonly certificate?: CertificateState | undefined;
+  };
   /** Who may use the doors. */
   readonly access: Pick<AccessSettings, 'local' | 'remote' | 'uids'>;
   readonly identities: readonly IdentityState[];

@@ -4,8 +4,8 @@
  *
  * Limits are on heads and on silence. There is none on the length of a request: a push of gigabytes takes its time.
  */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { admit } from '../gate/admit.js';
 import { refuseBrowser } from '../gate/browser.js';
@@ -15,11 +15,13 @@ import type { RouteTable } from '../gate/route-table.js';
 import type { Caller, Entry } from '../model/caller.js';
 import { messageOf, ProxyError, systemCodeOf } from '../model/errors.js';
 import type { GitOperation } from '../model/operation.js';
-import type { AuditTrail, Clock, Logger } from '../model/ports.js';
+import type { AuditTrail, CertificateSource, Clock, Logger } from '../model/ports.js';
 import type { OperationRecord } from '../model/record.js';
 import type { Refusal } from '../model/refusal.js';
 import type { AccessSettings, ListenAddress } from '../model/settings.js';
 import type { Pass } from '../model/decision.js';
+import { type DoorListener, plainListener, secureListener } from './door-listener.js';
+import { DoorNames } from './door-names.js';
 import type { Forwarder } from './forward.js';
 import { forwardedBy, isLoopbackAddress, type Peers } from './peers.js';
 import { takeLease } from './presented-lease.js';
@@ -51,6 +53,8 @@ export interface HttpDoorParts {
   readonly access: Pick<AccessSettings, 'local' | 'remote'>;
   readonly audit: AuditTrail;
   readonly clock: Clock;
+  /** Which listeners speak TLS, and what they show; none when absent. */
+  readonly tls?: { readonly isFor: (host: string) => boolean; readonly certificates: CertificateSource } | undefined;
   /** Names besides the listeners' own that may stand in the Host header, without port. */
   readonly hostNames: readonly string[];
   /** ms of silence after which a client connection is closed; our own waits are added. */
@@ -59,13 +63,15 @@ export interface HttpDoorParts {
   readonly headMs?: number;
 }
 
-/** What requests have to know of the listener that they came to. */
-interface Listener {
+/** What a request has to know of the listener that it came by. */
+interface Way {
   readonly entry: Entry;
-  readonly isWildcard: boolean;
+  /** What the listener listens on. */
+  readonly host: string;
 }
 
 export interface BoundAddress {
+  readonly scheme: 'http' | 'https';
   readonly host: string;
   readonly port: number;
 }
@@ -80,9 +86,9 @@ const STOPPING: Refusal = {
 
 export class HttpDoor {
   readonly #parts: HttpDoorParts;
-  readonly #servers: Server[] = [];
+  readonly #listeners: DoorListener[] = [];
   readonly #bound: BoundAddress[] = [];
-  readonly #names = new Set<string>();
+  readonly #names: DoorNames;
   /** Connections on which a refusal was the last answer. */
   readonly #closing = new WeakSet<Duplex>();
   /** The latest request of each connection, settled when the gate has answered. */
@@ -91,6 +97,7 @@ export class HttpDoor {
 
   constructor(parts: HttpDoorParts) {
     this.#parts = parts;
+    this.#names = new DoorNames(parts.hostNames);
   }
 
   /** Addresses that are open, in the order of the configuration. */
@@ -100,28 +107,32 @@ export class HttpDoor {
 
   /**
    * Opens one address. Gives false when an optional one does not exist on this system.
-   * @throws ProxyError `listen-failed`
+   * @throws ProxyError `listen-failed`, `certificate-unusable`
    */
   async listen(address: ListenAddress): Promise<boolean> {
     const headMs = this.#parts.headMs ?? HEAD_MS;
-    const listener: Listener = {
+    const way: Way = {
       entry: isLoopbackAddress(address.host) ? this.#parts.access.local : this.#parts.access.remote,
-      isWildcard: isWildcard(address.host),
+      host: address.host,
     };
-    const server = createServer(
-      {
-        maxHeaderSize: LARGEST_HEAD_BYTES,
-        highWaterMark: BUFFER_BYTES,
-        noDelay: true,
-        // Node would answer a missing Host without a word; it is refused further down.
-        requireHostHeader: false,
-        connectionsCheckingInterval: Math.ceil(headMs / 3),
-      },
-      (request, response) => void this.#walk(request, response, listener),
-    );
+    const options = {
+      maxHeaderSize: LARGEST_HEAD_BYTES,
+      highWaterMark: BUFFER_BYTES,
+      noDelay: true,
+      // Node would answer a missing Host without a word; it is refused further down.
+      requireHostHeader: false,
+      connectionsCheckingInterval: Math.ceil(headMs / 3),
+    };
+    const handle = (request: IncomingMessage, response: ServerResponse): void => void this.#walk(request, response, way);
+    const { tls } = this.#parts;
+    const listener =
+      tls?.isFor(address.host) === true
+        ? await secureListener(options, handle, { certificates: tls.certificates, handshakeMs: headMs })
+        : plainListener(options, handle);
+    const { server, scheme } = listener;
     server.on('connection', (socket) => this.#parts.peers.accepted(socket));
     // Node would answer an expectation that it does not know without a word; nothing here depends on one.
-    server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => void this.#walk(request, response, listener));
+    server.on('checkExpectation', handle);
     server.on('connect', sayNoTunnel);
     // Node would read the first 2000 and drop the others unseen; the size of the head is bounded as it is.
     server.maxHeadersCount = 0;
@@ -157,24 +168,20 @@ export class HttpDoor {
     }
     // Without this a fault while accepting (no more file descriptors) would end the process.
     server.on('error', (fault) => this.#parts.logger.log('error', 'unexpected', { what: `accepting connections: ${messageOf(fault)}` }));
-    this.#servers.push(server);
+    this.#listeners.push(listener);
     const { port } = server.address() as AddressInfo; // because a TCP server that listens has such an address
-    this.#bound.push({ host: address.host, port });
-    // What a wildcard is in a Host header is told by each connection; loopback also stands before a port that a container publishes.
-    const literals = isWildcard(address.host) ? ['127.0.0.1', '::1'] : [address.host];
-    for (const name of [...literals, 'localhost', ...this.#parts.hostNames]) {
-      this.#names.add(`${display(name)}:${port}`);
-      if (port === 80) this.#names.add(display(name));
-    }
+    this.#bound.push({ scheme, host: address.host, port });
+    this.#names.add({ scheme, host: address.host, port });
     return true;
   }
 
   /** Refuses new operations from now on; running ones go on. */
   drain(): void {
     this.#isDraining = true;
-    for (const server of this.#servers) {
+    for (const { server, closeUnopened } of this.#listeners) {
       server.close();
       server.closeIdleConnections();
+      closeUnopened();
     }
   }
 
@@ -182,21 +189,22 @@ export class HttpDoor {
   async close(): Promise<void> {
     this.#isDraining = true;
     await Promise.all(
-      this.#servers.map(
-        (server) =>
+      this.#listeners.map(
+        ({ server, closeUnopened }) =>
           new Promise<void>((resolve) => {
             server.close(() => resolve());
             server.closeAllConnections();
+            closeUnopened();
           }),
       ),
     );
   }
 
-  async #walk(request: IncomingMessage, response: ServerResponse, listener: Listener): Promise<void> {
+  async #walk(request: IncomingMessage, response: ServerResponse, way: Way): Promise<void> {
     const { ledger, forwarder } = this.#parts;
     const { socket } = request;
     // One after the other on a connection: what was sent behind a request that is refused must not be looked at meanwhile.
-    const asked = (this.#asked.get(socket) ?? Promise.resolve()).then(() => this.#ask(request, listener));
+    const asked = (this.#asked.get(socket) ?? Promise.resolve()).then(() => this.#ask(request, way));
     this.#asked.set(
       socket,
       asked.then(() => undefined),
@@ -224,25 +232,24 @@ export class HttpDoor {
   }
 
   /** Asks the gate; undefined when nothing on this connection is answered any more. */
-  async #ask(request: IncomingMessage, listener: Listener): Promise<{ record: OperationRecord; walked: Walked } | undefined> {
+  async #ask(request: IncomingMessage, way: Way): Promise<{ record: OperationRecord; walked: Walked } | undefined> {
     const { socket } = request;
     // What a client sent behind a request that was refused and closed is not answered: it may be that request's body.
     if (this.#closing.has(socket)) return undefined;
     const { remoteAddress = 'gone', remotePort = 0 } = socket;
     const record = this.#parts.ledger.begin(`${display(remoteAddress)}:${remotePort}`);
-    const walked = await this.#askGate(request, listener, record);
+    const walked = await this.#askGate(request, way, record);
     if (walked.kind === 'no' && !isKeptOpen(walked)) this.#closing.add(socket);
     return { record, walked };
   }
 
   /** The questions that a request has to pass, in their order. What is understood on the way is noted in `record`. */
-  async #askGate(request: IncomingMessage, listener: Listener, record: OperationRecord): Promise<Walked> {
+  async #askGate(request: IncomingMessage, way: Way, record: OperationRecord): Promise<Walked> {
     const { routes, audit, clock } = this.#parts;
     if (this.#isDraining) return no(STOPPING);
-    const dialed = listener.isWildcard ? dialedOf(request.socket) : undefined;
-    const browser = refuseBrowser((name) => request.headersDistinct[name]?.join(', '), { names: this.#names, dialed });
+    const browser = refuseBrowser((name) => request.headersDistinct[name]?.join(', '), this.#names.on(request.socket, way.host));
     if (browser !== undefined) return no(browser);
-    const caller = await this.#callerOf(request, listener, record);
+    const caller = await this.#callerOf(request, way, record);
     if (caller === undefined) return { kind: 'gone' };
     if (caller.kind === 'refusal') return no(caller);
     const read = readOperation(request, routes, record);
@@ -255,13 +262,13 @@ export class HttpDoor {
   }
 
   /** Who asks; undefined when they have gone. */
-  async #callerOf(request: IncomingMessage, listener: Listener, record: OperationRecord): Promise<Caller | Refusal | undefined> {
+  async #callerOf(request: IncomingMessage, way: Way, record: OperationRecord): Promise<Caller | Refusal | undefined> {
     // Before anything is waited for: what holds a lease must be gone from the headers whatever comes of it.
     const presented = takeLease(request);
     const peer = await this.#parts.peers.of(request.socket);
     if (peer === undefined || request.socket.destroyed) return undefined;
     record.uid = peer.uid.kind === 'known' ? peer.uid.uid : undefined;
-    const caller = this.#parts.callers.identify({ peer, ...presented, entry: listener.entry, forwardedBy: forwardedBy(request) });
+    const caller = this.#parts.callers.identify({ peer, ...presented, entry: way.entry, forwardedBy: forwardedBy(request) });
     if (caller.kind === 'lease') record.lease = caller.lease;
     return caller;
   }
@@ -279,16 +286,6 @@ function isKeptOpen(walked: Extract<Walked, { kind: 'no' }>): boolean {
 
 function no(refusal: Refusal, operation?: GitOperation): Walked {
   return { kind: 'no', refusal, operation };
-}
-
-function isWildcard(host: string): boolean {
-  return host === '0.0.0.0' || host === '::';
-}
-
-/** The address of ours that a connection was made to, as a Host header has it. */
-function dialedOf({ localAddress, localPort }: Socket): string | undefined {
-  // A zone is of this machine, and is in no Host header (RFC 9844).
-  return localAddress === undefined ? undefined : `${display(localAddress.replace(/%.*$/, ''))}:${localPort}`;
 }
 
 function display(host: string): string {
