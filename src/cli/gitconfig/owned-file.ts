@@ -5,9 +5,10 @@
 import { doorBase, type Rule } from './rules.js';
 import { writeSubsection, writeValue } from './quoting.js';
 
-/** The settings beside the rules, as full keys; `env` hands out the same. */
-export function settingsBesideRules(base: string): { key: string; value: string }[] {
-  return [{ key: `http.${doorBase(base)}.proxy`, value: '' }];
+/** The settings beside the rules, as full keys; `env` hands out the same. `caFile`: what the door's certificate is checked with. */
+export function settingsBesideRules(base: string, caFile?: string): { key: string; value: string }[] {
+  const door = doorBase(base);
+  return [...(caFile === undefined ? [] : [{ key: `http.${door}.sslCAInfo`, value: caFile }]), { key: `http.${door}.proxy`, value: '' }];
 }
 
 /** The whole file. Depends on nothing but its arguments, so that the same rules give the same bytes. */
@@ -20,11 +21,8 @@ export function writeOwnedFile(rules: readonly Rule[], base: string): string {
     '# Postern on this machine: it adds the credential, so that git needs none. git compares text and knows no two',
     '# spellings as one, hence a line for each. The remotes stored in repositories stay as they are.',
   ];
-  for (const [target, spellings] of grouped(rules)) {
-    lines.push(`[url "${writeSubsection(target)}"]`);
-    for (const spelling of spellings) lines.push(`\tinsteadOf = ${writeValue(spelling)}`);
-  }
   lines.push(
+    ...ruleLines(rules),
     '',
     '# Postern is on this machine: an empty proxy keeps http_proxy, ALL_PROXY and http.proxy from taking these',
     '# requests elsewhere. They hold for every other address as before.',
@@ -32,6 +30,14 @@ export function writeOwnedFile(rules: readonly Rule[], base: string): string {
     '\tproxy =',
   );
   return `${lines.join('\n')}\n`;
+}
+
+/** The rules as lines of a configuration, a section for each place that they lead to. */
+export function ruleLines(rules: readonly Rule[]): string[] {
+  return [...grouped(rules)].flatMap(([target, spellings]) => [
+    `[url "${writeSubsection(target)}"]`,
+    ...spellings.map((spelling) => `\tinsteadOf = ${writeValue(spelling)}`),
+  ]);
 }
 
 function grouped(rules: readonly Rule[]): Map<string, string[]> {
