@@ -3,12 +3,13 @@
  * daemon and a container-like space beside them. It does what a job in a container would do, with nothing but the variables of
  * a lease, and prints what happened as one JSON value; the test judges.
  *
- *   unshare --net --mount node build/container-stage.mjs tls|plain
+ *   unshare --net --mount node build/container-stage.mjs tls|plain namespace|podman
  */
 import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { enterOuterSpace, HOST_ADDRESS, HOST_NAME, INNER_ROOT, InnerSpace } from '../support/inner-space.js';
+import { type ContainerSpace, enterOuterSpace, HOST_NAME, INNER_ROOT, InnerSpace } from '../support/inner-space.js';
+import { PodmanSpace } from '../support/podman-space.js';
 import { type Ran, type RunningDaemon, Scene } from '../support/scene.js';
 import { ODD_SPELLINGS, SPELLINGS } from './container-addresses.js';
 
@@ -50,11 +51,11 @@ class Stage {
   readonly leases: Record<string, Minted> = {};
   readonly scene: Scene;
   readonly daemon: RunningDaemon;
-  readonly inner: InnerSpace;
+  readonly inner: ContainerSpace;
   readonly isTls: boolean;
   readonly shared: string;
 
-  constructor(parts: { scene: Scene; daemon: RunningDaemon; inner: InnerSpace; isTls: boolean; shared: string }) {
+  constructor(parts: { scene: Scene; daemon: RunningDaemon; inner: ContainerSpace; isTls: boolean; shared: string }) {
     this.scene = parts.scene;
     this.daemon = parts.daemon;
     this.inner = parts.inner;
@@ -147,17 +148,19 @@ class Stage {
   }
 }
 
-async function play(scene: Scene, isTls: boolean): Promise<StageReport> {
+async function play(scene: Scene, isTls: boolean, isPodman: boolean): Promise<StageReport> {
   const { emulator } = scene;
   const { web, lib } = await makeRepositories(scene);
-  const state = join(scene.directory, 'state');
-  const daemon = await scene.daemon(configuration(scene, isTls), { env: { XDG_STATE_HOME: state } });
   await addSubmodule(scene, web, lib);
   const shared = join(scene.directory, 'container');
   await mkdir(join(shared, 'home'), { recursive: true });
-  if (isTls) await cp(await findAuthority(state), join(shared, 'ca.pem'));
-  const inner = await InnerSpace.open({ shared, hidden: scene.directory });
+  const inner: ContainerSpace = isPodman
+    ? await PodmanSpace.open({ directory: join(scene.directory, 'podman'), shared })
+    : await InnerSpace.open({ shared, hidden: scene.directory });
   try {
+    const state = join(scene.directory, 'state');
+    const daemon = await scene.daemon(configuration(scene, inner.hostAddress, isTls), { env: { XDG_STATE_HOME: state } });
+    if (isTls) await cp(await findAuthority(state), join(shared, 'ca.pem'));
     const stage = new Stage({ scene, daemon, inner, isTls, shared });
     const before = await refsOf(scene, web);
     const seenBefore = emulator.git.seen.length;
@@ -329,12 +332,12 @@ async function addSubmodule(scene: Scene, web: string, lib: string): Promise<voi
   await git('-C', work, 'push', '--quiet', 'origin', 'main');
 }
 
-function configuration(scene: Scene, isTls: boolean): string {
+function configuration(scene: Scene, hostAddress: string, isTls: boolean): string {
   const { emulator } = scene;
   return [
     'listen:',
     '  http:',
-    `    address: ['127.0.0.1:${PORT}', '${HOST_ADDRESS}:${PORT}']`,
+    `    address: ['127.0.0.1:${PORT}', '${hostAddress}:${PORT}']`,
     `    names: [${HOST_NAME}]`,
     ...(isTls ? [] : ['    tls: off']),
     'log: { level: debug, format: json }',
@@ -389,7 +392,7 @@ async function main(): Promise<void> {
   await enterOuterSpace();
   const scene = await Scene.open();
   try {
-    process.stdout.write(`${JSON.stringify(await play(scene, isTls))}\n`);
+    process.stdout.write(`${JSON.stringify(await play(scene, isTls, process.argv[3] === 'podman'))}\n`);
   } finally {
     await scene.close();
   }

@@ -4,7 +4,7 @@
  * all the time that the lease lives.
  *
  * The container is a network and a mount namespace behind a veth pair, as root or as an ordinary user; container-stage.ts says
- * how, and plays. Everything is real but Azure.
+ * how, and plays. Everything is real but Azure. `npm run test:podman` has the same play in containers of podman (as root).
  */
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -14,6 +14,7 @@ import { ODD_SPELLINGS, SPELLINGS } from './container-addresses.js';
 import type { Shown, StageReport } from './container-stage.js';
 
 const STAGE = join(process.cwd(), 'build', 'container-stage.mjs');
+const KIND = process.env['POSTERN_TEST_CONTAINER'] ?? 'namespace';
 /** The whole play takes 10 s on two cores that do nothing else. */
 const STAGE_MS = 180_000;
 
@@ -21,7 +22,7 @@ async function playStage(door: string): Promise<StageReport> {
   const fault = await outerSpaceFault();
   if (fault !== undefined) throw new Error(fault);
   const env = { PATH: process.env['PATH'], HOME: process.env['HOME'], TMPDIR: process.env['TMPDIR'] };
-  const ran = await run('unshare', [...outerSpaceFlags(), process.execPath, STAGE, door], { env, timeoutMs: STAGE_MS });
+  const ran = await run('unshare', [...outerSpaceFlags(), process.execPath, STAGE, door, KIND], { env, timeoutMs: STAGE_MS });
   if (ran.code !== 0) throw new Error(`the stage ended with ${ran.code}:\n${ran.stderr}`);
   return JSON.parse(ran.stdout) as StageReport;
 }

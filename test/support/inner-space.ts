@@ -11,13 +11,24 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Ran, run, type RunOptions } from './scene.js';
 
-/** The host's end of the pair, and the container's. */
-export const HOST_ADDRESS = '10.211.7.1';
-export const INNER_ADDRESS = '10.211.7.2';
+/** What a container calls its host; podman's name for it. */
 export const HOST_NAME = 'host.containers.internal';
 
 /** Where the container sees `shared`; every Linux has this directory (Filesystem Hierarchy Standard 3.0, 3.12). */
 export const INNER_ROOT = '/mnt';
+
+/** Anything that can play a container. */
+export interface ContainerSpace {
+  /** The address of the host that HOST_NAME is in the container. */
+  readonly hostAddress: string;
+  /** Runs a program inside, with this environment and no other, in `cwd` (a path as it is inside; default INNER_ROOT). */
+  run(program: string, args: readonly string[], options: RunOptions & { readonly env: Readonly<Record<string, string>> }): Promise<Ran>;
+  close(): void;
+}
+
+/** The host's end of the pair, and the container's. */
+const HOST_ADDRESS = '10.211.7.1';
+const INNER_ADDRESS = '10.211.7.2';
 
 export interface InnerSpaceOptions {
   /** A directory to show at INNER_ROOT. */
@@ -26,7 +37,8 @@ export interface InnerSpaceOptions {
   readonly hidden: string;
 }
 
-export class InnerSpace {
+export class InnerSpace implements ContainerSpace {
+  readonly hostAddress = HOST_ADDRESS;
   readonly #holder: ChildProcess;
 
   /** @throws Error with the command that failed and what it said */
@@ -63,15 +75,9 @@ export class InnerSpace {
     this.#holder = holder;
   }
 
-  /** The process whose namespaces these are. */
-  get pid(): number {
-    return this.#holder.pid ?? 0;
-  }
-
-  /** Runs a program inside, with exactly this environment, in `cwd` (a path as it is inside; default INNER_ROOT). */
   run(program: string, args: readonly string[], options: RunOptions & { readonly env: Readonly<Record<string, string>> }): Promise<Ran> {
     const { cwd = INNER_ROOT, ...rest } = options;
-    const enter = ['--target', String(this.pid), '--net', '--mount', 'sh', '-c', 'cd "$1" && shift && exec "$@"', 'sh', cwd];
+    const enter = [...this.#entering, 'sh', '-c', 'cd "$1" && shift && exec "$@"', 'sh', cwd];
     return run('nsenter', [...enter, program, ...args], rest);
   }
 
@@ -80,7 +86,11 @@ export class InnerSpace {
   }
 
   async #must(program: string, ...args: string[]): Promise<void> {
-    await must('nsenter', '--target', String(this.pid), '--net', '--mount', program, ...args);
+    await must('nsenter', ...this.#entering, program, ...args);
+  }
+
+  get #entering(): readonly string[] {
+    return ['--target', String(this.#holder.pid), '--net', '--mount'];
   }
 }
 
@@ -107,7 +117,8 @@ export async function enterOuterSpace(): Promise<void> {
   await must('ip', 'link', 'set', 'lo', 'up');
 }
 
-function must(program: string, ...args: string[]): Promise<void> {
+/** Runs a program that has to succeed. @throws Error with what it said */
+export function must(program: string, ...args: string[]): Promise<void> {
   return new Promise((resolve, reject) => {
     execFile(program, args, { timeout: 10_000 }, (fault, _stdout, stderr) => {
       if (fault === null) resolve();
