@@ -55,7 +55,7 @@ export class PodmanSpace implements ContainerSpace {
     const file = join(this.#directory, `variables-${this.#files}`);
     const variables = Object.entries(env).filter(([name]) => name !== 'PATH');
     await writeFile(file, variables.map(([name, value]) => `${name}=${value}\n`).join(''), { mode: 0o600 });
-    const container = ['--rm', '--interactive', '--env-file', file, '--workdir', cwd, '--volume', '/usr:/usr:ro'];
+    const container = ['--rm', '--interactive', '--dns', 'none', '--env-file', file, '--workdir', cwd, '--volume', '/usr:/usr:ro'];
     const mounts = ['--volume', `${this.#shared}:${INNER_ROOT}`, '--rootfs', join(this.#directory, 'tree')];
     const ran = await run('podman', [...this.#places, 'run', ...container, ...mounts, program, ...args], {
       ...rest,
