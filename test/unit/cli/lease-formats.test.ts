@@ -203,6 +203,11 @@ describe('writeLease() quotes', () => {
     );
   });
 
+  it('for the agent of Azure Pipelines what it would read otherwise', () => {
+    const text = writeLease('azure-pipelines', { ...GIVEN, repos: [], caFile: '/a%3Bb]c;d\r\n' });
+    expect(text).toContain(']/a%AZP253Bb%5Dc%3Bd%0D%0A\n');
+  });
+
   it('any value for the agent of Azure Pipelines', () => {
     fc.assert(
       fc.property(CA, (caFile) => {
