@@ -7,6 +7,7 @@ import type { Settings } from '../model/settings.js';
 import { isLoopback } from '../upstream/outgoing-proxy.js';
 import { type AdminSocket, openAdmin } from './admin.js';
 import { assemble, type House } from './assemble.js';
+import { leaseActions } from './lease-actions.js';
 import type { DaemonLog } from './log.js';
 import type { Places } from './places.js';
 import { portHolder } from './port-holder.js';
@@ -42,12 +43,17 @@ export class Daemon {
 
   constructor(options: DaemonOptions) {
     this.#options = options;
-    this.#house = assemble(options.settings, { environment: options.environment, clock: options.clock, logger: options.log });
+    this.#house = assemble(options.settings, {
+      environment: options.environment,
+      clock: options.clock,
+      logger: options.log,
+      stateDirectory: options.places.stateDirectory,
+    });
   }
 
   /**
    * Opens the admin socket, then all listeners. When one fails, what was opened is closed again.
-   * @throws ProxyError `listen-failed`, `already-running`
+   * @throws ProxyError `listen-failed`, `already-running`, `secret-unreadable`, `state-unusable`
    */
   start(): Promise<void> {
     this.#starting ??= this.#open();
@@ -58,7 +64,13 @@ export class Daemon {
     const { settings, places, log } = this.#options;
     try {
       // First, because a second daemon should hear of the first one, not of its port.
-      this.#admin = await openAdmin(places.adminSocket, { status: () => this.status(), stop: () => void this.stop('admin') });
+      this.#admin = await openAdmin(places.adminSocket, {
+        status: () => this.status(),
+        stop: () => void this.stop('admin'),
+        ...(this.#house.leases === undefined ? {} : { json: leaseActions(this.#house.leases) }),
+      });
+      // Before a listener opens: what is revoked must be known by then.
+      await this.#house.leases?.load();
       for (const address of settings.listen.http) {
         const isOpen = await this.#house.door.listen(address);
         if (!isOpen)

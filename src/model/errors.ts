@@ -46,6 +46,7 @@ export const ERROR_CODES = [
   'config-invalid',
   'config-unreadable',
   'listen-failed',
+  'state-unusable',
   'already-running',
   'not-running',
   'git-config',
