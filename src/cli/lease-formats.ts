@@ -66,6 +66,18 @@ export function writeLease(format: LeaseFormat, given: LeaseEnvironment, env: En
   }
 }
 
+/** The organisations of `repos`, which are folded, in the case in which they stand in what was typed. */
+export function organisationsAsWritten(repos: readonly RepoPattern[], written: readonly string[]): string[] {
+  const found = new Set<string>();
+  for (const { hostKind, parts } of repos) {
+    const [, organisation = ''] = parts;
+    if (hostKind !== 'azure-services' || !/^[a-z0-9-]+$/.test(organisation)) continue;
+    const name = new RegExp(`(?<![a-z0-9-])${organisation}(?![a-z0-9-])`, 'gi');
+    for (const text of written) for (const [spelled] of text.matchAll(name)) found.add(spelled);
+  }
+  return [...found];
+}
+
 /**
  * git's settings, the header first so that its number is always the same. The empty one takes back whatever was to be sent
  * here before: a lease that this one replaces, or somebody's `http.extraHeader`.

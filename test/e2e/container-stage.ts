@@ -116,8 +116,8 @@ class Stage {
 
   /** Makes a lease on the host, as its user would, and reads what was printed as the container's tools would. */
   async mint(label: string, grant: readonly string[], format: 'dotenv' | 'env' = 'dotenv'): Promise<Minted> {
-    const args = ['lease', 'create', '--label', label, ...grant, '--format', format, '--base', this.base];
-    if (this.isTls) args.push('--ca', `${INNER_ROOT}/ca.pem`);
+    const args = ['lease', 'create', '--label', label, ...grant, '--format', format, '--door', this.base];
+    if (this.isTls) args.push('--ca-path', `${INNER_ROOT}/ca.pem`);
     const ran = await this.daemon.postern(args);
     if (ran.code !== 0) throw new Error(`postern ${args.join(' ')} ended with ${ran.code}: ${ran.stderr}`);
     const variables = format === 'dotenv' ? readEnvFile(ran.stdout) : await this.#evaluate(ran.stdout);

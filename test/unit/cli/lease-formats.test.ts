@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-import { LEASE_FORMATS, type LeaseEnvironment, writeLease } from '../../../src/cli/lease-formats.js';
+import { LEASE_FORMATS, type LeaseEnvironment, organisationsAsWritten, writeLease } from '../../../src/cli/lease-formats.js';
 import type { RepoPattern } from '../../../src/model/lease.js';
 
 const LEASE = 'ptl1_q3k9_canary-LEASE-0123456789abcdef';
@@ -270,6 +270,22 @@ describe('writeLease() writes', () => {
 
   it('the lease into no address', () => {
     for (const format of LEASE_FORMATS) expect(writeLease(format, GIVEN)).not.toMatch(/:\/\/[^\s/]*ptl1_/);
+  });
+});
+
+describe('organisationsAsWritten()', () => {
+  it.each<[written: string, found: readonly string[]]>([
+    ['Contoso/Payments/web', ['Contoso']],
+    ['https://CONTOSO@dev.azure.com/Contoso/Payments/_git/web', ['CONTOSO', 'Contoso']],
+    ['Contoso.visualstudio.com/Payments/web', ['Contoso']],
+    ['git@ssh.dev.azure.com:v3/ConToso/Payments/web', ['ConToso']],
+    ['Contoso-infra/Payments/web', []],
+  ])('of %s', (written, found) => {
+    expect(organisationsAsWritten([AZURE], [written])).toEqual(found);
+  });
+
+  it('none where the lease names none', () => {
+    expect(organisationsAsWritten([GENERIC, { ...AZURE, parts: ['dev.azure.com', '**'] }], ['github.com/Contoso/app', '**'])).toEqual([]);
   });
 });
 
