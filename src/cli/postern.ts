@@ -104,6 +104,15 @@ await yargs(process.argv.slice(2))
     (flags) => run(async (to) => (await import('./commands/status.js')).status(to, { json: flags['json'] === true })),
   )
   .command(
+    'kill <operation>',
+    'End one running operation',
+    (builder) =>
+      withJson(builder)
+        .positional('operation', { type: 'string', demandOption: true, describe: 'its number, as `postern status` shows it' })
+        .example('$0 kill 17', 'its caller is told, its upstream let go; nothing else is disturbed'),
+    (flags) => run(async (to) => (await import('./commands/kill.js')).kill(to, flags['operation'], { json: flags['json'] === true })),
+  )
+  .command(
     'setup',
     'Point git at the daemon',
     (builder) =>

@@ -11,7 +11,7 @@ import { leaseActions } from './lease-actions.js';
 import type { DaemonLog } from './log.js';
 import type { Places } from './places.js';
 import { portHolder } from './port-holder.js';
-import type { DaemonStatus } from './status.js';
+import { type DaemonStatus, failedOperation, type RunningOperation, runningOperation } from './status.js';
 
 /** How often a stopping daemon looks whether the last transfer has ended. */
 const DRAIN_LOOK_MS = 50;
@@ -67,6 +67,7 @@ export class Daemon {
       this.#admin = await openAdmin(places.adminSocket, {
         status: () => this.status(),
         stop: () => void this.stop('admin'),
+        kill: (id) => this.kill(id),
         ...(this.#house.leases === undefined ? {} : { json: leaseActions(this.#house.leases) }),
       });
       // Before a listener opens: what is revoked must be known by then.
@@ -120,10 +121,18 @@ export class Daemon {
     return this.#stopping;
   }
 
+  /** Ends one running operation; undefined when none has that id. */
+  kill(id: number): RunningOperation | undefined {
+    const { ledger } = this.#house;
+    const record = ledger.kill(id);
+    return record === undefined ? undefined : runningOperation(record, this.#options.clock.now());
+  }
+
   status(): DaemonStatus {
     const house = this.#house;
     const options = this.#options;
-    const { settings } = options;
+    const { settings, clock } = options;
+    const callers = house.ledger.callers();
     return {
       pid: process.pid,
       version: options.version,
@@ -135,8 +144,10 @@ export class Daemon {
       identities: house.vault.states(),
       routes: house.routes.routes.map(({ match, identity, allow, upstream }) => ({ match, identity, allow, upstream: upstream?.href })),
       operations: house.ledger.counts(),
-      running: house.ledger.running(),
-      failures: house.ledger.failures(),
+      running: house.ledger.running().map((record) => runningOperation(record, clock.now())),
+      failures: house.ledger.failures().map(failedOperation),
+      callers: callers.seen,
+      callersForgotten: callers.forgotten,
       upstreams: house.connections.states(),
       throttled: house.throttle.states(),
       memory: process.memoryUsage.rss(),

@@ -49,6 +49,7 @@ export const ERROR_CODES = [
   'state-unusable',
   'already-running',
   'not-running',
+  'operation-not-running',
   'git-config',
   'usage',
   'internal',
