@@ -15,8 +15,8 @@ import type { Shown, StageReport } from './container-stage.js';
 
 const STAGE = join(process.cwd(), 'build', 'container-stage.mjs');
 const KIND = process.env['POSTERN_TEST_CONTAINER'] ?? 'namespace';
-/** The whole play takes 10 s on two cores that do nothing else. */
-const STAGE_MS = 180_000;
+/** The whole play takes 10 s on two idle cores, and 30 s in containers of podman. */
+const STAGE_MS = 300_000;
 
 async function playStage(door: string): Promise<StageReport> {
   const fault = await outerSpaceFault();
@@ -28,17 +28,22 @@ async function playStage(door: string): Promise<StageReport> {
 }
 
 describe.each(['tls', 'plain'])('a container with a lease, at a door that speaks %s', (door) => {
-  let report: StageReport;
+  let played: StageReport | Error = new Error('the stage was not played');
   beforeAll(async () => {
-    report = await playStage(door);
+    // A stage that cannot be played fails each test, rather than skip them all.
+    played = await playStage(door).catch((fault: unknown) => (fault instanceof Error ? fault : new Error(String(fault))));
   }, STAGE_MS + 10_000);
 
+  const report = (): StageReport => {
+    if (played instanceof Error) throw played;
+    return played;
+  };
   const step = (name: string): Shown => {
-    const shown = report.steps[name];
-    if (shown === undefined) throw new Error(`the stage has no step ${name}: ${Object.keys(report.steps).join(', ')}`);
+    const shown = report().steps[name];
+    if (shown === undefined) throw new Error(`the stage has no step ${name}: ${Object.keys(report().steps).join(', ')}`);
     return shown;
   };
-  const nameOf = (label: string): string => report.names[label] ?? 'no such lease';
+  const nameOf = (label: string): string => report().names[label] ?? 'no such lease';
   /** That git failed, with this said by the door. */
   const expectRefusal = (name: string, ...texts: readonly (string | RegExp)[]): void => {
     const { code, stderr } = step(name);
@@ -55,7 +60,10 @@ describe.each(['tls', 'plain'])('a container with a lease, at a door that speaks
 
   describe('may', () => {
     it.each(SPELLINGS)('fetch %s', (url) => {
-      expect(step(`fetch ${url}`)).toMatchObject({ code: 0, stdout: `${report.refs.before['refs/heads/main'] ?? ''}\trefs/heads/main\n` });
+      expect(step(`fetch ${url}`)).toMatchObject({
+        code: 0,
+        stdout: `${report().refs.before['refs/heads/main'] ?? ''}\trefs/heads/main\n`,
+      });
     });
 
     it.each(ODD_SPELLINGS)('fetch %s', (url) => {
@@ -67,7 +75,8 @@ describe.each(['tls', 'plain'])('a container with a lease, at a door that speaks
 
     it('clone with a submodule whose address is absolute', () => {
       expect(step('clone').code).toBe(0);
-      expect(step('submodule remote').stdout).toContain('https://contoso@dev.azure.com/contoso/Payments/_git/lib');
+      expect(step('clone').stdout).toContain("Submodule path 'lib': checked out");
+      expect(step('submodule remote').stdout).toContain(`${report().base}/dev.azure.com/contoso/Payments/_git/lib`);
     });
 
     it('push to refs/heads/agent/x, and again by its SSH form', () => {
@@ -84,7 +93,7 @@ describe.each(['tls', 'plain'])('a container with a lease, at a door that speaks
 
   describe('is told no, with lease and rule,', () => {
     it('for a push to main', () => {
-      expectRefusal('push main', /! \[remote rejected\] HEAD -> main \(/, nameOf('nightly'), 'allows only refs/heads/agent/*');
+      expectRefusal('push main', /! \[remote rejected\] HEAD -> main \(postern: /, nameOf('nightly'), 'allows only refs/heads/agent/*');
       expectRefusal('wide: push main', /! \[remote rejected\] HEAD -> main \(/, nameOf('wide'), 'protects refs/heads/main');
     });
 
@@ -124,7 +133,7 @@ describe.each(['tls', 'plain'])('a container with a lease, at a door that speaks
     it('after it was revoked', () => {
       expect(step('withdrawn: before').code).toBe(0);
       expect(step('withdrawn: revoke').code).toBe(0);
-      for (const name of ['withdrawn: fetch', 'withdrawn: push']) expectRefusal(name, nameOf('withdrawn'), 'revoked');
+      for (const name of ['withdrawn: fetch', 'withdrawn: push']) expectRefusal(name, nameOf('withdrawn'), 'was revoked');
     });
 
     it('after it ended', () => {
@@ -133,7 +142,7 @@ describe.each(['tls', 'plain'])('a container with a lease, at a door that speaks
     });
 
     it('for a lease that was tampered with', () => {
-      expectRefusal('forged', /lease/);
+      expectRefusal('forged', 'The lease was changed, or is not one of this daemon');
     });
   });
 
@@ -145,17 +154,21 @@ describe.each(['tls', 'plain'])('a container with a lease, at a door that speaks
 
     it('for another repository', () => {
       const text = 'is not for the repository dev.azure.com/contoso/Payments/secret';
-      expectAnswer('exchange: fetch another repository', 403, nameOf('nightly'), text);
-      expectAnswer('exchange: push to another repository', 403, nameOf('nightly'), text);
+      expectAnswer('exchange: fetch another repository', 200, 'ERR postern: ', nameOf('nightly'), text);
+      expectAnswer('exchange: push to another repository', 200, 'ng refs/heads/agent/z postern: ', nameOf('nightly'), text);
     });
 
     it('for another operation', () => {
-      expectAnswer('reader: push exchange', 403, nameOf('reader'), 'allows fetch, not push');
+      expectAnswer('reader: push exchange', 200, 'ng refs/heads/agent/z postern: ', nameOf('reader'), 'allows fetch, not push');
     });
 
-    it.each(['fetch', 'push'])('for %s after it ended or was revoked', (operation) => {
-      expectAnswer(`withdrawn: ${operation} exchange`, 403, nameOf('withdrawn'), 'revoked');
-      expectAnswer(`short: ${operation} exchange`, 403, nameOf('short'), 'ended at ');
+    it('after it was revoked', () => {
+      for (const operation of ['fetch', 'push']) expectAnswer(`withdrawn: ${operation} exchange`, 403, nameOf('withdrawn'), 'was revoked');
+    });
+
+    it('after it ended', () => {
+      expectAnswer('short: fetch exchange', 200, 'ERR postern: ', nameOf('short'), 'ended at ');
+      expectAnswer('short: push exchange', 200, 'ng refs/heads/agent/z postern: ', nameOf('short'), 'ended at ');
     });
   });
 
@@ -173,37 +186,39 @@ describe.each(['tls', 'plain'])('a container with a lease, at a door that speaks
   });
 
   it('leaves at Azure what it may, and nothing else', () => {
-    const { before, after } = report.refs;
+    const { before, after } = report().refs;
     expect(Object.keys(after).sort()).toEqual(['refs/heads/agent/x', 'refs/heads/main']);
     expect(after['refs/heads/main']).toBe(before['refs/heads/main']);
   });
 
   it('reaches at Azure the repositories of its lease only, and Azure sees no lease', () => {
-    expect(report.upstream.length).toBeGreaterThan(SPELLINGS.length);
-    const paths = new Set(report.upstream.map(({ path }) => decodeURIComponent(path).replace(/\/(?:info\/refs|git-[a-z]+-pack)$/, '')));
+    expect(report().upstream.length).toBeGreaterThan(SPELLINGS.length);
+    const paths = new Set(report().upstream.map(({ path }) => decodeURIComponent(path).replace(/\/(?:info\/refs|git-[a-z]+-pack)$/, '')));
     expect([...paths].filter((path) => !/(?:Payments\/_git\/(?:web|lib)|My Café\/_git\/web app)$/.test(path))).toEqual([]);
-    expect(report.upstream.filter(({ authorization }) => authorization !== 'bearer')).toEqual([]);
-    expect(report.upstream.filter(({ headers }) => headers.includes('x-postern-lease'))).toEqual([]);
+    expect(report().upstream.filter(({ authorization }) => authorization !== 'bearer')).toEqual([]);
+    expect(report().upstream.filter(({ headers }) => headers.includes('x-postern-lease'))).toEqual([]);
   });
 
-  it('keeps the real addresses in its remotes', () => {
-    expect(step('remote').stdout).toBe(
-      ['fetch', 'push'].map((way) => `origin\thttps://contoso@dev.azure.com/contoso/Payments/_git/web (${way})\n`).join(''),
-    );
-    expect(step('local configuration').stdout).not.toMatch(/extraheader|insteadof/i);
+  it('keeps the real addresses in its repositories, and shows the door for them without the lease', () => {
+    const { stdout } = step('local configuration');
+    expect(stdout).toContain('remote.origin.url=https://contoso@dev.azure.com/contoso/Payments/_git/web\n');
+    expect(stdout).toContain('submodule.lib.url=https://contoso@dev.azure.com/contoso/Payments/_git/lib\n');
+    expect(stdout).not.toMatch(/extraheader|insteadof/i);
+    const shown = ['fetch', 'push'].map((way) => `origin\t${report().base}/dev.azure.com/contoso/Payments/_git/web (${way})\n`);
+    expect(step('remote').stdout).toBe(shown.join(''));
   });
 
   it('finds its lease in no output, argument, file of the clone, log or state', () => {
     // Arguments of everything that git ran.
     expect(step('clone').stderr).toContain('trace: run_command');
-    const places = Object.keys(report.searched);
+    const places = Object.keys(report().searched);
     for (const part of ['/container/web/.git/config', '/state/'])
       expect(
         places.some((place) => place.includes(part)),
         part,
       ).toBe(true);
-    expect(report.searched['the daemon’s output']).toBeGreaterThan(1000);
-    expect(report.leaks).toEqual([]);
+    expect(report().searched['the daemon’s output']).toBeGreaterThan(1000);
+    expect(report().leaks).toEqual([]);
   });
 });
 
