@@ -38,6 +38,7 @@ const LAW: HouseLaw = {
   ],
   makers: [
     'cli/commands/route.ts RouteTable', // explains a route without a daemon
+    'cli/commands/audit-why.ts RouteTable', // asks the gate again without a daemon
     'cli/commands/start.ts Daemon', // the daemon is what start makes
     'http/push-list.ts CommandListReader', // one for each push: a reader, no part of the house
   ],

@@ -6,6 +6,7 @@ import { HOST_KINDS } from '../model/address.js';
 import { LOG_LEVELS } from '../model/ports.js';
 import { PERMISSIONS } from '../model/operation.js';
 import { MOST_REF_GLOBS, parseRefGlob, REF_CHANGES } from '../model/refs.js';
+import { auditSchema } from './audit-settings.js';
 import type { ShapeFault } from './fault.js';
 import { identitySchema, oneKey, pathKey, secretKey } from './identity-schema.js';
 import { listenFaults } from './listen-address.js';
@@ -104,6 +105,7 @@ const fileSchema = section(
     )
       .meta({ description: 'Who may use the doors.' })
       .optional(),
+    audit: auditSchema.optional(),
     drain: section('a map such as `{ max: 30s }`', {
       min: scalar('drain.min', 'How long new operations are still taken after a stop was asked for.'),
       max: scalar('drain.max', 'How long running transfers may still take after a stop was asked for; then they are cut.'),

@@ -84,7 +84,7 @@ export async function loadSettings(request: LoadRequest): Promise<LoadedSettings
       file: file?.path,
       listen: { http, names: [], tls: { kind: 'default' } },
       access: { local: 'uid', remote: 'lease', uids: [], leaseKey: rest.leaseKey },
-      audit: { isOn: true, directory: undefined, onFailure: 'continue', maxSizeBytes: 64 * 1024 * 1024, maxAge: 90 * 86_400_000 },
+      audit: rest.audit,
       identities: rest.identities,
       routes: rest.routes,
       drain: { min: min.value, max: max.value },

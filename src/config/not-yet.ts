@@ -6,7 +6,7 @@ import { quote } from './fault.js';
 import { hint } from './nearest-name.js';
 
 export const NOT_YET = {
-  top: ['audit', 'cache', 'telemetry'],
+  top: ['cache', 'telemetry'],
   access: ['local', 'remote', 'uids'],
   listen: ['ssh'],
   listenHttp: ['tls', 'names'],

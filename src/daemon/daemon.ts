@@ -6,7 +6,7 @@ import type { Clock } from '../model/ports.js';
 import type { Settings } from '../model/settings.js';
 import { isLoopback } from '../upstream/outgoing-proxy.js';
 import { type AdminSocket, openAdmin } from './admin.js';
-import { assemble, type House } from './assemble.js';
+import { assemble, type AuditHome, type House } from './assemble.js';
 import { leaseActions } from './lease-actions.js';
 import type { DaemonLog } from './log.js';
 import type { Places } from './places.js';
@@ -18,6 +18,11 @@ const DRAIN_LOOK_MS = 50;
 
 export const EXIT = { ok: 0, failure: 1, usage: 2, interrupted: 130, terminated: 143 } as const;
 
+/** The chain of the audit that a service writes. */
+const AUDIT_CHAIN = 'daemon';
+/** Transfers that were cut close their records as their sockets close: at once, and if not, the audit does not wait. */
+const CUT_MS = 1_000;
+
 /** Who wants it to end. */
 type StopCause = 'admin' | 'SIGTERM' | 'SIGINT';
 
@@ -28,6 +33,8 @@ export interface DaemonOptions {
   readonly log: DaemonLog;
   readonly clock: Clock;
   readonly version: string;
+  /** Where its audit is; by default the chain `daemon` in the state directory. */
+  readonly audit?: AuditHome | undefined;
 }
 
 export class Daemon {
@@ -43,12 +50,10 @@ export class Daemon {
 
   constructor(options: DaemonOptions) {
     this.#options = options;
-    this.#house = assemble(options.settings, {
-      environment: options.environment,
-      clock: options.clock,
-      logger: options.log,
-      stateDirectory: options.places.stateDirectory,
-    });
+    const { settings, environment, clock, log, places } = options;
+    const { stateDirectory } = places;
+    const audit = options.audit ?? { stateDirectory, chain: AUDIT_CHAIN };
+    this.#house = assemble(settings, { environment, clock, logger: log, stateDirectory, audit });
   }
 
   /**
@@ -72,6 +77,8 @@ export class Daemon {
       });
       // Before a listener opens: what is revoked must be known by then.
       await this.#house.leases?.load();
+      // Before anyone can come in: what they do has to have a place.
+      await this.#house.audit.start();
       for (const address of settings.listen.http) {
         const isOpen = await this.#house.door.listen(address);
         if (!isOpen)
@@ -80,6 +87,7 @@ export class Daemon {
       this.#refuseLoops();
     } catch (thrown) {
       await this.#house.door.close();
+      await this.#house.audit.close();
       await this.#admin?.close();
       this.#house.vault.close();
       throw await withHolder(thrown);
@@ -150,6 +158,7 @@ export class Daemon {
       callersForgotten: callers.forgotten,
       upstreams: house.connections.states(),
       throttled: house.throttle.states(),
+      audit: house.audit.state(),
       memory: process.memoryUsage.rss(),
     };
   }
@@ -178,6 +187,9 @@ export class Daemon {
     await house.door.close();
     house.connections.close();
     house.vault.close();
+    const closedAt = performance.now();
+    while (house.ledger.running().length > 0 && performance.now() - closedAt < CUT_MS) await this.#pause(DRAIN_LOOK_MS);
+    await house.audit.close();
     await this.#admin?.close();
     const code = exitCode(cause, cut.length > 0);
     log.log('info', 'stopped', { code });

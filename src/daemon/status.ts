@@ -3,6 +3,7 @@
  */
 import type { CallerState } from '../gate/callers-seen.js';
 import type { IdentityState } from '../identity/vault.js';
+import type { AuditState } from '../model/audit.js';
 import { leaseName } from '../model/lease.js';
 import type { OperationRecord } from '../model/record.js';
 import type { AccessSettings } from '../model/settings.js';
@@ -34,6 +35,7 @@ export interface DaemonStatus {
   readonly callersForgotten: number;
   readonly upstreams: readonly PoolState[];
   readonly throttled: readonly { readonly key: string; readonly waitMs: number }[];
+  readonly audit: AuditState;
   /** Resident memory, bytes. */
   readonly memory: number;
 }

@@ -27,6 +27,9 @@ export const SHUT: Pick<Settings, 'listen' | 'access' | 'audit'> = {
   audit: { isOn: false, directory: undefined, onFailure: 'continue', maxSizeBytes: 1024 * 1024, maxAge: 86_400_000 },
 };
 
+/** For houses whose audit is off: nothing is written there. */
+export const NO_HOME = { stateDirectory: '/nowhere', chain: 'none' };
+
 const TOKEN_MS = 5_000;
 const QUIET_MS = 3_000;
 
@@ -73,6 +76,7 @@ export async function openDoor(routes: (emulator: Emulator) => readonly Partial<
     environment: { SP_SECRET: secretClient.secret },
     clock: systemClock,
     logger: { log: () => undefined },
+    audit: NO_HOME,
   });
   await house.door.listen({ host: '127.0.0.1', port: 0, optional: false });
   const port = house.door.bound[0]?.port ?? 0;

@@ -25,6 +25,7 @@ export function statusLines(status: DaemonStatus, now: number, bold: (text: stri
     `  configuration  ${status.configuration ?? 'none: built-in defaults'}`,
     `  http door      ${status.listen.http.join(', ')}`,
     `  who may use it ${accessText(status.access)}`,
+    ...auditLines(status.audit),
     bold('identities'),
     ...status.identities.flatMap((identity) => identityLines(identity, now)),
     bold('routes'),
@@ -58,6 +59,20 @@ export function statusLines(status: DaemonStatus, now: number, bold: (text: stri
     lines.push(`    ${where.filter((part) => part !== '').join(', ')}`.trimEnd(), `    what to do: ${failure.todo}`);
   }
   return lines.filter((line) => line.trim() !== '');
+}
+
+function auditLines(audit: DaemonStatus['audit']): string[] {
+  if (audit.kind === 'off') return ['  audit          off'];
+  const { chain, count, last, anchor, directory, onFailure, waiting, lost, failure, findings } = audit;
+  const lines = [`  audit          ${chain ?? 'no chain is open'} in ${directory}`];
+  if (chain !== undefined) lines.push(`    head ${count} ${last}`, `    anchor ${anchor.count} ${anchor.last}`);
+  if (failure !== undefined) {
+    const so = onFailure === 'refuse' ? 'operations are refused' : 'operations go on';
+    lines.push(`    CANNOT BE WRITTEN since ${failure.since}: ${failure.what}; ${so}`);
+  }
+  if (waiting > 0 || lost > 0) lines.push(`    ${waiting} records wait, ${lost} are lost`);
+  for (const finding of findings) lines.push(`    NOT AS IT WAS LEFT: ${finding} (\`postern audit verify\` tells more)`);
+  return lines;
 }
 
 function identityLines(identity: DaemonStatus['identities'][number], now: number): string[] {
