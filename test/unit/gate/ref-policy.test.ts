@@ -233,8 +233,7 @@ describe('refuseByRefs()', () => {
     fc.assert(
       fc.property(fc.array(rules, { minLength: 1, maxLength: 3 }), rules, fc.array(command), (some, more, commands) => {
         const policies = some.map((each) => policy(each as Partial<RefPolicy>));
-        if (refuseByRefs(commands, [...policies, policy(more)]) === undefined)
-          expect(refuseByRefs(commands, policies)).toBeUndefined();
+        if (refuseByRefs(commands, [...policies, policy(more)]) === undefined) expect(refuseByRefs(commands, policies)).toBeUndefined();
       }),
     );
   });
