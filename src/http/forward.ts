@@ -24,6 +24,7 @@ import { KeptBodies, type RequestBody } from './body.js';
 import { drain } from './drain.js';
 import { callerHeaders, upstreamHeaders } from './headers.js';
 import { judge, type Outcome } from './judge.js';
+import { cutWhenKilled, Killed, unlessKilled } from './killing.js';
 import type { PrivateAgents } from './private-agents.js';
 import { Renewals } from './renewals.js';
 import { CallerGone, send, StaleConnection, Unanswered } from './proxying.js';
@@ -65,7 +66,8 @@ export class Forwarder {
     record: OperationRecord,
   ): Promise<void> {
     const { ledger } = this.#parts;
-    const trip = planTrip(request, response, operation, route, record);
+    const trip = planTrip(request, response, operation, route, record, ledger.killSignal(record));
+    cutWhenKilled(trip, this.#parts.clock);
     record.route = route.match;
     record.identity = route.identity;
     try {
@@ -115,8 +117,9 @@ export class Forwarder {
 
   async #outcomeOf(trip: Trip, body: RequestBody): Promise<Outcome> {
     try {
-      return await this.#tries(trip, body);
+      return await unlessKilled(trip.killed, this.#tries(trip, body));
     } catch (thrown) {
+      if (thrown instanceof Killed) return { kind: 'failure', refusal: killedRefusal(trip, thrown) };
       if (thrown instanceof CallerGone || isGone(trip)) throw new CallerGone();
       const refusal = refusalFor(trip, thrown);
       return { kind: 'failure', refusal: thrown instanceof Unanswered ? unsure(trip, refusal) : refusal };
@@ -208,6 +211,7 @@ export class Forwarder {
         agent,
         body,
         stallMs: timeouts.stall,
+        killed: trip.killed,
       });
       hideEcho(answer, headers['authorization']);
       return answer;
@@ -288,6 +292,12 @@ export class Forwarder {
     trip.record.replays += 1;
     this.#parts.logger.log('info', 'request-replayed', { id: trip.record.id, identity: trip.route.identity, why });
   }
+}
+
+/** A push that had not been sent to its end cannot have been carried out. */
+function killedRefusal(trip: Trip, { refusal }: Killed): Refusal {
+  const told = { ...refusal, route: trip.route.match, identity: trip.route.identity };
+  return trip.request.complete ? unsure(trip, told) : told;
 }
 
 function staleFailure(stale: StaleConnection): ProxyError {

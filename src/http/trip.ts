@@ -31,6 +31,8 @@ export interface Trip {
   readonly throttleKey: string;
   /** What a push asks for. */
   readonly commands: PushList | undefined;
+  /** Aborted, with the refusal to tell, when the operation is ended from outside. */
+  readonly killed: AbortSignal;
 }
 
 /** Plans the way of an admitted operation. */
@@ -40,6 +42,7 @@ export function planTrip(
   operation: GitOperation,
   route: Route,
   record: OperationRecord,
+  killed: AbortSignal,
 ): Trip {
   const { address } = operation;
   const origin = route.upstream ?? new URL(`https://${address.upstreamHost}`);
@@ -57,6 +60,7 @@ export function planTrip(
     suffix: smartSuffix(serviceOf(operation), operation.step),
     throttleKey: `${origin.host} ${address.organisation ?? ''} ${route.identity}`,
     commands: commandsOf(request, operation),
+    killed,
   };
 }
 

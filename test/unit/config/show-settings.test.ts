@@ -17,6 +17,7 @@ routes:
 
 const VALUES = [
   ['listen.http: [127.0.0.1:8417, [::1]:8417 (optional)]', 'default'],
+  ['listen.http.tls: off', 'default'],
   ['drain.min: 0s', 'default'],
   ['drain.max: 30s', 'default'],
   ['log.level: debug', 'flag --log-level'],
