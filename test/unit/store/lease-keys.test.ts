@@ -165,7 +165,7 @@ describe('GivenLeaseKeys', () => {
     const keys = new GivenLeaseKeys(() => Promise.resolve(new Secret(`top-secret ${KEY}`)));
     const thrown: unknown = await keys.load().catch((fault: unknown) => fault);
     expect(thrown).toMatchObject({ code: 'secret-unreadable' });
-    expect(JSON.stringify({ ...(thrown as ProxyError), message: (thrown as ProxyError).message })).not.toContain('top-secret');
+    expect((thrown as ProxyError).message + (thrown as ProxyError).todo!).not.toContain('top-secret');
   });
 });
 
