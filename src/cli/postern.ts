@@ -47,6 +47,8 @@ const configurable = (builder: Argv): Argv =>
     .option('config', { type: 'string', describe: 'configuration file', requiresArg: true, group: 'Settings:' })
     .options(settingsOptions());
 const withJson = (builder: Argv): Argv => builder.option('json', { type: 'boolean', describe: 'print as JSON' });
+const withAudit = (builder: Argv): Argv =>
+  withJson(configurable(builder)).option('system', { type: 'boolean', describe: 'by the configuration of the system service' });
 const withOrganisations = (builder: Argv): Argv =>
   configurable(builder).option('org', {
     type: 'string',
@@ -100,6 +102,15 @@ await yargs(process.argv[2] === 'lease' ? words.map((word) => (word === '-' ? ST
     (flags) => run(async (to) => (await import('./commands/status.js')).status(to, { json: flags['json'] === true })),
   )
   .command(
+    'kill <operation>',
+    'End one running operation',
+    (builder) =>
+      withJson(builder)
+        .positional('operation', { type: 'string', demandOption: true, describe: 'its number, as `postern status` shows it' })
+        .example('$0 kill 17', 'its caller is told, its upstream let go; nothing else is disturbed'),
+    (flags) => run(async (to) => (await import('./commands/kill.js')).kill(to, flags['operation'], { json: flags['json'] === true })),
+  )
+  .command(
     'setup',
     'Point git at the daemon',
     (builder) =>
@@ -142,6 +153,37 @@ await yargs(process.argv[2] === 'lease' ? words.map((word) => (word === '-' ? ST
       )
       .demandCommand(1, 'Say which: check, show or schema')
       .strict(),
+  )
+  .command(
+    'audit',
+    'Show what was done and refused',
+    (builder) =>
+      withAudit(builder)
+        .command(
+          'verify',
+          'Say whether the audit is what was written',
+          (inner) => withAudit(inner).example('$0 audit verify', 'exit code 1 when something was done to it'),
+          (flags) => run(async (to) => (await import('./commands/audit-verify.js')).auditVerify(to, flags)),
+        )
+        .command(
+          'why <id>',
+          'Say what decided an operation then, and what would be decided now',
+          (inner) =>
+            withAudit(inner)
+              .positional('id', { type: 'string', demandOption: true, describe: 'number of the record, or chain:number' })
+              .example('$0 audit why daemon:17', ''),
+          (flags) => run(async (to) => (await import('./commands/audit-why.js')).auditWhy(to, flags['id'], flags)),
+        )
+        .option('repo', { type: 'string', describe: 'repositories: host/part/part with * and **, or a name alone', requiresArg: true })
+        .option('lease', { type: 'string', describe: 'id or label of a lease', requiresArg: true })
+        .option('verdict', { type: 'string', describe: 'passed, refused, failed, broken, client-gone or killed', requiresArg: true })
+        .option('since', { type: 'string', describe: 'from this time on, or so long ago: 2026-01-31T08:00:00Z, 2h', requiresArg: true })
+        .option('until', { type: 'string', describe: 'up to this time, or so long ago', requiresArg: true })
+        .option('limit', { type: 'string', describe: 'at most so many, the latest; default 50', requiresArg: true })
+        .option('follow', { type: 'boolean', describe: 'go on with what comes' })
+        .example('$0 audit --verdict refused --since 1d', 'what was refused since yesterday')
+        .example('$0 audit --follow --json', 'every record as it is written, one JSON object a line'),
+    (flags) => run(async (to) => (await import('./commands/audit.js')).audit(to, flags)),
   )
   .command('route', 'Look at routes', (builder) =>
     builder

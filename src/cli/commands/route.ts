@@ -4,6 +4,7 @@ import { inferHostKind } from '../../model/host-name.js';
 import { parseRepoAddress } from '../../hosts/repo-address.js';
 import { readSpelling } from '../../hosts/repo-spelling.js';
 import { ProxyError } from '../../model/errors.js';
+import { REF_CHANGES, type RefRules } from '../../model/refs.js';
 import { type Context, loadFor, type SettingsFlags } from '../context.js';
 import { baseOf } from './door-base.js';
 
@@ -32,6 +33,7 @@ export async function routeExplain(context: Context, url: string, flags: Setting
       route: route?.match,
       identity: route?.identity,
       allow: route?.allow,
+      refs: route?.refs,
       upstream: to,
       door,
     });
@@ -42,11 +44,24 @@ export async function routeExplain(context: Context, url: string, flags: Setting
       printer.line(`route      ${route.match} (number ${settings.routes.indexOf(route) + 1} of ${settings.routes.length})`);
       printer.line(`identity   ${route.identity} (${settings.identities.find(({ name }) => name === route.identity)?.kind ?? 'unknown'})`);
       printer.line(`allow      ${route.allow.join(', ')}`);
+      for (const line of refLines(route.refs)) printer.line(line);
       printer.line(`upstream   ${to ?? ''}`);
     }
     printer.line(`at the door ${door}`);
   }
   return route === undefined ? 1 : 0;
+}
+
+/** What pushes may touch, a line for each rule; none when they may touch everything. */
+function refLines(refs: RefRules | undefined): string[] {
+  if (refs === undefined) return [];
+  const { allow, protect, changes } = refs;
+  const rules = [
+    `allow ${allow === undefined ? 'every ref' : allow.join(', ')}`,
+    ...(protect.length === 0 ? [] : [`protect ${protect.join(', ')}`]),
+    `changes ${changes === undefined ? REF_CHANGES.join(', ') : changes.join(', ')}`,
+  ];
+  return rules.map((rule, index) => `${index === 0 ? 'refs' : '    '}       ${rule}`);
 }
 
 function upstreamUrl(upstream: URL | undefined, host: string, path: string, mainPath: string): string {
