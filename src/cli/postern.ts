@@ -9,7 +9,7 @@
 import { readFileSync } from 'node:fs';
 import yargs, { type Argv } from 'yargs';
 import { messageOf, ProxyError, type ErrorCode } from '../model/errors.js';
-import { type Context, createContext, settingsOptions } from './context.js';
+import { type Context, createContext, settingsOptions, STANDARD_INPUT } from './context.js';
 import { createPrinter } from './print.js';
 
 const USAGE_CODES: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
@@ -56,6 +56,7 @@ const withOrganisations = (builder: Argv): Argv =>
     describe: 'organisation at Azure DevOps; may be given more than once',
     requiresArg: true,
   });
+const words = process.argv.slice(2);
 const several = (describe: string) => ({ type: 'string', array: true, describe, requiresArg: true }) as const;
 const withRestrictions = (builder: Argv): Argv =>
   builder
@@ -83,7 +84,7 @@ const withHandOut = (builder: Argv): Argv =>
     })
     .option('output', { type: 'string', describe: 'write it to a file that only you can read', requiresArg: true });
 
-await yargs(process.argv.slice(2))
+await yargs(process.argv[2] === 'lease' ? words.map((word) => (word === '-' ? STANDARD_INPUT : word)) : words)
   .scriptName('postern')
   .usage('$0 <command>\n\nThe gate between git and Azure Repos: it adds the credential, so that git never holds one.')
   .command(
