@@ -53,6 +53,7 @@ export class Ledger {
       uid: undefined,
       lease: undefined,
       refs: [],
+      refsLeftOut: 0,
       verdict: 'running',
       upstreamStatus: undefined,
       activityId: undefined,
