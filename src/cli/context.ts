@@ -1,6 +1,7 @@
 /** What every command is handed: the process's surroundings, and the configuration when it asks for it. */
 import { userInfo } from 'node:os';
 import type { LoadedSettings } from '../config/load-settings.js';
+import type { Surroundings } from '../config/settings-file.js';
 import { SCALAR_PATHS, flagOf } from '../config/scalar-settings.js';
 import { placesFor, type Places } from '../daemon/places.js';
 import { ProxyError } from '../model/errors.js';
@@ -56,14 +57,18 @@ export async function loadFor(context: Context, flags: SettingsFlags): Promise<L
     const value = flags[flagOf(path).slice(2)];
     if (typeof value === 'string') given[path] = value;
   }
-  return loadSettings({
+  return loadSettings({ ...surroundingsOf(context, flags), flags: given });
+}
+
+/** What decides which configuration file is read. */
+export function surroundingsOf({ environment, home, workingDirectory }: Context, flags: SettingsFlags): Surroundings {
+  return {
     file: typeof flags['config'] === 'string' ? flags['config'] : undefined,
     system: flags['system'] === true,
-    flags: given,
-    environment: context.environment,
-    home: context.home,
-    workingDirectory: context.workingDirectory,
-  });
+    environment,
+    home,
+    workingDirectory,
+  };
 }
 
 /**

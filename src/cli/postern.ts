@@ -48,6 +48,8 @@ const configurable = (builder: Argv): Argv =>
     .option('config', { type: 'string', describe: 'configuration file', requiresArg: true, group: 'Settings:' })
     .options(settingsOptions());
 const withJson = (builder: Argv): Argv => builder.option('json', { type: 'boolean', describe: 'print as JSON' });
+const withAudit = (builder: Argv): Argv =>
+  withJson(configurable(builder)).option('system', { type: 'boolean', describe: 'by the configuration of the system service' });
 const withOrganisations = (builder: Argv): Argv =>
   configurable(builder).option('org', {
     type: 'string',
@@ -55,6 +57,27 @@ const withOrganisations = (builder: Argv): Argv =>
     describe: 'organisation at Azure DevOps; may be given more than once',
     requiresArg: true,
   });
+const several = (describe: string) => ({ type: 'string', array: true, describe, requiresArg: true }) as const;
+const withRestrictions = (builder: Argv): Argv =>
+  builder
+    .option('repo', several('organisation/project/repository, host/path, a pattern with * and **, or an address to clone'))
+    .option('allow', several('fetch, push, lfs, api; with commas'))
+    .option('for', { type: 'string', describe: 'how long, such as 2h', requiresArg: true })
+    .option('ref', several("refs that may be pushed, such as 'refs/heads/agent/*'"))
+    .option('protect', several('refs that may not be pushed, whatever --ref says'))
+    .option('changes', several('create, update, delete, tag; with commas (for a new lease: create,update)'))
+    .option('from', several('address or block that it may be used from, such as 10.0.0.0/8'))
+    .option('uid', several('local user who may use it'));
+const withHandOut = (builder: Argv): Argv =>
+  builder
+    .option('format', { type: 'string', default: 'text', describe: 'how it is printed: text, the lease alone', requiresArg: true })
+    .option('door', { type: 'string', describe: 'address of the door as the holder reaches it', requiresArg: true })
+    .option('ca-path', {
+      type: 'string',
+      describe: "file, where the lease is used, of the door's certificate authority",
+      requiresArg: true,
+    })
+    .option('output', { type: 'string', describe: 'write it to a file that only you can read', requiresArg: true });
 
 await yargs(own)
   .scriptName('postern')
@@ -141,6 +164,37 @@ await yargs(own)
       .demandCommand(1, 'Say which: check, show or schema')
       .strict(),
   )
+  .command(
+    'audit',
+    'Show what was done and refused',
+    (builder) =>
+      withAudit(builder)
+        .command(
+          'verify',
+          'Say whether the audit is what was written',
+          (inner) => withAudit(inner).example('$0 audit verify', 'exit code 1 when something was done to it'),
+          (flags) => run(async (to) => (await import('./commands/audit-verify.js')).auditVerify(to, flags)),
+        )
+        .command(
+          'why <id>',
+          'Say what decided an operation then, and what would be decided now',
+          (inner) =>
+            withAudit(inner)
+              .positional('id', { type: 'string', demandOption: true, describe: 'number of the record, or chain:number' })
+              .example('$0 audit why daemon:17', ''),
+          (flags) => run(async (to) => (await import('./commands/audit-why.js')).auditWhy(to, flags['id'], flags)),
+        )
+        .option('repo', { type: 'string', describe: 'repositories: host/part/part with * and **, or a name alone', requiresArg: true })
+        .option('lease', { type: 'string', describe: 'id or label of a lease', requiresArg: true })
+        .option('verdict', { type: 'string', describe: 'passed, refused, failed, broken, client-gone or killed', requiresArg: true })
+        .option('since', { type: 'string', describe: 'from this time on, or so long ago: 2026-01-31T08:00:00Z, 2h', requiresArg: true })
+        .option('until', { type: 'string', describe: 'up to this time, or so long ago', requiresArg: true })
+        .option('limit', { type: 'string', describe: 'at most so many, the latest; default 50', requiresArg: true })
+        .option('follow', { type: 'boolean', describe: 'go on with what comes' })
+        .example('$0 audit --verdict refused --since 1d', 'what was refused since yesterday')
+        .example('$0 audit --follow --json', 'every record as it is written, one JSON object a line'),
+    (flags) => run(async (to) => (await import('./commands/audit.js')).audit(to, flags)),
+  )
   .command('route', 'Look at routes', (builder) =>
     builder
       .command(
@@ -155,6 +209,65 @@ await yargs(own)
       .demandCommand(1, 'Say which: explain')
       .strict(),
   )
+  .command('lease', 'Give out, narrow, list and end leases, by which others may use the door', (builder) =>
+    builder
+      .command(
+        'create',
+        'Give out a lease (asks the daemon)',
+        (inner) =>
+          withHandOut(withRestrictions(inner))
+            .option('label', { type: 'string', describe: 'who holds it, for the audit', requiresArg: true })
+            .example('$0 lease create --repo contoso/web/app --allow fetch --for 2h', 'for one job')
+            .example("$0 lease create --repo 'contoso/**' --allow fetch,push --ref 'refs/heads/agent/*' --for 1d", 'for an agent'),
+        (flags) => run(async (to) => (await import('./commands/lease.js')).leaseCreate(to, flags)),
+      )
+      .command(
+        'narrow [from-stdin]',
+        'Make a smaller lease of the one in $POSTERN_LEASE or on standard input (needs no daemon)',
+        (inner) =>
+          withHandOut(withRestrictions(inner))
+            .positional('from-stdin', { type: 'string', describe: '`-`: standard input, also when POSTERN_LEASE is set' })
+            .example('$0 lease narrow --allow fetch --for 10m', 'of $POSTERN_LEASE, for a step of a job'),
+        (flags) => run(async (to) => (await import('./commands/lease.js')).leaseNarrow(to, flags)),
+      )
+      .command(
+        'list',
+        'Show the leases that have not ended',
+        (inner) => withJson(inner),
+        (flags) => run(async (to) => (await import('./commands/lease.js')).leaseList(to, { json: flags['json'] === true })),
+      )
+      .command(
+        'revoke <id...>',
+        'End leases, and all that were narrowed from them',
+        (inner) =>
+          inner
+            .positional('id', {
+              type: 'string',
+              array: true,
+              demandOption: true,
+              describe: 'id of a lease, or `-` for one on standard input',
+            })
+            .example('$0 lease revoke 3f2a9c0d11e8b764', ''),
+        (flags) => run(async (to) => (await import('./commands/lease.js')).leaseRevoke(to, flags)),
+      )
+      .command(
+        'explain [from-stdin]',
+        'Say what the lease in $POSTERN_LEASE or on standard input is for, and whether it is valid',
+        (inner) =>
+          withJson(inner)
+            .positional('from-stdin', { type: 'string', describe: '`-`: standard input, also when POSTERN_LEASE is set' })
+            .example('$0 lease explain - < lease', ''),
+        (flags) => run(async (to) => (await import('./commands/lease-explain.js')).leaseExplain(to, flags)),
+      )
+      .command(
+        'rotate',
+        'Seal new leases with a new key',
+        (inner) => inner.option('forget-old', { type: 'boolean', describe: 'give up the older keys: ends every lease at once' }),
+        (flags) => run(async (to) => (await import('./commands/lease.js')).leaseRotate(to, flags)),
+      )
+      .demandCommand(1, 'Say which: create, narrow, list, revoke, explain or rotate')
+      .strict(),
+  )
   .demandCommand(1, 'Say what to do: one of the commands above')
   .strict()
   .version(context.version)
@@ -164,7 +277,7 @@ await yargs(own)
     // A failed command has printed its own failure; what comes here is what yargs itself has against the line.
     if ((thrown as Error | undefined) !== undefined && !message) throw thrown;
     parser.showHelp('error');
-    printer.failure(new ProxyError('usage', message, { todo: 'see `postern --help`' }));
+    printer.failure(new ProxyError('usage', message.replace(/ptl1_[\w-]*/g, '[lease]'), { todo: 'see `postern --help`' }));
     process.exit(EXIT_USAGE);
   })
   .parseAsync();

@@ -28,6 +28,8 @@ export async function checkFiles(
   const fileAt = (path: string, file: string | undefined): void => {
     if (file !== undefined) checks.push([path, () => fileFault(file, quote(file))]);
   };
+  const { tls } = loaded.settings.listen;
+  if (tls.kind === 'files') for (const key of ['certificate', 'key'] as const) fileAt('listen.http.tls', tls[key]);
   for (const identity of loaded.settings.identities) {
     const key = (name: string): string => writeKeyPath(['identities', identity.name, name]);
     if ('secret' in identity) checks.push([key('secret'), () => secretFault(identity.secret, environment)]);
@@ -36,6 +38,9 @@ export async function checkFiles(
     if ('ca' in identity) fileAt(key('ca'), identity.ca);
   }
   for (const [index, route] of loaded.settings.routes.entries()) fileAt(writeKeyPath(['routes', index, 'ca']), route.ca);
+
+  const { leaseKey } = loaded.settings.access;
+  if (leaseKey !== undefined) checks.push(['access.leaseKey', () => secretFault(leaseKey, environment)]);
 
   const texts = await Promise.all(checks.map(([, check]) => check()));
   return checks.flatMap(([path], index) => {

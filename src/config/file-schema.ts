@@ -5,9 +5,12 @@
 import { HOST_KINDS } from '../model/address.js';
 import { LOG_LEVELS } from '../model/ports.js';
 import { PERMISSIONS } from '../model/operation.js';
+import { MOST_REF_GLOBS, parseRefGlob, REF_CHANGES } from '../model/refs.js';
+import { auditSchema } from './audit-settings.js';
 import type { ShapeFault } from './fault.js';
-import { identitySchema, oneKey, pathKey } from './identity-schema.js';
+import { identitySchema, pathKey, secretKey } from './identity-schema.js';
 import { listenFaults } from './listen-address.js';
+import { TLS_SCHEMA } from './listen-tls.js';
 import { NOT_YET } from './not-yet.js';
 import { parseProxy, parseUpstream } from './outside-url.js';
 import { LOG_FORMATS, SCALARS } from './scalar-settings.js';
@@ -16,6 +19,17 @@ import { checked, jsonSchemaOf, list, named, section, shapeFaults, text, word } 
 
 /** What a route allows when it does not say. */
 export const DEFAULT_ALLOW = ['fetch', 'push', 'lfs'] as const;
+
+const refsSchema = section('a map such as `{ protect: [refs/heads/main] }`', {
+  allow: globs('Refs that may be touched, compared exactly. Default: every ref.', 'refs/heads/agent/*'),
+  protect: globs('Refs that may not be touched, compared without case; wins over `allow`. Default: none.', 'refs/heads/main'),
+  changes: list(
+    'a list such as `[create, update]`',
+    word(REF_CHANGES, 'update includes a rewrite (a forced push); tag is needed besides for whatever is done under refs/tags/.'),
+  )
+    .meta({ description: 'What may be done to refs. Default: all of it.' })
+    .optional(),
+});
 
 const routeSchema = section(
   'a map such as `{ match: dev.azure.com/**, identity: azure-cli }`',
@@ -33,6 +47,9 @@ const routeSchema = section(
       word(PERMISSIONS, 'fetch and push: the directions of git; lfs: LFS in those directions; api: the REST API.'),
     )
       .meta({ description: 'What may be done through the route.', default: [...DEFAULT_ALLOW] })
+      .optional(),
+    refs: refsSchema
+      .meta({ description: 'What pushes through the route may touch; one refused ref refuses the push. Default: everything.' })
       .optional(),
     upstream: text({
       is: 'an https URL',
@@ -62,7 +79,10 @@ const listenHttp = checked((raw) => (raw === undefined ? [] : listenFaults(raw))
   description:
     'Addresses of the HTTP door: loopback only; port 0 lets the system choose. `localhost` is 127.0.0.1, and ::1 where the system has it.',
   default: SCALARS['listen.http'].fallback,
-  anyOf: [...addresses.anyOf, oneKey('address', addresses)],
+  anyOf: [
+    ...addresses.anyOf,
+    { type: 'object', properties: { address: addresses, tls: TLS_SCHEMA }, minProperties: 1, additionalProperties: false },
+  ],
 });
 
 const fileSchema = section(
@@ -77,6 +97,19 @@ const fileSchema = section(
     routes: list('a list of routes, each beginning with `- match:`', routeSchema)
       .meta({ description: 'Which repository gets which identity; the first match wins. Default: dev.azure.com/** with azure-cli.' })
       .optional(),
+    access: section(
+      'a map such as `{ leaseKey: { credential: lease-keys } }`',
+      {
+        leaseKey: secretKey(
+          'Where the keys that seal leases are, as lines `KEYID BASE64KEY` (16 hex digits, 32 bytes), the one for new leases first; daemons ' +
+            'with the same keys take the same leases. Default: a file of its own in the state directory.',
+        ).optional(),
+      },
+      NOT_YET.access,
+    )
+      .meta({ description: 'Who may use the doors.' })
+      .optional(),
+    audit: auditSchema.optional(),
     drain: section('a map such as `{ max: 30s }`', {
       min: scalar('drain.min', 'How long new operations are still taken after a stop was asked for.'),
       max: scalar('drain.max', 'How long running transfers may still take after a stop was asked for; then they are cut.'),
@@ -108,6 +141,18 @@ export function fileFaults(raw: unknown): ShapeFault[] {
 /** JSON Schema (draft-07) of the configuration file, for editors; `config/postern.schema.json` is this. */
 export function settingsJsonSchema(): Record<string, unknown> {
   return jsonSchemaOf(fileSchema);
+}
+
+/** Globs of refs, of which there are only so many. */
+function globs(about: string, example: string) {
+  const is = `a list such as \`[${example}]\``;
+  return list(
+    is,
+    text({ is: `a ref such as \`${example}\``, about: '`*` is any run without a slash, `**` any run.', parse: parseRefGlob }),
+    MOST_REF_GLOBS,
+  )
+    .meta({ description: about, examples: [[example]] })
+    .optional();
 }
 
 /** A duration, with grammar and default of the table. */

@@ -1,10 +1,12 @@
 /**
- * Turns the checked values of a file into identities and routes, each with the origin of its values. What the checks let
+ * Turns the checked values of a file into identities, routes and what stands beside them, each with the origin of its values. What the checks let
  * through is taken for right here.
  */
 import type { Permission } from '../model/operation.js';
-import type { EntraSettings, IdentitySettings, Route, SecretReference } from '../model/settings.js';
+import type { RefRules } from '../model/refs.js';
+import type { AuditSettings, EntraSettings, IdentitySettings, Route, SecretReference } from '../model/settings.js';
 import { HOST_KINDS } from '../model/address.js';
+import { auditSettings } from './audit-settings.js';
 import type { EffectiveValue, ShownValue } from './effective-value.js';
 import { asMap, ownValue, writeKeyPath } from './fault.js';
 import { DEFAULT_ALLOW } from './file-schema.js';
@@ -28,7 +30,13 @@ type Resolve = (path: string) => string;
 export function fileSettings(
   source: SettingsSource,
   resolve: Resolve,
-): { routes: readonly Route[]; identities: readonly IdentitySettings[]; effective: readonly EffectiveValue[] } {
+): {
+  routes: readonly Route[];
+  identities: readonly IdentitySettings[];
+  leaseKey: SecretReference | undefined;
+  audit: AuditSettings;
+  effective: readonly EffectiveValue[];
+} {
   const root = asMap(source.raw);
   const rawIdentities = asMap(ownValue(root, 'identities')) ?? {};
   const rawRoutes = (ownValue(root, 'routes') ?? DEFAULT_ROUTES) as readonly RawMap[]; // the shape was checked
@@ -45,6 +53,10 @@ export function fileSettings(
     }
   };
 
+  const rawAudit = ownValue(root, 'audit');
+  const { settings: audit, shown: shownAudit } = auditSettings(rawAudit, resolve);
+  if (typeof shownAudit === 'string') show([], root, { audit: shownAudit });
+  else show(['audit'], asMap(rawAudit), shownAudit);
   const routes = rawRoutes.map((raw) => readRoute(raw, resolve));
   const names = Object.keys(rawIdentities);
   if (!names.includes(BUILT_IN_IDENTITY) && routes.some((route) => route.identity === BUILT_IN_IDENTITY)) names.push(BUILT_IN_IDENTITY);
@@ -56,7 +68,11 @@ export function fileSettings(
   });
   const written = ownValue(root, 'routes') !== undefined;
   for (const [index, route] of routes.entries()) show(['routes', index], written ? rawRoutes[index] : undefined, shownRoute(route));
-  return { routes, identities, effective };
+  const access = asMap(ownValue(root, 'access'));
+  const rawKey = ownValue(access, 'leaseKey');
+  const leaseKey = rawKey === undefined ? undefined : readSecretReference(rawKey, resolve);
+  show(['access'], access, { leaseKey: leaseKey && showReference(leaseKey) });
+  return { routes, identities, leaseKey, audit, effective };
 }
 
 function readRoute(raw: RawMap, resolve: Resolve): Route {
@@ -73,8 +89,14 @@ function readRoute(raw: RawMap, resolve: Resolve): Route {
     upstream: read(raw, 'upstream', parseUpstream),
     ca: read(raw, 'ca', resolve),
     proxy: read(raw, 'proxy', parseProxy),
-    refs: undefined,
+    refs: readRefs(asMap(ownValue(raw, 'refs'))),
   };
+}
+
+function readRefs(raw: RawMap | undefined): RefRules | undefined {
+  if (raw === undefined) return undefined;
+  const { allow, protect = [], changes } = raw as Partial<RefRules>; // the shape was checked
+  return { allow, protect, changes };
 }
 
 function readIdentity(name: string, raw: RawMap, resolve: Resolve): IdentitySettings {
@@ -120,15 +142,25 @@ function shownIdentity(identity: IdentitySettings): Record<string, ShownValue | 
 
 /** A route's values under the keys of the file. */
 function shownRoute(route: Route): Record<string, ShownValue | undefined> {
-  const { match, identity, allow, upstream, hostKind, ca, proxy } = route;
+  const { match, identity, allow, refs, upstream, hostKind, ca, proxy } = route;
   return {
     match,
     identity,
     allow,
+    refs: refs === undefined ? undefined : showRefs(refs),
     upstream: upstream?.href,
     host: hostKind,
     ca,
     proxy: proxy === undefined ? undefined : showProxy(proxy),
+  };
+}
+
+/** Rules for refs as they stand in a file. */
+function showRefs({ allow, protect, changes }: RefRules): ShownValue {
+  return {
+    ...(allow === undefined ? {} : { allow }),
+    ...(protect.length === 0 ? {} : { protect }),
+    ...(changes === undefined ? {} : { changes }),
   };
 }
 

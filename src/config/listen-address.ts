@@ -6,6 +6,7 @@ import { isIPv4 } from 'node:net';
 import type { ListenAddress } from '../model/settings.js';
 import { asMap, faultOf, ownValue, quote, typeName } from './fault.js';
 import type { KeyPath, ShapeFault } from './fault.js';
+import { tlsFaults } from './listen-tls.js';
 import { NOT_YET, unknownKeyText } from './not-yet.js';
 
 /**
@@ -66,11 +67,15 @@ export function writeListenAddress(address: ListenAddress): string {
 export function listenFaults(raw: unknown): ShapeFault[] {
   const map = asMap(raw);
   const found = Object.keys(map ?? {})
-    .filter((key) => key !== 'address')
-    .map((key): ShapeFault => ({ path: [key], on: 'key', text: unknownKeyText(key, ['address'], NOT_YET.listenHttp) }));
+    .filter((key) => key !== 'address' && key !== 'tls')
+    .map((key): ShapeFault => ({ path: [key], on: 'key', text: unknownKeyText(key, ['address', 'tls'], NOT_YET.listenHttp) }));
+  const tls = ownValue(map, 'tls');
+  if (tls !== undefined) found.push(...tlsFaults(tls));
   const wrong = (path: KeyPath, text: string): void => void found.push({ path, on: 'value', text });
   const pieces = listenPieces(raw);
-  if (pieces === undefined) {
+  if (pieces === undefined && tls !== undefined && ownValue(map, 'address') === undefined) {
+    // The default addresses, with TLS.
+  } else if (pieces === undefined) {
     wrong([], 'holds no address; write `127.0.0.1:8417`, a list of such addresses, or `{ address: 127.0.0.1:8417 }`');
   } else if (pieces.length === 0) {
     wrong([], 'is an empty list; write at least one address, such as `127.0.0.1:8417`');

@@ -11,6 +11,7 @@ import type { Fault, Place } from './fault.js';
 import { fileFaults } from './file-schema.js';
 import { fileSettings } from './file-settings.js';
 import { listenPieces } from './listen-address.js';
+import { readTls } from './listen-tls.js';
 import { outsideFaults } from './outside-settings.js';
 import { flagOf, SCALARS, variableOf } from './scalar-settings.js';
 import type { Scalar, ScalarPath, ScalarValue } from './scalar-settings.js';
@@ -78,13 +79,16 @@ export async function loadSettings(request: LoadRequest): Promise<LoadedSettings
 
   if (faults.length > 0) throw invalid(file?.path, faults);
   const folder = file === undefined ? request.workingDirectory : dirname(file.path);
-  const rest = fileSettings(source, (path) => absolutePath(path, folder, request.home));
+  const resolve = (path: string): string => absolutePath(path, folder, request.home);
+  const rest = fileSettings(source, resolve);
+  const secure = readTls(source, http, resolve);
+  effective.splice(1, 0, secure.effective);
   return {
     settings: {
       file: file?.path,
-      listen: { http, names: [], tls: { kind: 'default' } },
-      access: { local: 'uid', remote: 'lease', uids: [], leaseKey: undefined },
-      audit: { isOn: true, directory: undefined, onFailure: 'continue', maxSizeBytes: 64 * 1024 * 1024, maxAge: 90 * 86_400_000 },
+      listen: { http, names: [], tls: secure.tls },
+      access: { local: 'uid', remote: 'lease', uids: [], leaseKey: rest.leaseKey },
+      audit: rest.audit,
       identities: rest.identities,
       routes: rest.routes,
       drain: { min: min.value, max: max.value },

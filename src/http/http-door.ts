@@ -4,7 +4,7 @@
  *
  * Limits are on heads and on silence. There is none on the length of a request: a push of gigabytes takes its time.
  */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { admit } from '../gate/admit.js';
@@ -15,11 +15,12 @@ import type { RouteTable } from '../gate/route-table.js';
 import type { Caller, Entry } from '../model/caller.js';
 import { messageOf, ProxyError, systemCodeOf } from '../model/errors.js';
 import type { GitOperation } from '../model/operation.js';
-import type { AuditTrail, Clock, Logger } from '../model/ports.js';
+import type { AuditTrail, CertificateSource, Clock, Logger } from '../model/ports.js';
 import type { OperationRecord } from '../model/record.js';
 import type { Refusal } from '../model/refusal.js';
 import type { AccessSettings, ListenAddress } from '../model/settings.js';
 import type { Pass } from '../model/decision.js';
+import { type DoorListener, plainListener, secureListener } from './door-listener.js';
 import type { Forwarder } from './forward.js';
 import { isLoopbackAddress, type Peers } from './peers.js';
 import { takeLease } from './presented-lease.js';
@@ -51,6 +52,8 @@ export interface HttpDoorParts {
   readonly access: Pick<AccessSettings, 'local' | 'remote'>;
   readonly audit: AuditTrail;
   readonly clock: Clock;
+  /** Which listeners speak TLS, and what they show; none when absent. */
+  readonly tls?: { readonly isFor: (host: string) => boolean; readonly certificates: CertificateSource } | undefined;
   /** Names besides the listeners' own that may stand in the Host header, without port. */
   readonly hostNames: readonly string[];
   /** ms of silence after which a client connection is closed; our own waits are added. */
@@ -60,6 +63,7 @@ export interface HttpDoorParts {
 }
 
 export interface BoundAddress {
+  readonly scheme: 'http' | 'https';
   readonly host: string;
   readonly port: number;
 }
@@ -86,7 +90,7 @@ const STOPPING: Refusal = {
 
 export class HttpDoor {
   readonly #parts: HttpDoorParts;
-  readonly #servers: Server[] = [];
+  readonly #listeners: DoorListener[] = [];
   readonly #bound: BoundAddress[] = [];
   readonly #names = new Set<string>();
   /** Connections on which a refusal was the last answer. */
@@ -106,25 +110,29 @@ export class HttpDoor {
 
   /**
    * Opens one address. Gives false when an optional one does not exist on this system.
-   * @throws ProxyError `listen-failed`
+   * @throws ProxyError `listen-failed`, `certificate-unusable`
    */
   async listen(address: ListenAddress): Promise<boolean> {
     const headMs = this.#parts.headMs ?? HEAD_MS;
     const entry = isLoopbackAddress(address.host) ? this.#parts.access.local : this.#parts.access.remote;
-    const server = createServer(
-      {
-        maxHeaderSize: LARGEST_HEAD_BYTES,
-        highWaterMark: BUFFER_BYTES,
-        noDelay: true,
-        // Node would answer a missing Host without a word; it is refused further down.
-        requireHostHeader: false,
-        connectionsCheckingInterval: Math.ceil(headMs / 3),
-      },
-      (request, response) => void this.#walk(request, response, entry),
-    );
+    const options = {
+      maxHeaderSize: LARGEST_HEAD_BYTES,
+      highWaterMark: BUFFER_BYTES,
+      noDelay: true,
+      // Node would answer a missing Host without a word; it is refused further down.
+      requireHostHeader: false,
+      connectionsCheckingInterval: Math.ceil(headMs / 3),
+    };
+    const handle = (request: IncomingMessage, response: ServerResponse): void => void this.#walk(request, response, entry);
+    const { tls } = this.#parts;
+    const listener =
+      tls?.isFor(address.host) === true
+        ? await secureListener(options, handle, { certificates: tls.certificates, handshakeMs: headMs })
+        : plainListener(options, handle);
+    const { server, scheme } = listener;
     server.on('connection', (socket) => this.#parts.peers.accepted(socket));
     // Node would answer an expectation that it does not know without a word; nothing here depends on one.
-    server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => void this.#walk(request, response, entry));
+    server.on('checkExpectation', handle);
     server.on('connect', sayNoTunnel);
     server.headersTimeout = headMs;
     server.requestTimeout = 0;
@@ -158,12 +166,12 @@ export class HttpDoor {
     }
     // Without this a fault while accepting (no more file descriptors) would end the process.
     server.on('error', (fault) => this.#parts.logger.log('error', 'unexpected', { what: `accepting connections: ${messageOf(fault)}` }));
-    this.#servers.push(server);
+    this.#listeners.push(listener);
     const { port } = server.address() as AddressInfo; // because a TCP server that listens has such an address
-    this.#bound.push({ host: address.host, port });
+    this.#bound.push({ scheme, host: address.host, port });
     for (const name of [address.host, 'localhost', ...this.#parts.hostNames]) {
       this.#names.add(`${display(name)}:${port}`);
-      if (port === 80) this.#names.add(display(name));
+      if (port === (scheme === 'https' ? 443 : 80)) this.#names.add(display(name));
     }
     return true;
   }
@@ -171,9 +179,10 @@ export class HttpDoor {
   /** Refuses new operations from now on; running ones go on. */
   drain(): void {
     this.#isDraining = true;
-    for (const server of this.#servers) {
+    for (const { server, closeUnopened } of this.#listeners) {
       server.close();
       server.closeIdleConnections();
+      closeUnopened();
     }
   }
 
@@ -181,11 +190,12 @@ export class HttpDoor {
   async close(): Promise<void> {
     this.#isDraining = true;
     await Promise.all(
-      this.#servers.map(
-        (server) =>
+      this.#listeners.map(
+        ({ server, closeUnopened }) =>
           new Promise<void>((resolve) => {
             server.close(() => resolve());
             server.closeAllConnections();
+            closeUnopened();
           }),
       ),
     );
@@ -209,8 +219,12 @@ export class HttpDoor {
       const { refusal, operation } = walked;
       record.route ??= refusal.route;
       record.identity ??= refusal.identity;
+      if (operation?.step === 'exchange') {
+        await forwarder.refuse(request, response, operation, refusal, record);
+        return;
+      }
       ledger.finish(record, { verdict: 'refused', refusal });
-      if (operation !== undefined && isKeptOpen(walked)) sayGit(response, operation, refusal, undefined);
+      if (operation !== undefined) sayGit(response, operation, refusal, undefined);
       else sayPlain(response, refusal, { isHead: request.method === 'HEAD', close: true });
     }
   }

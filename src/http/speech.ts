@@ -8,8 +8,10 @@
  * There is no 401 for trouble of ours: git would ask for a user name and drop the text. The one that is said asks for a lease.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { type CommandList, writeRefusedPush } from '../git/receive-pack.js';
+import type { CommandList } from '../git/receive-pack.js';
+import { writeRefusedPush } from '../git/report-status.js';
 import { answerMediaType } from '../git/smart-http.js';
 import { writeErrorPacket } from '../git/upload-pack.js';
 import { systemCodeOf } from '../model/errors.js';
@@ -37,7 +39,13 @@ export function sayPlain(response: ServerResponse, refusal: Refusal, options: { 
  * Says a refusal of a git operation in the way that its step is shown. `commands` is what a push asked for, if its
  * command list has been read.
  */
-export function sayGit(response: ServerResponse, operation: GitOperation, refusal: Refusal, commands: CommandList | undefined): void {
+export function sayGit(
+  response: ServerResponse,
+  operation: GitOperation,
+  refusal: Refusal,
+  commands: CommandList | undefined,
+  options: { close?: boolean } = {},
+): void {
   if (operation.step === 'advertisement') {
     sayPlain(response, refusal);
     return;
@@ -51,6 +59,7 @@ export function sayGit(response: ServerResponse, operation: GitOperation, refusa
     'content-type': answerMediaType(serviceOf(operation), 'exchange'),
     'content-length': body.length,
     'cache-control': 'no-store',
+    ...(options.close === true ? { connection: 'close' } : {}),
   });
   response.end(body);
 }
@@ -64,8 +73,15 @@ function exchangeBody(operation: GitOperation, refusal: Refusal, commands: Comma
       // git's probe asks for nothing, and of the answer git reads the status alone: with any but 200 the text is lost.
       // The push that follows meets the refusal again, or no longer.
       if (commands.commands.length === 0) return Buffer.alloc(0);
-      return writeRefusedPush(commands, refusalSentence({ ...refusal, upstreamText: undefined }), refusalLines(refusal));
+      return writeRefusedPush(commands, reasonsOf(refusal, commands), refusalLines(refusal));
   }
+}
+
+/** What is said of each ref: its own reason, or the refusal if that is about the push as a whole. */
+function reasonsOf(refusal: Refusal, { commands }: CommandList): readonly string[] {
+  if (refusal.refs !== undefined) return refusal.refs.map(({ reason }) => `postern: ${reason}`);
+  const sentence = refusalSentence({ ...refusal, upstreamText: undefined });
+  return commands.map(() => sentence);
 }
 
 /** A request that Node's parser refuses (both lengths, two lengths, a head too large or too slow, no HTTP): said in plain text, and closed. */
@@ -86,8 +102,24 @@ export function sayNoTunnel(_request: IncomingMessage, socket: Duplex): void {
   sayUnasked(socket, '405 Method Not Allowed', 'This is no forward proxy: CONNECT is not served');
 }
 
-function sayUnasked(socket: Duplex, status: string, what: string): void {
-  const text = `postern: ${what}\n  what to do: use a git client, with url.<base>.insteadOf as \`postern setup\` writes it\n`;
+/** Plain HTTP on a port that speaks TLS: said in the plain, because who asks cannot read anything else. */
+export function sayUseTls(socket: Socket): void {
+  const { localAddress = '', localPort = 0 } = socket;
+  const host = localAddress.includes(':') ? `[${localAddress}]` : localAddress;
+  sayUnasked(
+    socket,
+    '400 Bad Request',
+    'This port speaks TLS, and the request came without',
+    `use https://${host}:${localPort} as the address; \`postern setup\` writes it, and which authority to trust`,
+  );
+  // Unread bytes would turn the end into a reset, and the text would be lost.
+  socket.resume();
+}
+
+const USE_GIT = 'use a git client, with url.<base>.insteadOf as `postern setup` writes it';
+
+function sayUnasked(socket: Duplex, status: string, what: string, todo = USE_GIT): void {
+  const text = `postern: ${what}\n  what to do: ${todo}\n`;
   socket.on('error', () => socket.destroy());
   socket.end(
     `HTTP/1.1 ${status}\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(text)}\r\nconnection: close\r\n\r\n${text}`,

@@ -46,6 +46,8 @@ export const ERROR_CODES = [
   'config-invalid',
   'config-unreadable',
   'listen-failed',
+  'state-unusable',
+  'certificate-unusable',
   'already-running',
   'not-running',
   'operation-not-running',

@@ -9,7 +9,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { assemble, type House } from '../../src/daemon/assemble.js';
 import { systemClock } from '../../src/model/clock.js';
 import type { Route } from '../../src/model/settings.js';
-import { CLOSE, requestBytes, SHUT } from './door-rig.js';
+import { CLOSE, NO_HOME, requestBytes, SHUT } from './door-rig.js';
 
 const ADVERTISEMENT = 'Content-Type: application/x-git-upload-pack-advertisement';
 const FIRST_LINE = '001e# service=git-upload-pack\n';
@@ -75,7 +75,7 @@ async function openBench(
       timeouts: { connect: 2_000, stall: STALL_MS, token: 2_000 },
       log: { level: 'debug', format: 'json' },
     },
-    { environment: { PASSWORD: options.password ?? 'a-password' }, clock: systemClock, logger: { log: () => undefined } },
+    { environment: { PASSWORD: options.password ?? 'a-password' }, clock: systemClock, logger: { log: () => undefined }, audit: NO_HOME },
   );
   await house.door.listen({ host: '127.0.0.1', port: 0, optional: false });
   const port = house.door.bound[0]?.port ?? 0;

@@ -24,7 +24,9 @@ export function statusLines(status: DaemonStatus, now: number, bold: (text: stri
     `${bold('postern')} ${status.version} is ${status.state} (pid ${status.pid}, since ${status.startedAt}, ${mebibytes(status.memory)} MiB)`,
     `  configuration  ${status.configuration ?? 'none: built-in defaults'}`,
     `  http door      ${status.listen.http.join(', ')}`,
+    ...certificateLines(status.listen.certificate),
     `  who may use it ${accessText(status.access)}`,
+    ...auditLines(status.audit),
     bold('identities'),
     ...status.identities.flatMap((identity) => identityLines(identity, now)),
     bold('routes'),
@@ -60,6 +62,20 @@ export function statusLines(status: DaemonStatus, now: number, bold: (text: stri
   return lines.filter((line) => line.trim() !== '');
 }
 
+function auditLines(audit: DaemonStatus['audit']): string[] {
+  if (audit.kind === 'off') return ['  audit          off'];
+  const { chain, count, last, anchor, directory, onFailure, waiting, lost, failure, findings } = audit;
+  const lines = [`  audit          ${chain ?? 'no chain is open'} in ${directory}`];
+  if (chain !== undefined) lines.push(`    head ${count} ${last}`, `    anchor ${anchor.count} ${anchor.last}`);
+  if (failure !== undefined) {
+    const so = onFailure === 'refuse' ? 'operations are refused' : 'operations go on';
+    lines.push(`    CANNOT BE WRITTEN since ${failure.since}: ${failure.what}; ${so}`);
+  }
+  if (waiting > 0 || lost > 0) lines.push(`    ${waiting} records wait, ${lost} are lost`);
+  for (const finding of findings) lines.push(`    NOT AS IT WAS LEFT: ${finding} (\`postern audit verify\` tells more)`);
+  return lines;
+}
+
 function identityLines(identity: DaemonStatus['identities'][number], now: number): string[] {
   // Dates are text once they have been through JSON.
   const ends = identity.expiresAt === undefined ? undefined : new Date(identity.expiresAt).getTime();
@@ -67,6 +83,12 @@ function identityLines(identity: DaemonStatus['identities'][number], now: number
   const lines = [`  ${identity.name}  ${identity.kind}  ${identity.state}${life}`];
   if (identity.failure !== undefined) lines.push(`    ${identity.failure}`, `    what to do: ${identity.todo ?? 'see the log'}`);
   return lines;
+}
+
+function certificateLines(certificate: DaemonStatus['listen']['certificate']): string[] {
+  if (certificate === undefined) return [];
+  const trust = certificate.ca === undefined ? '' : `; clients trust ${certificate.ca}`;
+  return [`  certificate    good until ${certificate.expiresAt}${trust}`];
 }
 
 function mebibytes(bytes: number): number {

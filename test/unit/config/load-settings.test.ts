@@ -194,8 +194,9 @@ describe('loadSettings() precedence', () => {
         ],
       },
     });
-    expect(loaded.effective.slice(0, 8)).toEqual([
+    expect(loaded.effective.slice(0, 9)).toEqual([
       { path: 'listen.http', value: ['127.0.0.1:0', '[::1]:1'], origin: 'environment POSTERN_LISTEN_HTTP' },
+      { path: 'listen.http.tls', value: 'off', origin: 'default' },
       { path: 'drain.min', value: '1h', origin: 'flag --drain-min' },
       { path: 'drain.max', value: '2h', origin: 'environment POSTERN_DRAIN_MAX' },
       { path: 'log.level', value: 'info', origin: 'default' },
