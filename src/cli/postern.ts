@@ -70,7 +70,12 @@ const withRestrictions = (builder: Argv): Argv =>
     .option('uid', several('local user who may use it'));
 const withHandOut = (builder: Argv): Argv =>
   builder
-    .option('format', { type: 'string', default: 'text', describe: 'how it is printed: text, the lease alone', requiresArg: true })
+    .option('format', {
+      type: 'string',
+      default: 'text',
+      describe: 'text, env, dotenv, gitconfig, json, azure-pipelines or devcontainer',
+      requiresArg: true,
+    })
     .option('door', { type: 'string', describe: 'address of the door as the holder reaches it', requiresArg: true })
     .option('ca-path', {
       type: 'string',
@@ -218,6 +223,7 @@ await yargs(own)
           withHandOut(withRestrictions(inner))
             .option('label', { type: 'string', describe: 'who holds it, for the audit', requiresArg: true })
             .example('$0 lease create --repo contoso/web/app --allow fetch --for 2h', 'for one job')
+            .example('eval "$($0 lease create --repo contoso/web/app --allow fetch --for 2h --format env)"', 'for this shell')
             .example("$0 lease create --repo 'contoso/**' --allow fetch,push --ref 'refs/heads/agent/*' --for 1d", 'for an agent'),
         (flags) => run(async (to) => (await import('./commands/lease.js')).leaseCreate(to, flags)),
       )
