@@ -10,7 +10,6 @@ import { ProxyError } from '../../model/errors.js';
 import type { Caveat, Lease, RepoPattern } from '../../model/lease.js';
 import { overlaps } from '../../model/route-pattern.js';
 import type { Secret } from '../../model/secret.js';
-import { writePrivateFile } from '../../store/private-file.js';
 import { type Context, type SettingsFlags, STANDARD_INPUT } from '../context.js';
 import { type LeaseFlags, readGrantFlags, readLeaseFlags } from '../lease-flags.js';
 import { readLeaseInput, refuseArgument } from '../lease-input.js';
