@@ -25,14 +25,21 @@ const LAW: HouseLaw = {
   ioModules: ['fs', 'net', 'tls', 'dgram', 'dns', 'http', 'https', 'http2', 'child_process', 'worker_threads', 'cluster', 'process', 'os'],
   printers: ['cli/print.ts', 'daemon/log.ts'],
   revealers: [
+    'cli/commands/lease.ts', // prints the lease that was asked for
+    'daemon/lease-actions.ts', // hands a lease to the daemon to be judged, over the admin socket
+    'daemon/lease-desk.ts', // hands a new lease to the command line, over the admin socket
+    'gate/lease-seal.ts', // the key of the HMAC, and the lease that is narrowed
+    'gate/lease-verifier.ts', // takes a lease apart
     'identity/entra-source.ts', // hands a client secret to the library that sends it
     'identity/secret-reader.ts', // looks whether a variable was empty
+    'store/given-lease-keys.ts', // reads the lines of keys
+    'store/lease-keys.ts', // writes the file of keys
     'upstream/authorization.ts', // the Authorization header: the last line before the wire
   ],
   makers: [
     'cli/commands/route.ts RouteTable', // explains a route without a daemon
     'cli/commands/start.ts Daemon', // the daemon is what start makes
-    'http/trip.ts CommandListReader', // one for each push: a reader, no part of the house
+    'http/push-list.ts CommandListReader', // one for each push: a reader, no part of the house
   ],
   assembler: 'daemon/assemble.ts',
   mostLines: 350,

@@ -54,6 +54,27 @@ const withOrganisations = (builder: Argv): Argv =>
     describe: 'organisation at Azure DevOps; may be given more than once',
     requiresArg: true,
   });
+const several = (describe: string) => ({ type: 'string', array: true, describe, requiresArg: true }) as const;
+const withRestrictions = (builder: Argv): Argv =>
+  builder
+    .option('repo', several('organisation/project/repository, host/path, a pattern with * and **, or an address to clone'))
+    .option('allow', several('fetch, push, lfs, api; with commas'))
+    .option('for', { type: 'string', describe: 'how long, such as 2h', requiresArg: true })
+    .option('ref', several("refs that may be pushed, such as 'refs/heads/agent/*'"))
+    .option('protect', several('refs that may not be pushed, whatever --ref says'))
+    .option('changes', several('create, update, delete, tag; with commas (for a new lease: create,update)'))
+    .option('from', several('address or block that it may be used from, such as 10.0.0.0/8'))
+    .option('uid', several('local user who may use it'));
+const withHandOut = (builder: Argv): Argv =>
+  builder
+    .option('format', { type: 'string', default: 'text', describe: 'how it is printed: text, the lease alone', requiresArg: true })
+    .option('door', { type: 'string', describe: 'address of the door as the holder reaches it', requiresArg: true })
+    .option('ca-path', {
+      type: 'string',
+      describe: "file, where the lease is used, of the door's certificate authority",
+      requiresArg: true,
+    })
+    .option('output', { type: 'string', describe: 'write it to a file that only you can read', requiresArg: true });
 
 await yargs(process.argv.slice(2))
   .scriptName('postern')
@@ -76,6 +97,15 @@ await yargs(process.argv.slice(2))
     'Show what the daemon does, its identities and its latest failures',
     (builder) => withJson(builder).example('$0 status --json', 'for programs'),
     (flags) => run(async (to) => (await import('./commands/status.js')).status(to, { json: flags['json'] === true })),
+  )
+  .command(
+    'kill <operation>',
+    'End one running operation',
+    (builder) =>
+      withJson(builder)
+        .positional('operation', { type: 'string', demandOption: true, describe: 'its number, as `postern status` shows it' })
+        .example('$0 kill 17', 'its caller is told, its upstream let go; nothing else is disturbed'),
+    (flags) => run(async (to) => (await import('./commands/kill.js')).kill(to, flags['operation'], { json: flags['json'] === true })),
   )
   .command(
     'setup',
@@ -135,6 +165,65 @@ await yargs(process.argv.slice(2))
       .demandCommand(1, 'Say which: explain')
       .strict(),
   )
+  .command('lease', 'Give out, narrow, list and end leases, by which others may use the door', (builder) =>
+    builder
+      .command(
+        'create',
+        'Give out a lease (asks the daemon)',
+        (inner) =>
+          withHandOut(withRestrictions(inner))
+            .option('label', { type: 'string', describe: 'who holds it, for the audit', requiresArg: true })
+            .example('$0 lease create --repo contoso/web/app --allow fetch --for 2h', 'for one job')
+            .example("$0 lease create --repo 'contoso/**' --allow fetch,push --ref 'refs/heads/agent/*' --for 1d", 'for an agent'),
+        (flags) => run(async (to) => (await import('./commands/lease.js')).leaseCreate(to, flags)),
+      )
+      .command(
+        'narrow [from-stdin]',
+        'Make a smaller lease of the one in $POSTERN_LEASE or on standard input (needs no daemon)',
+        (inner) =>
+          withHandOut(withRestrictions(inner))
+            .positional('from-stdin', { type: 'string', describe: '`-`: standard input, also when POSTERN_LEASE is set' })
+            .example('$0 lease narrow --allow fetch --for 10m', 'of $POSTERN_LEASE, for a step of a job'),
+        (flags) => run(async (to) => (await import('./commands/lease.js')).leaseNarrow(to, flags)),
+      )
+      .command(
+        'list',
+        'Show the leases that have not ended',
+        (inner) => withJson(inner),
+        (flags) => run(async (to) => (await import('./commands/lease.js')).leaseList(to, { json: flags['json'] === true })),
+      )
+      .command(
+        'revoke <id...>',
+        'End leases, and all that were narrowed from them',
+        (inner) =>
+          inner
+            .positional('id', {
+              type: 'string',
+              array: true,
+              demandOption: true,
+              describe: 'id of a lease, or `-` for one on standard input',
+            })
+            .example('$0 lease revoke 3f2a9c0d11e8b764', ''),
+        (flags) => run(async (to) => (await import('./commands/lease.js')).leaseRevoke(to, flags)),
+      )
+      .command(
+        'explain [from-stdin]',
+        'Say what the lease in $POSTERN_LEASE or on standard input is for, and whether it is valid',
+        (inner) =>
+          withJson(inner)
+            .positional('from-stdin', { type: 'string', describe: '`-`: standard input, also when POSTERN_LEASE is set' })
+            .example('$0 lease explain - < lease', ''),
+        (flags) => run(async (to) => (await import('./commands/lease-explain.js')).leaseExplain(to, flags)),
+      )
+      .command(
+        'rotate',
+        'Seal new leases with a new key',
+        (inner) => inner.option('forget-old', { type: 'boolean', describe: 'give up the older keys: ends every lease at once' }),
+        (flags) => run(async (to) => (await import('./commands/lease.js')).leaseRotate(to, flags)),
+      )
+      .demandCommand(1, 'Say which: create, narrow, list, revoke, explain or rotate')
+      .strict(),
+  )
   .demandCommand(1, 'Say what to do: one of the commands above')
   .strict()
   .version(context.version)
@@ -144,7 +233,7 @@ await yargs(process.argv.slice(2))
     // A failed command has printed its own failure; what comes here is what yargs itself has against the line.
     if ((thrown as Error | undefined) !== undefined && !message) throw thrown;
     parser.showHelp('error');
-    printer.failure(new ProxyError('usage', message, { todo: 'see `postern --help`' }));
+    printer.failure(new ProxyError('usage', message.replace(/ptl1_[\w-]*/g, '[lease]'), { todo: 'see `postern --help`' }));
     process.exit(EXIT_USAGE);
   })
   .parseAsync();

@@ -4,6 +4,7 @@
  */
 import { styleText } from 'node:util';
 import { ProxyError } from '../model/errors.js';
+import { visible } from './visible.js';
 
 /** What a command prints to. */
 export interface Printer {
@@ -26,7 +27,7 @@ export function createPrinter(): Printer {
   };
   return {
     line: (text) => write(process.stdout, text),
-    json: (value) => write(process.stdout, JSON.stringify(value, null, 2)),
+    json: (value) => write(process.stdout, visible(JSON.stringify(value, null, 2), { keepLines: true })),
     note: (text) => write(process.stderr, text),
     failure(error) {
       write(process.stderr, `postern: ${error.message}`);

@@ -37,6 +37,9 @@ export async function checkFiles(
   }
   for (const [index, route] of loaded.settings.routes.entries()) fileAt(writeKeyPath(['routes', index, 'ca']), route.ca);
 
+  const { leaseKey } = loaded.settings.access;
+  if (leaseKey !== undefined) checks.push(['access.leaseKey', () => secretFault(leaseKey, environment)]);
+
   const texts = await Promise.all(checks.map(([, check]) => check()));
   return checks.flatMap(([path], index) => {
     const text = texts[index];

@@ -13,10 +13,10 @@ const UNITS: readonly (readonly [unit: string, ms: number])[] = [
 const LONGEST_MS = 2 ** 31 - 1;
 
 /**
- * Reads a duration as milliseconds; 0 is possible.
- * @throws {SyntaxError} for text of another form, a number without unit, and anything over 24 days.
+ * Reads a duration as milliseconds; 0 is possible. `longestMs`: for what no timer is set to.
+ * @throws {SyntaxError} for text of another form, a number without unit, and anything over 24 days or `longestMs`.
  */
-export function parseDuration(text: string): number {
+export function parseDuration(text: string, longestMs = LONGEST_MS): number {
   const match = /^(\d{1,12})(ms|s|m|h|d)$/.exec(text);
   if (match === null) {
     if (/^[\d.]+$/.test(text))
@@ -24,7 +24,7 @@ export function parseDuration(text: string): number {
     throw new SyntaxError(`${quote(text)} is not a duration; write a whole number and one of ms, s, m, h, d, such as \`90s\``);
   }
   const ms = Number(match[1]) * (UNITS.find(([unit]) => unit === match[2])?.[1] ?? 1);
-  if (ms > LONGEST_MS) throw new SyntaxError(`${quote(text)} is too long; at most \`24d\``);
+  if (ms > longestMs) throw new SyntaxError(`${quote(text)} is too long; at most \`${Math.floor(longestMs / 86_400_000)}d\``);
   return ms;
 }
 

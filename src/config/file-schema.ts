@@ -5,8 +5,9 @@
 import { HOST_KINDS } from '../model/address.js';
 import { LOG_LEVELS } from '../model/ports.js';
 import { PERMISSIONS } from '../model/operation.js';
+import { MOST_REF_GLOBS, parseRefGlob, REF_CHANGES } from '../model/refs.js';
 import type { ShapeFault } from './fault.js';
-import { identitySchema, oneKey, pathKey } from './identity-schema.js';
+import { identitySchema, oneKey, pathKey, secretKey } from './identity-schema.js';
 import { listenFaults } from './listen-address.js';
 import { NOT_YET } from './not-yet.js';
 import { parseProxy, parseUpstream } from './outside-url.js';
@@ -16,6 +17,17 @@ import { checked, jsonSchemaOf, list, named, section, shapeFaults, text, word } 
 
 /** What a route allows when it does not say. */
 export const DEFAULT_ALLOW = ['fetch', 'push', 'lfs'] as const;
+
+const refsSchema = section('a map such as `{ protect: [refs/heads/main] }`', {
+  allow: globs('Refs that may be touched, compared exactly. Default: every ref.', 'refs/heads/agent/*'),
+  protect: globs('Refs that may not be touched, compared without case; wins over `allow`. Default: none.', 'refs/heads/main'),
+  changes: list(
+    'a list such as `[create, update]`',
+    word(REF_CHANGES, 'update includes a rewrite (a forced push); tag is needed besides for whatever is done under refs/tags/.'),
+  )
+    .meta({ description: 'What may be done to refs. Default: all of it.' })
+    .optional(),
+});
 
 const routeSchema = section(
   'a map such as `{ match: dev.azure.com/**, identity: azure-cli }`',
@@ -33,6 +45,9 @@ const routeSchema = section(
       word(PERMISSIONS, 'fetch and push: the directions of git; lfs: LFS in those directions; api: the REST API.'),
     )
       .meta({ description: 'What may be done through the route.', default: [...DEFAULT_ALLOW] })
+      .optional(),
+    refs: refsSchema
+      .meta({ description: 'What pushes through the route may touch; one refused ref refuses the push. Default: everything.' })
       .optional(),
     upstream: text({
       is: 'an https URL',
@@ -77,6 +92,18 @@ const fileSchema = section(
     routes: list('a list of routes, each beginning with `- match:`', routeSchema)
       .meta({ description: 'Which repository gets which identity; the first match wins. Default: dev.azure.com/** with azure-cli.' })
       .optional(),
+    access: section(
+      'a map such as `{ leaseKey: { credential: lease-keys } }`',
+      {
+        leaseKey: secretKey(
+          'Where the keys that seal leases are, as lines `KEYID BASE64KEY` (16 hex digits, 32 bytes), the one for new leases first; daemons ' +
+            'with the same keys take the same leases. Default: a file of its own in the state directory.',
+        ).optional(),
+      },
+      NOT_YET.access,
+    )
+      .meta({ description: 'Who may use the doors.' })
+      .optional(),
     drain: section('a map such as `{ max: 30s }`', {
       min: scalar('drain.min', 'How long new operations are still taken after a stop was asked for.'),
       max: scalar('drain.max', 'How long running transfers may still take after a stop was asked for; then they are cut.'),
@@ -108,6 +135,18 @@ export function fileFaults(raw: unknown): ShapeFault[] {
 /** JSON Schema (draft-07) of the configuration file, for editors; `config/postern.schema.json` is this. */
 export function settingsJsonSchema(): Record<string, unknown> {
   return jsonSchemaOf(fileSchema);
+}
+
+/** Globs of refs, of which there are only so many. */
+function globs(about: string, example: string) {
+  const is = `a list such as \`[${example}]\``;
+  return list(
+    is,
+    text({ is: `a ref such as \`${example}\``, about: '`*` is any run without a slash, `**` any run.', parse: parseRefGlob }),
+    MOST_REF_GLOBS,
+  )
+    .meta({ description: about, examples: [[example]] })
+    .optional();
 }
 
 /** A duration, with grammar and default of the table. */

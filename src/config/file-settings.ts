@@ -3,6 +3,7 @@
  * through is taken for right here.
  */
 import type { Permission } from '../model/operation.js';
+import type { RefRules } from '../model/refs.js';
 import type { EntraSettings, IdentitySettings, Route, SecretReference } from '../model/settings.js';
 import { HOST_KINDS } from '../model/address.js';
 import type { EffectiveValue, ShownValue } from './effective-value.js';
@@ -28,7 +29,12 @@ type Resolve = (path: string) => string;
 export function fileSettings(
   source: SettingsSource,
   resolve: Resolve,
-): { routes: readonly Route[]; identities: readonly IdentitySettings[]; effective: readonly EffectiveValue[] } {
+): {
+  routes: readonly Route[];
+  identities: readonly IdentitySettings[];
+  leaseKey: SecretReference | undefined;
+  effective: readonly EffectiveValue[];
+} {
   const root = asMap(source.raw);
   const rawIdentities = asMap(ownValue(root, 'identities')) ?? {};
   const rawRoutes = (ownValue(root, 'routes') ?? DEFAULT_ROUTES) as readonly RawMap[]; // the shape was checked
@@ -56,7 +62,11 @@ export function fileSettings(
   });
   const written = ownValue(root, 'routes') !== undefined;
   for (const [index, route] of routes.entries()) show(['routes', index], written ? rawRoutes[index] : undefined, shownRoute(route));
-  return { routes, identities, effective };
+  const access = asMap(ownValue(root, 'access'));
+  const rawKey = ownValue(access, 'leaseKey');
+  const leaseKey = rawKey === undefined ? undefined : readSecretReference(rawKey, resolve);
+  show(['access'], access, { leaseKey: leaseKey && showReference(leaseKey) });
+  return { routes, identities, leaseKey, effective };
 }
 
 function readRoute(raw: RawMap, resolve: Resolve): Route {
@@ -73,8 +83,14 @@ function readRoute(raw: RawMap, resolve: Resolve): Route {
     upstream: read(raw, 'upstream', parseUpstream),
     ca: read(raw, 'ca', resolve),
     proxy: read(raw, 'proxy', parseProxy),
-    refs: undefined,
+    refs: readRefs(asMap(ownValue(raw, 'refs'))),
   };
+}
+
+function readRefs(raw: RawMap | undefined): RefRules | undefined {
+  if (raw === undefined) return undefined;
+  const { allow, protect = [], changes } = raw as Partial<RefRules>; // the shape was checked
+  return { allow, protect, changes };
 }
 
 function readIdentity(name: string, raw: RawMap, resolve: Resolve): IdentitySettings {
@@ -120,15 +136,25 @@ function shownIdentity(identity: IdentitySettings): Record<string, ShownValue | 
 
 /** A route's values under the keys of the file. */
 function shownRoute(route: Route): Record<string, ShownValue | undefined> {
-  const { match, identity, allow, upstream, hostKind, ca, proxy } = route;
+  const { match, identity, allow, refs, upstream, hostKind, ca, proxy } = route;
   return {
     match,
     identity,
     allow,
+    refs: refs === undefined ? undefined : showRefs(refs),
     upstream: upstream?.href,
     host: hostKind,
     ca,
     proxy: proxy === undefined ? undefined : showProxy(proxy),
+  };
+}
+
+/** Rules for refs as they stand in a file. */
+function showRefs({ allow, protect, changes }: RefRules): ShownValue {
+  return {
+    ...(allow === undefined ? {} : { allow }),
+    ...(protect.length === 0 ? {} : { protect }),
+    ...(changes === undefined ? {} : { changes }),
   };
 }
 

@@ -29,26 +29,7 @@ const resource = text({
   about: `What tokens are for: an application id or URI, without \`/.default\`. Default: Azure DevOps, ${AZURE_DEVOPS_RESOURCE}.`,
   parse: parseResource,
 }).optional();
-const secret = checked(
-  (raw) => {
-    const fault = secretFault(raw);
-    return fault === undefined ? [] : [{ path: [], on: 'value', text: fault }];
-  },
-  {
-    description: 'Where the secret is; it never stands in this file itself.',
-    anyOf: [
-      oneKey('file', { type: 'string', description: `File that holds it. ${PATH_RULES}` }),
-      oneKey('env', { type: 'string', description: 'Environment variable of the service that holds it.' }),
-      oneKey('command', {
-        type: 'array',
-        items: { type: 'string' },
-        minItems: 1,
-        description: 'Program and arguments that print it; no shell.',
-      }),
-      oneKey('credential', { type: 'string', description: 'systemd credential of this name (LoadCredential=).' }),
-    ],
-  },
-);
+const secret = secretKey('Where the secret is; it never stands in this file itself.');
 const entra = {
   authority: text({
     is: 'an https origin',
@@ -109,6 +90,30 @@ export const identitySchema = byKind(kinds, (input) => {
 /** A key that takes the path of a file. */
 export function pathKey(about: string) {
   return text({ is: 'a path', about: `${about} ${PATH_RULES}`, parse: pattern(/^[^\0]*$/, 'is not a path; write it without zero bytes') });
+}
+
+/** A key that takes a reference to a secret. */
+export function secretKey(description: string) {
+  return checked(
+    (raw) => {
+      const fault = secretFault(raw);
+      return fault === undefined ? [] : [{ path: [], on: 'value', text: fault }];
+    },
+    {
+      description,
+      anyOf: [
+        oneKey('file', { type: 'string', description: `File that holds it. ${PATH_RULES}` }),
+        oneKey('env', { type: 'string', description: 'Environment variable of the service that holds it.' }),
+        oneKey('command', {
+          type: 'array',
+          items: { type: 'string' },
+          minItems: 1,
+          description: 'Program and arguments that print it; no shell.',
+        }),
+        oneKey('credential', { type: 'string', description: 'systemd credential of this name (LoadCredential=).' }),
+      ],
+    },
+  );
 }
 
 /** JSON schema of a map with one key. */

@@ -83,7 +83,7 @@ export async function loadSettings(request: LoadRequest): Promise<LoadedSettings
     settings: {
       file: file?.path,
       listen: { http, names: [], tls: { kind: 'default' } },
-      access: { local: 'uid', remote: 'lease', uids: [], leaseKey: undefined },
+      access: { local: 'uid', remote: 'lease', uids: [], leaseKey: rest.leaseKey },
       audit: { isOn: true, directory: undefined, onFailure: 'continue', maxSizeBytes: 64 * 1024 * 1024, maxAge: 90 * 86_400_000 },
       identities: rest.identities,
       routes: rest.routes,

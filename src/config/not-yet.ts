@@ -6,10 +6,11 @@ import { quote } from './fault.js';
 import { hint } from './nearest-name.js';
 
 export const NOT_YET = {
-  top: ['access', 'audit', 'cache', 'telemetry'],
+  top: ['audit', 'cache', 'telemetry'],
+  access: ['local', 'remote', 'uids'],
   listen: ['ssh'],
   listenHttp: ['tls', 'names'],
-  route: ['refs', 'sshUpstream', 'ssh', 'key', 'knownHosts'],
+  route: ['sshUpstream', 'ssh', 'key', 'knownHosts'],
   identityKind: ['azure-developer-cli', 'azure-powershell', 'azure-pipelines', 'device-code', 'browser', 'git-credential'],
 } as const satisfies Record<string, readonly string[]>;
 

@@ -58,7 +58,11 @@ function unknownVariable(name: string, known: readonly string[]): string {
 /** Variables that the file names as the place of a secret may be called as people like. */
 function secretVariables(raw: unknown): ReadonlySet<unknown> {
   const identities = Object.values(asMap(ownValue(asMap(raw), 'identities')) ?? {});
-  return new Set(identities.map((identity) => ownValue(asMap(ownValue(asMap(identity), 'secret')), 'env')));
+  const references = [
+    ...identities.map((identity) => ownValue(asMap(identity), 'secret')),
+    ownValue(asMap(ownValue(asMap(raw), 'access')), 'leaseKey'),
+  ];
+  return new Set(references.map((reference) => ownValue(asMap(reference), 'env')));
 }
 
 function byName([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number {

@@ -75,10 +75,11 @@ export function named<Value extends z.ZodType>(is: string, value: Value) {
   return z.record(z.string(), value, { error: ({ input }) => wrongType(input, is) });
 }
 
-/** A list that holds something. */
-export function list<Item extends z.ZodType>(is: string, item: Item) {
+/** A list that holds something, and not more than `most`. */
+export function list<Item extends z.ZodType>(is: string, item: Item, most = Infinity) {
   return z.array(item, { error: ({ input }) => wrongType(input, is) }).superRefine((items, context) => {
     if (items.length === 0) context.addIssue({ code: 'custom', message: `is an empty list; write ${is}, or leave the key out` });
+    if (items.length > most) context.addIssue({ code: 'custom', message: `has ${items.length} entries; write at most ${most}` });
   });
 }
 

@@ -49,7 +49,12 @@ export function wholeFaults(source: SettingsSource): WholeFaults {
     if (route === undefined) continue;
     const report = (text: string, ...rest: KeyPath): void => at(faults, ['routes', index, ...rest], text);
     identityFault(ownValue(route, 'identity'), identities, report);
-    repeatedWords(ownValue(route, 'allow'), report);
+    repeatedWords(ownValue(route, 'allow'), report, 'allow');
+    const refs = asMap(ownValue(route, 'refs'));
+    if (refs !== undefined) refFaults(refs, report);
+    if (refs !== undefined && Array.isArray(ownValue(route, 'allow')) && !(ownValue(route, 'allow') as unknown[]).includes('push')) {
+      at(warnings, ['routes', index, 'refs'], 'says what pushes may touch, but `allow` of the route has no push', 'key');
+    }
     const pattern = patternOf(route, report);
     if (pattern === undefined) continue;
     const twin = seen.find((earlier) => earlier.pattern.canonical.join('/') === pattern.canonical.join('/'));
@@ -94,10 +99,19 @@ function identityFault(name: unknown, identities: Readonly<Record<string, unknow
   report(`${quote(name)} is not an identity; ${right}`, 'identity');
 }
 
-function repeatedWords(allow: unknown, report: Report): void {
-  if (!Array.isArray(allow)) return;
-  for (const [index, each] of allow.entries()) {
-    if (typeof each === 'string' && allow.indexOf(each) < index) report(`${quote(each)} comes twice; write it once`, 'allow', index);
+function repeatedWords(words: unknown, report: Report, ...path: KeyPath): void {
+  if (!Array.isArray(words)) return;
+  for (const [index, each] of words.entries()) {
+    if (typeof each === 'string' && words.indexOf(each) < index) report(`${quote(each)} comes twice; write it once`, ...path, index);
+  }
+}
+
+function refFaults(refs: Readonly<Record<string, unknown>>, report: Report): void {
+  for (const key of ['allow', 'protect', 'changes']) repeatedWords(ownValue(refs, key), report, 'refs', key);
+  if (Object.keys(refs).length === 0) report('says nothing; write `allow`, `protect` or `changes`, or leave it out', 'refs');
+  const changes = ownValue(refs, 'changes');
+  if (Array.isArray(changes) && changes.length === 1 && changes[0] === 'tag') {
+    report('allows nothing: `tag` is needed besides create, update or delete; add what may be done', 'refs', 'changes');
   }
 }
 

@@ -6,7 +6,8 @@ import { chmod, lstat, mkdir, unlink } from 'node:fs/promises';
 import { createServer, request as httpRequest, type Server } from 'node:http';
 import { dirname } from 'node:path';
 import { messageOf, ProxyError, systemCodeOf } from '../model/errors.js';
-import type { DaemonStatus } from './status.js';
+import { type JsonAction, readAnswer, runAction } from './admin-json.js';
+import type { DaemonStatus, RunningOperation } from './status.js';
 
 /** sun_path of a unix socket holds 108 bytes with its final NUL (unix(7)). */
 const LONGEST_SOCKET_PATH = 107;
@@ -16,7 +17,19 @@ const ANSWER_MS = 5_000;
 export interface AdminActions {
   readonly status: () => DaemonStatus;
   readonly stop: () => void;
+  /** Actions that take and give JSON, by their paths. */
+  readonly json?: ReadonlyMap<string, JsonAction>;
+  /** Ends one operation; undefined when none of that id runs. */
+  readonly kill: (id: number) => RunningOperation | undefined;
 }
+
+/** What was ended, if anything was, and what runs now. */
+export interface KillAnswer {
+  readonly killed: RunningOperation | undefined;
+  readonly running: readonly RunningOperation[];
+}
+
+const KILL = /^\/operations\/([0-9]{1,15})\/kill$/;
 
 export interface AdminSocket {
   close(): Promise<void>;
@@ -35,10 +48,16 @@ export async function openAdmin(path: string, actions: AdminActions): Promise<Ad
       response.writeHead(status, { 'content-type': 'application/json', connection: 'close' });
       response.end(`${JSON.stringify(body)}\n`);
     };
-    if (request.method === 'GET' && request.url === '/status') answer(200, actions.status());
+    const operation = KILL.exec(request.url ?? '')?.[1];
+    const action = request.method === 'POST' ? actions.json?.get(request.url ?? '') : undefined;
+    if (action !== undefined) void runAction(request, action).then(({ status, body }) => answer(status, body));
+    else if (request.method === 'GET' && request.url === '/status') answer(200, actions.status());
     else if (request.method === 'POST' && request.url === '/stop') {
       answer(202, { stopping: true });
       actions.stop();
+    } else if (request.method === 'POST' && operation !== undefined) {
+      const killed = actions.kill(Number(operation));
+      answer(killed === undefined ? 404 : 200, { killed, running: actions.status().running } satisfies KillAnswer);
     } else answer(404, { error: 'no such action' });
   });
   // Of two daemons that start at once the kernel lets one have the path. Where a dead daemon left its socket both may still
@@ -77,7 +96,22 @@ export async function askStop(path: string): Promise<boolean> {
   return (await ask(path, 'POST', '/stop')) !== undefined;
 }
 
-function ask(path: string, method: string, url: string): Promise<string | undefined> {
+/**
+ * Asks the daemon for an action that takes and gives JSON; undefined when there is no daemon.
+ * @throws ProxyError what the action threw; `not-running`
+ */
+export async function askAction(path: string, url: string, body: unknown): Promise<unknown> {
+  const text = await ask(path, 'POST', url, JSON.stringify(body));
+  return text === undefined ? undefined : readAnswer(text);
+}
+
+/** Asks the daemon to end one operation; undefined when there is no daemon. */
+export async function askKill(path: string, id: number): Promise<KillAnswer | undefined> {
+  const text = await ask(path, 'POST', `/operations/${id}/kill`);
+  return text === undefined ? undefined : (JSON.parse(text) as KillAnswer); // because the same program wrote it
+}
+
+function ask(path: string, method: string, url: string, body?: string): Promise<string | undefined> {
   // No daemon can have opened it.
   if (isTooLong(path)) return Promise.resolve(undefined);
   return new Promise((resolve, reject) => {
@@ -106,7 +140,7 @@ function ask(path: string, method: string, url: string): Promise<string | undefi
           }),
         );
     });
-    request.end();
+    request.end(body);
   });
 }
 

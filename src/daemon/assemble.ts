@@ -1,6 +1,8 @@
 /**
  * The one place where parts are joined: settings in, a house out. Nothing is opened or asked here.
  */
+import { join } from 'node:path';
+import { createLeaseVerifier } from '../gate/lease-verifier.js';
 import { Callers } from '../gate/callers.js';
 import { Ledger } from '../gate/ledger.js';
 import { KernelPeerTable } from '../gate/peer-table.js';
@@ -9,13 +11,19 @@ import { Forwarder } from '../http/forward.js';
 import { HttpDoor, type HttpDoorParts } from '../http/http-door.js';
 import { Peers } from '../http/peers.js';
 import { PrivateAgents } from '../http/private-agents.js';
+import { readSecret } from '../identity/secret-reader.js';
 import { createIdentity, secretVariables } from '../identity/sources.js';
 import { Vault } from '../identity/vault.js';
 import type { Clock, Logger } from '../model/ports.js';
+import type { ProxyError } from '../model/errors.js';
 import { Secret } from '../model/secret.js';
-import type { Settings } from '../model/settings.js';
+import type { SecretReference, Settings } from '../model/settings.js';
+import { FileLeaseKeys } from '../store/lease-keys.js';
+import { FileLeaseRegister } from '../store/lease-register.js';
+import { GivenLeaseKeys } from '../store/given-lease-keys.js';
 import { UpstreamConnections } from '../upstream/connections.js';
 import { Throttle } from '../upstream/throttle.js';
+import { LeaseDesk, type LeaseKeyring } from './lease-desk.js';
 
 export interface House {
   readonly door: HttpDoor;
@@ -26,6 +34,8 @@ export interface House {
   readonly routes: RouteTable;
   readonly connections: UpstreamConnections;
   readonly throttle: Throttle;
+  /** To be loaded before the door opens; undefined without a state directory, and then every lease is refused. */
+  readonly leases: LeaseDesk | undefined;
 }
 
 /**
@@ -34,11 +44,12 @@ export interface House {
  */
 export function assemble(
   settings: Settings,
-  surroundings: { environment: Record<string, string | undefined>; clock: Clock; logger: Logger },
+  surroundings: { environment: Record<string, string | undefined>; clock: Clock; logger: Logger; stateDirectory?: string },
 ): House {
   const { environment, clock, logger } = surroundings;
   const held = new Map<string, Secret>();
-  for (const name of secretVariables(settings.identities)) {
+  const { leaseKey } = settings.access;
+  for (const name of [...secretVariables(settings.identities), ...(leaseKey?.kind === 'env' ? [leaseKey.name] : [])]) {
     const value = environment[name];
     if (value === undefined) continue;
     held.set(name, new Secret(value));
@@ -61,14 +72,27 @@ export function assemble(
   const forwarder = new Forwarder({ vault, connections, throttle, ledger, logger, clock, timeouts, privateAgents: new PrivateAgents() });
   const { access } = settings;
   const ownUid = process.getuid?.();
-  const leases = { verify: () => ({ kind: 'fault', what: 'Leases are not available in this version', todo: 'leave it out' }) as const };
+  const onFault = ({ message, todo }: ProxyError): void => logger.log('error', 'unexpected', { what: message, todo });
+  const keys = leaseKeys(leaseKey, surroundings.stateDirectory, onFault, (reference) => readSecret(reference, secrets, { lines: true }));
+  const register =
+    surroundings.stateDirectory === undefined
+      ? undefined
+      : new FileLeaseRegister(join(surroundings.stateDirectory, 'leases.json'), { clock, onFault });
+  const verifier = createLeaseVerifier({
+    keyOf: (id) => (register === undefined ? undefined : keys?.keyOf(id)),
+    isRevoked: (id) => register?.isRevoked(id) !== false,
+  });
+  const leases =
+    keys === undefined || register === undefined
+      ? undefined
+      : new LeaseDesk({ keys, register, verifier, clock, hasOwnKeys: leaseKey === undefined, kindOf: (host) => routes.kindOf(host) });
   const doorParts: HttpDoorParts = {
     routes,
     ledger,
     logger,
     forwarder,
     peers: new Peers(process.platform === 'linux' ? new KernelPeerTable() : undefined),
-    callers: new Callers({ uids: [...(ownUid === undefined ? [] : [ownUid]), ...access.uids], leases }),
+    callers: new Callers({ uids: [...(ownUid === undefined ? [] : [ownUid]), ...access.uids], leases: verifier }),
     access,
     audit,
     clock,
@@ -76,5 +100,18 @@ export function assemble(
     stallMs: timeouts.stall,
   };
   const door = new HttpDoor(doorParts);
-  return { door, doorParts, vault, ledger, routes, connections, throttle };
+  return { door, doorParts, vault, ledger, routes, connections, throttle, leases };
+}
+
+/** The keys that seal leases: of a file of our own, of one that others manage, or given once. */
+function leaseKeys(
+  reference: SecretReference | undefined,
+  stateDirectory: string | undefined,
+  onFault: (fault: ProxyError) => void,
+  read: (reference: SecretReference) => Promise<Secret>,
+): LeaseKeyring | undefined {
+  if (reference === undefined)
+    return stateDirectory === undefined ? undefined : new FileLeaseKeys(join(stateDirectory, 'lease-keys'), { isOwn: true, onFault });
+  if (reference.kind === 'file') return new FileLeaseKeys(reference.path, { isOwn: false, onFault });
+  return new GivenLeaseKeys(() => read(reference));
 }

@@ -7,10 +7,11 @@ import type { Settings } from '../model/settings.js';
 import { isLoopback } from '../upstream/outgoing-proxy.js';
 import { type AdminSocket, openAdmin } from './admin.js';
 import { assemble, type House } from './assemble.js';
+import { leaseActions } from './lease-actions.js';
 import type { DaemonLog } from './log.js';
 import type { Places } from './places.js';
 import { portHolder } from './port-holder.js';
-import type { DaemonStatus } from './status.js';
+import { type DaemonStatus, failedOperation, type RunningOperation, runningOperation } from './status.js';
 
 /** How often a stopping daemon looks whether the last transfer has ended. */
 const DRAIN_LOOK_MS = 50;
@@ -42,12 +43,17 @@ export class Daemon {
 
   constructor(options: DaemonOptions) {
     this.#options = options;
-    this.#house = assemble(options.settings, { environment: options.environment, clock: options.clock, logger: options.log });
+    this.#house = assemble(options.settings, {
+      environment: options.environment,
+      clock: options.clock,
+      logger: options.log,
+      stateDirectory: options.places.stateDirectory,
+    });
   }
 
   /**
    * Opens the admin socket, then all listeners. When one fails, what was opened is closed again.
-   * @throws ProxyError `listen-failed`, `already-running`
+   * @throws ProxyError `listen-failed`, `already-running`, `secret-unreadable`, `state-unusable`
    */
   start(): Promise<void> {
     this.#starting ??= this.#open();
@@ -58,7 +64,14 @@ export class Daemon {
     const { settings, places, log } = this.#options;
     try {
       // First, because a second daemon should hear of the first one, not of its port.
-      this.#admin = await openAdmin(places.adminSocket, { status: () => this.status(), stop: () => void this.stop('admin') });
+      this.#admin = await openAdmin(places.adminSocket, {
+        status: () => this.status(),
+        stop: () => void this.stop('admin'),
+        kill: (id) => this.kill(id),
+        ...(this.#house.leases === undefined ? {} : { json: leaseActions(this.#house.leases) }),
+      });
+      // Before a listener opens: what is revoked must be known by then.
+      await this.#house.leases?.load();
       for (const address of settings.listen.http) {
         const isOpen = await this.#house.door.listen(address);
         if (!isOpen)
@@ -108,10 +121,18 @@ export class Daemon {
     return this.#stopping;
   }
 
+  /** Ends one running operation; undefined when none has that id. */
+  kill(id: number): RunningOperation | undefined {
+    const { ledger } = this.#house;
+    const record = ledger.kill(id);
+    return record === undefined ? undefined : runningOperation(record, this.#options.clock.now());
+  }
+
   status(): DaemonStatus {
     const house = this.#house;
     const options = this.#options;
-    const { settings } = options;
+    const { settings, clock } = options;
+    const callers = house.ledger.callers();
     return {
       pid: process.pid,
       version: options.version,
@@ -123,8 +144,10 @@ export class Daemon {
       identities: house.vault.states(),
       routes: house.routes.routes.map(({ match, identity, allow, upstream }) => ({ match, identity, allow, upstream: upstream?.href })),
       operations: house.ledger.counts(),
-      running: house.ledger.running(),
-      failures: house.ledger.failures(),
+      running: house.ledger.running().map((record) => runningOperation(record, clock.now())),
+      failures: house.ledger.failures().map(failedOperation),
+      callers: callers.seen,
+      callersForgotten: callers.forgotten,
       upstreams: house.connections.states(),
       throttled: house.throttle.states(),
       memory: process.memoryUsage.rss(),

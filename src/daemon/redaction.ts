@@ -6,6 +6,8 @@
  */
 const PATTERNS: readonly (readonly [RegExp, string])[] = [
   [/\b((?:proxy-)?authorization|cookie|x-postern-lease)(["']?\s*[:=]\s*)\S[^\r\n]*/gi, '$1$2[credential]'],
+  // A lease (gate/lease-text.ts), also as a user or a password in base64 by itself.
+  [/(?:ptl1_|cHRsMV)[A-Za-z0-9_+/=-]*/g, '[lease]'],
   // No word boundaries: an underscore before a token would hide it.
   [/eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]*){0,3}/g, '[jwt]'],
   [/(?<![A-Za-z0-9])[A-Za-z0-9]{76}AZDO[A-Za-z0-9]{4}(?![A-Za-z0-9])/g, '[pat]'],

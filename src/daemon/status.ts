@@ -1,5 +1,9 @@
-/** What `postern status` is told, as plain data: the shape of its `--json`. */
+/**
+ * What `postern status` is told, as plain data: the shape of its `--json`. Dates are text once they have been through it.
+ */
+import type { CallerState } from '../gate/callers-seen.js';
 import type { IdentityState } from '../identity/vault.js';
+import { leaseName } from '../model/lease.js';
 import type { OperationRecord } from '../model/record.js';
 import type { AccessSettings } from '../model/settings.js';
 import type { PoolState } from '../upstream/connections.js';
@@ -22,10 +26,68 @@ export interface DaemonStatus {
     readonly upstream: string | undefined;
   }[];
   readonly operations: Readonly<Record<string, number>>;
-  readonly running: readonly OperationRecord[];
+  readonly running: readonly RunningOperation[];
   readonly failures: readonly OperationRecord[];
+  /** Who asked since the start, latest first, as far as they are kept; leases in use are among them. */
+  readonly callers: readonly CallerState[];
+  /** How many callers gave way to later ones. */
+  readonly callersForgotten: number;
   readonly upstreams: readonly PoolState[];
   readonly throttled: readonly { readonly key: string; readonly waitMs: number }[];
   /** Resident memory, bytes. */
   readonly memory: number;
+}
+
+/** An operation that runs, as `status` and `kill` show it. */
+export interface RunningOperation {
+  /** What `postern kill` is given. */
+  readonly id: number;
+  readonly kind: string;
+  readonly step: string;
+  readonly repository: string;
+  readonly route: string | undefined;
+  readonly identity: string | undefined;
+  /** The peer, `ip:port`. */
+  readonly caller: string;
+  readonly uid: number | undefined;
+  /** The lease as texts name it: its latest id, and the holder's label. */
+  readonly lease: string | undefined;
+  /** Status of the upstream's answer, once there is one. */
+  readonly upstreamStatus: number | undefined;
+  readonly startedAt: Date;
+  /** ms since it began. */
+  readonly ageMs: number;
+  /** Bytes of body from the caller, and to the caller. */
+  readonly bytesUp: number;
+  readonly bytesDown: number;
+}
+
+/** A record as `status` shows it while it runs. `now` in ms since the epoch. */
+export function runningOperation(record: OperationRecord, now: number): RunningOperation {
+  const { id, kind, step, repository, route, identity, caller, uid, lease, upstreamStatus, startedAt, bytesUp, bytesDown } = record;
+  return {
+    id,
+    kind,
+    step,
+    repository,
+    route,
+    identity,
+    caller,
+    uid,
+    lease: lease === undefined ? undefined : leaseName(lease),
+    upstreamStatus,
+    startedAt,
+    // The wall clock may have been set back meanwhile.
+    ageMs: Math.max(0, now - startedAt.getTime()),
+    bytesUp,
+    bytesDown,
+  };
+}
+
+/** Refs of a failed push that `status` shows: a push may name 100,000. */
+const REFS_SHOWN = 20;
+
+/** A finished record as `status` shows it. */
+export function failedOperation(record: OperationRecord): OperationRecord {
+  return { ...record, refs: record.refs.slice(0, REFS_SHOWN) };
 }

@@ -76,14 +76,22 @@ function faultOf(
   return undefined;
 }
 
+/**
+ * Whether an address lies in one of the blocks. The list is made for each request that comes with such a lease: 32 blocks take
+ * some microseconds, and a lease is read anew each time anyway.
+ */
 function isWithin(ip: string, blocks: readonly string[]): boolean {
-  const family = isIP(ip) === 6 ? 'ipv6' : 'ipv4';
   const list = new BlockList();
   for (const block of blocks) {
     const [address = '', prefix] = block.split('/');
-    const kind = isIP(address) === 6 ? 'ipv6' : 'ipv4';
-    if (prefix === undefined) list.addAddress(address, kind);
-    else list.addSubnet(address, Number(prefix), kind);
+    if (prefix === undefined) list.addAddress(address, familyOf(address));
+    else list.addSubnet(address, Number(prefix), familyOf(address));
   }
-  return list.check(ip, family);
+  // A link-local peer has the name of its interface behind it.
+  const bare = ip.replace(/%.*$/, '');
+  return isIP(bare) !== 0 && list.check(bare, familyOf(bare));
+}
+
+function familyOf(ip: string): 'ipv4' | 'ipv6' {
+  return isIP(ip) === 6 ? 'ipv6' : 'ipv4';
 }

@@ -1,14 +1,28 @@
 /**
- * The book of operations: what runs, what was counted, and the last failures with their cause. Some failures cannot be
- * told to git (a transfer that broke half-way); here and in the log they stand in full.
+ * The book of operations: what runs, what was counted, who asked, and the last failures with their cause. Some failures
+ * cannot be told to git (a transfer that broke half-way); here and in the log they stand in full. Whoever looks after the
+ * daemon ends a running operation here; the door that carries it is told through a signal.
  */
 import { leaseName } from '../model/lease.js';
 import type { AuditTrail, Clock, Logger } from '../model/ports.js';
 import type { OperationRecord, Verdict } from '../model/record.js';
 import type { Refusal } from '../model/refusal.js';
+import { type CallerState, CallersSeen } from './callers-seen.js';
 
 /** Failures kept for `status`. */
 const FAILURES_KEPT = 20;
+
+/** Endings that someone may ask about: git has no way to show some of them. */
+const FAILURES: ReadonlySet<Verdict> = new Set<Verdict>(['refused', 'failed', 'broken', 'killed']);
+
+/** What is said of an operation that was ended from outside. */
+const KILLED: Refusal = {
+  kind: 'refusal',
+  code: 'operation-killed',
+  status: 503,
+  what: 'The operation was ended by `postern kill`',
+  todo: 'ask whoever looks after this Postern why, before you try again',
+};
 
 export interface Ending {
   readonly verdict: Exclude<Verdict, 'running'>;
@@ -19,7 +33,8 @@ export class Ledger {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #audit: AuditTrail;
-  readonly #running = new Set<OperationRecord>();
+  readonly #running = new Map<OperationRecord, AbortController>();
+  readonly #callers: CallersSeen;
   readonly #failures: OperationRecord[] = [];
   readonly #counts: Record<Exclude<Verdict, 'running'>, number> = {
     passed: 0,
@@ -35,6 +50,7 @@ export class Ledger {
     this.#clock = options.clock;
     this.#logger = options.logger;
     this.#audit = options.audit;
+    this.#callers = new CallersSeen(options.clock);
   }
 
   /** Opens a record; it counts as running until `finish`. */
@@ -52,6 +68,7 @@ export class Ledger {
       uid: undefined,
       lease: undefined,
       refs: [],
+      refsLeftOut: 0,
       verdict: 'running',
       upstreamStatus: undefined,
       activityId: undefined,
@@ -61,7 +78,7 @@ export class Ledger {
       replays: 0,
       failure: undefined,
     };
-    this.#running.add(record);
+    this.#running.set(record, new AbortController());
     return record;
   }
 
@@ -78,7 +95,8 @@ export class Ledger {
       record.activityId ??= refusal.activityId;
     }
     this.#counts[ending.verdict] += 1;
-    if (ending.verdict === 'refused' || ending.verdict === 'failed' || ending.verdict === 'broken') {
+    this.#callers.note(record);
+    if (FAILURES.has(ending.verdict)) {
       this.#failures.push(record);
       if (this.#failures.length > FAILURES_KEPT) this.#failures.shift();
     }
@@ -86,8 +104,34 @@ export class Ledger {
     this.#audit.write(record);
   }
 
+  /**
+   * Ends a running operation: its record is closed, and its `killSignal` tells the door, which frees the upstream and
+   * tells or cuts off the caller. Gives the record, or undefined when no such operation runs (any more).
+   */
+  kill(id: number): OperationRecord | undefined {
+    for (const [record, controller] of this.#running) {
+      if (record.id !== id) continue;
+      this.finish(record, { verdict: 'killed', refusal: { ...KILLED, route: record.route, identity: record.identity } });
+      controller.abort(KILLED);
+      return record;
+    }
+    return undefined;
+  }
+
+  /** Aborted when the operation is killed, with the refusal to tell as its reason. Of a closed record: aborted if it was killed. */
+  killSignal(record: OperationRecord): AbortSignal {
+    const running = this.#running.get(record);
+    if (running !== undefined) return running.signal;
+    return record.verdict === 'killed' ? AbortSignal.abort(KILLED) : new AbortController().signal;
+  }
+
   running(): readonly OperationRecord[] {
-    return [...this.#running];
+    return [...this.#running.keys()];
+  }
+
+  /** Who asked, latest first, the ones of running operations included. */
+  callers(): { readonly seen: readonly CallerState[]; readonly forgotten: number } {
+    return this.#callers.states(this.running());
   }
 
   failures(): readonly OperationRecord[] {

@@ -21,14 +21,17 @@ import { hideEcho } from '../upstream/echo.js';
 import { discard, headerOf } from '../upstream/git-answer.js';
 import { DEFAULT_WAIT_MS, LONGEST_WAIT_MS, MOST_TRIES, type Throttle } from '../upstream/throttle.js';
 import { KeptBodies, type RequestBody } from './body.js';
+import { drain } from './drain.js';
 import { callerHeaders, upstreamHeaders } from './headers.js';
 import { judge, type Outcome } from './judge.js';
+import { cutWhenKilled, Killed, unlessKilled } from './killing.js';
 import type { PrivateAgents } from './private-agents.js';
 import { Renewals } from './renewals.js';
 import { CallerGone, send, StaleConnection, Unanswered } from './proxying.js';
 import { relay } from './relay.js';
 import { sayGit } from './speech.js';
-import { isGone, isRepeatable, needOf, planTrip, refusalFor, type Trip, unsure } from './trip.js';
+import { type Carried, takeBody } from './take-body.js';
+import { commandsOf, isGone, isRepeatable, needOf, planTrip, refusalFor, type Trip, unsure } from './trip.js';
 
 export interface ForwardParts {
   readonly vault: Vault;
@@ -59,16 +62,21 @@ export class Forwarder {
     request: IncomingMessage,
     response: ServerResponse,
     operation: GitOperation,
-    { route }: Pass,
+    { route, refPolicies }: Pass,
     record: OperationRecord,
   ): Promise<void> {
     const { ledger } = this.#parts;
-    const trip = planTrip(request, response, operation, route, record);
+    const trip = planTrip(request, response, operation, route, record, ledger.killSignal(record));
+    cutWhenKilled(trip, this.#parts.clock);
     record.route = route.match;
     record.identity = route.identity;
     try {
-      const outcome = await this.#outcomeOf(trip);
-      await this.#tell(trip, outcome);
+      const taken = await takeBody(this.#bodies, trip, refPolicies);
+      if (taken.kind === 'refusal') {
+        await this.#sayNo(trip, operation, { ...taken, route: route.match, identity: route.identity }, { close: false });
+        return;
+      }
+      await this.#tell(trip, await this.#outcomeOf(trip, taken));
     } catch (thrown) {
       if (thrown instanceof CallerGone || isGone(trip)) {
         ledger.finish(record, { verdict: 'client-gone' });
@@ -82,19 +90,36 @@ export class Forwarder {
     }
   }
 
-  async #outcomeOf(trip: Trip): Promise<Outcome> {
-    let body: RequestBody;
+  /**
+   * Refuses an exchange that was not admitted, in the way that git shows: what it asks for is read, to name the refs of a push,
+   * and nothing of it goes anywhere. The connection is closed; the record too when this resolves. Never rejects.
+   */
+  async refuse(
+    request: IncomingMessage,
+    response: ServerResponse,
+    operation: GitOperation,
+    refusal: Refusal,
+    record: OperationRecord,
+  ): Promise<void> {
+    const carried = { request, response, record, commands: commandsOf(request, operation) };
+    // A list that cannot be read, or a caller that goes, changes nothing about the refusal.
+    await takeBody(this.#bodies, carried, []).catch(() => undefined);
+    await this.#sayNo(carried, operation, refusal, { close: true });
+  }
+
+  async #sayNo(carried: Carried, operation: GitOperation, refusal: Refusal, options: { close: boolean }): Promise<void> {
+    const { request, response, record, commands } = carried;
+    const isThere = await drain(request, this.#parts.clock);
+    // Whether or not it is still heard: what was asked for, and that it was refused, stands in the record.
+    this.#parts.ledger.finish(record, { verdict: 'refused', refusal });
+    if (isThere && !response.destroyed) sayGit(response, operation, refusal, commands?.list, options);
+  }
+
+  async #outcomeOf(trip: Trip, body: RequestBody): Promise<Outcome> {
     try {
-      body = await this.#bodies.take(trip.request, trip.response, (chunk) => {
-        trip.record.bytesUp += chunk.length;
-        trip.commands?.push(chunk);
-      });
-    } catch {
-      throw new CallerGone();
-    }
-    try {
-      return await this.#tries(trip, body);
+      return await unlessKilled(trip.killed, this.#tries(trip, body));
     } catch (thrown) {
+      if (thrown instanceof Killed) return { kind: 'failure', refusal: killedRefusal(trip, thrown) };
       if (thrown instanceof CallerGone || isGone(trip)) throw new CallerGone();
       const refusal = refusalFor(trip, thrown);
       return { kind: 'failure', refusal: thrown instanceof Unanswered ? unsure(trip, refusal) : refusal };
@@ -186,6 +211,7 @@ export class Forwarder {
         agent,
         body,
         stallMs: timeouts.stall,
+        killed: trip.killed,
       });
       hideEcho(answer, headers['authorization']);
       return answer;
@@ -200,7 +226,8 @@ export class Forwarder {
     const { response, record, operation } = trip;
     switch (outcome.kind) {
       case 'failure':
-        await this.#drain(trip);
+        // git would not read the answer before it has sent everything.
+        if (!(await drain(trip.request, this.#parts.clock))) throw new CallerGone();
         ledger.finish(record, { verdict: 'failed', refusal: outcome.refusal });
         sayGit(response, operation, outcome.refusal, trip.commands?.list);
         return;
@@ -221,21 +248,6 @@ export class Forwarder {
         ledger.finish(record, await relay(trip, outcome.answer, callerHeaders(outcome.answer), this.#parts.timeouts.stall));
         return;
     }
-  }
-
-  /** Lets a caller finish its request before it is told no: git would not read the answer, and a push could not be named. */
-  async #drain(trip: Trip): Promise<void> {
-    const { request } = trip;
-    if (request.readableEnded || request.destroyed) return;
-    await new Promise<void>((resolve) => {
-      request
-        .once('end', resolve)
-        .once('close', resolve)
-        .once('error', () => resolve());
-      request.unpipe();
-      request.resume();
-    });
-    if (!request.complete) throw new CallerGone();
   }
 
   async #waitForThrottle(trip: Trip): Promise<Refusal | undefined> {
@@ -291,6 +303,12 @@ export class Forwarder {
     trip.record.replays += 1;
     this.#parts.logger.log('info', 'request-replayed', { id: trip.record.id, identity: trip.route.identity, why });
   }
+}
+
+/** A push that had not been sent to its end cannot have been carried out. */
+function killedRefusal(trip: Trip, { refusal }: Killed): Refusal {
+  const told = { ...refusal, route: trip.route.match, identity: trip.route.identity };
+  return trip.request.complete ? unsure(trip, told) : told;
 }
 
 function staleFailure(stale: StaleConnection): ProxyError {

@@ -209,8 +209,12 @@ export class HttpDoor {
       const { refusal, operation } = walked;
       record.route ??= refusal.route;
       record.identity ??= refusal.identity;
+      if (operation?.step === 'exchange') {
+        await forwarder.refuse(request, response, operation, refusal, record);
+        return;
+      }
       ledger.finish(record, { verdict: 'refused', refusal });
-      if (operation !== undefined && isKeptOpen(walked)) sayGit(response, operation, refusal, undefined);
+      if (operation !== undefined) sayGit(response, operation, refusal, undefined);
       else sayPlain(response, refusal, { isHead: request.method === 'HEAD', close: true });
     }
   }

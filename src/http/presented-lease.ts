@@ -7,40 +7,55 @@
  */
 import type { IncomingMessage } from 'node:http';
 import type { PresentedLease } from '../gate/callers.js';
-import { isLeaseText } from '../gate/lease-text.js';
+import { isLeaseText, LEASE_PREFIX } from '../gate/lease-text.js';
 import { Secret } from '../model/secret.js';
 
 const HEADER = 'x-postern-lease';
 
-/** Takes the lease out of a request. */
+/** What of a request may be proof; takes the lease out of its headers, whatever it is worth. */
 export function takeLease(request: IncomingMessage): { readonly lease: PresentedLease; readonly hasOtherCredential: boolean } {
   const found = new Set<string>();
+  // Present and empty is a lease too, and one that is refused: whoever sent it meant to be judged by it.
   for (const value of request.headersDistinct[HEADER] ?? []) found.add(value.trim());
   const authorizations = request.headersDistinct['authorization'] ?? [];
-  let holdsLease = false;
+  let isHolder = false;
+  let isUnclear = false;
   for (const value of authorizations) {
-    for (const text of candidatesIn(value).filter(isLeaseText)) {
-      holdsLease = true;
-      found.add(text);
-    }
+    const { leases, mentions } = leasesIn(value);
+    for (const text of leases) found.add(text);
+    isHolder ||= mentions;
+    isUnclear ||= mentions && leases.length === 0;
   }
   // eslint-disable-next-line @typescript-eslint/no-dynamic-delete -- because the name is a constant
   delete request.headers[HEADER];
-  if (holdsLease) delete request.headers.authorization;
-  const hasOtherCredential = authorizations.length > 0 && !holdsLease;
+  // All of them: with more than one it is not for us to say which one would go upstream.
+  if (isHolder) delete request.headers.authorization;
+  const hasOtherCredential = authorizations.length > 0 && !isHolder;
   const [text, second] = found;
+  if (isUnclear)
+    return {
+      lease: { kind: 'unclear', what: 'The Authorization of the request holds a lease in a form that is not one of ours' },
+      hasOtherCredential,
+    };
   if (text === undefined) return { lease: { kind: 'none' }, hasOtherCredential };
   if (second !== undefined) return { lease: { kind: 'unclear', what: 'The request carries more than one lease' }, hasOtherCredential };
   return { lease: { kind: 'one', text: new Secret(text) }, hasOtherCredential };
 }
 
-/** Every text of an Authorization that may be a lease: a bearer token, the user, the password. */
-function candidatesIn(authorization: string): string[] {
-  const match = /^(basic|bearer)[ \t]+(\S+)[ \t]*$/i.exec(authorization.trim());
-  const credentials = match?.[2] ?? '';
-  if (match?.[1]?.toLowerCase() === 'bearer') return [credentials];
-  // Buffer reads both alphabets of base64, with and without padding.
-  const decoded = Buffer.from(credentials, 'base64').toString('utf8');
+/** The leases in an Authorization (bearer token, user, password), and whether it has anything of a lease in it at all. */
+function leasesIn(authorization: string): { readonly leases: readonly string[]; readonly mentions: boolean } {
+  const [, scheme = '', credentials = ''] = /^([^ \t]*)[ \t]*(.*)$/s.exec(authorization.trim()) ?? [];
+  // Buffer reads both alphabets of base64, with and without padding, and passes over what is neither.
+  const decoded = Buffer.from(credentials, 'base64').toString('latin1');
+  const mentions = authorization.includes(LEASE_PREFIX) || decoded.includes(LEASE_PREFIX);
+  return { leases: candidates(scheme.toLowerCase(), credentials, decoded).filter(isLeaseText), mentions };
+}
+
+function candidates(scheme: string, credentials: string, decoded: string): string[] {
+  if (scheme === 'bearer') return [credentials];
+  if (scheme !== 'basic') return [];
+  // A user has no colon in it, a password may; some clients put one behind a token that has to stand for both.
   const colon = decoded.indexOf(':');
-  return colon < 0 ? [decoded] : [decoded.slice(0, colon), decoded.slice(colon + 1)];
+  if (colon < 0) return [decoded];
+  return [decoded.slice(0, colon), decoded.slice(colon + 1).replace(/:+$/, '')];
 }

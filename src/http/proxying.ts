@@ -27,6 +27,8 @@ export interface SendPlan {
   readonly body: RequestBody;
   /** ms of silence after which the exchange counts as dead. */
   readonly stallMs: number;
+  /** Aborted when the operation is ended from outside: the upstream is let go of at once. */
+  readonly killed: AbortSignal;
 }
 
 /** A kept connection that the upstream had already closed; nothing of the request was answered. */
@@ -40,7 +42,7 @@ export class StaleConnection extends Error {
 /** No answer came to a request that was on its way: it may have been carried out all the same. */
 export class Unanswered extends ProxyError {}
 
-/** The caller went away; there is nobody to tell. */
+/** The caller went away, or somebody ended its operation; nobody waits for the answer. */
 export class CallerGone extends Error {
   constructor() {
     super('the caller closed its connection');
@@ -101,8 +103,8 @@ proxy.on('proxyRes', (answer, request) => {
 proxy.on('econnreset', (_fault, request) => attempts.get(request)?.reject(new CallerGone()));
 
 /**
- * Sends one request upstream and gives the head of its answer; the body has not been read. When the caller closes, the
- * upstream request is destroyed, also after this has resolved.
+ * Sends one request upstream and gives the head of its answer; the body has not been read. When the caller closes or the
+ * operation is killed, the upstream request is destroyed, also after this has resolved.
  * @throws ProxyError `upstream-unreachable`, `upstream-tls`, `upstream-timeout`, `upstream-broken`, `proxy-refused`;
  *   StaleConnection; CallerGone
  */
@@ -119,7 +121,12 @@ export function send(request: IncomingMessage, response: ServerResponse, plan: S
       attempt.upstream?.destroy();
       reject(new CallerGone());
     });
-    if (response.destroyed || request.socket.destroyed) {
+    plan.killed.addEventListener('abort', () => {
+      attempt.isGone = true;
+      attempt.upstream?.destroy();
+      reject(new CallerGone());
+    });
+    if (response.destroyed || request.socket.destroyed || plan.killed.aborted) {
       reject(new CallerGone());
       return;
     }

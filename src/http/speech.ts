@@ -9,7 +9,8 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { type CommandList, writeRefusedPush } from '../git/receive-pack.js';
+import type { CommandList } from '../git/receive-pack.js';
+import { writeRefusedPush } from '../git/report-status.js';
 import { answerMediaType } from '../git/smart-http.js';
 import { writeErrorPacket } from '../git/upload-pack.js';
 import { systemCodeOf } from '../model/errors.js';
@@ -37,7 +38,13 @@ export function sayPlain(response: ServerResponse, refusal: Refusal, options: { 
  * Says a refusal of a git operation in the way that its step is shown. `commands` is what a push asked for, if its
  * command list has been read.
  */
-export function sayGit(response: ServerResponse, operation: GitOperation, refusal: Refusal, commands: CommandList | undefined): void {
+export function sayGit(
+  response: ServerResponse,
+  operation: GitOperation,
+  refusal: Refusal,
+  commands: CommandList | undefined,
+  options: { close?: boolean } = {},
+): void {
   if (operation.step === 'advertisement') {
     sayPlain(response, refusal);
     return;
@@ -51,6 +58,7 @@ export function sayGit(response: ServerResponse, operation: GitOperation, refusa
     'content-type': answerMediaType(serviceOf(operation), 'exchange'),
     'content-length': body.length,
     'cache-control': 'no-store',
+    ...(options.close === true ? { connection: 'close' } : {}),
   });
   response.end(body);
 }
@@ -64,8 +72,15 @@ function exchangeBody(operation: GitOperation, refusal: Refusal, commands: Comma
       // git's probe asks for nothing, and of the answer git reads the status alone: with any but 200 the text is lost.
       // The push that follows meets the refusal again, or no longer.
       if (commands.commands.length === 0) return Buffer.alloc(0);
-      return writeRefusedPush(commands, refusalSentence({ ...refusal, upstreamText: undefined }), refusalLines(refusal));
+      return writeRefusedPush(commands, reasonsOf(refusal, commands), refusalLines(refusal));
   }
+}
+
+/** What is said of each ref: its own reason, or the refusal if that is about the push as a whole. */
+function reasonsOf(refusal: Refusal, { commands }: CommandList): readonly string[] {
+  if (refusal.refs !== undefined) return refusal.refs.map(({ reason }) => `postern: ${reason}`);
+  const sentence = refusalSentence({ ...refusal, upstreamText: undefined });
+  return commands.map(() => sentence);
 }
 
 /** A request that Node's parser refuses (both lengths, two lengths, a head too large or too slow, no HTTP): said in plain text, and closed. */

@@ -2,7 +2,6 @@
  * One operation on its way: where it goes, what it carries, and what may be done with it when something is in the way.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { CommandListReader } from '../git/receive-pack.js';
 import { PROBE_BYTES, smartSuffix } from '../git/smart-http.js';
 import { messageOf, ProxyError } from '../model/errors.js';
 import { type GitOperation, serviceOf } from '../model/operation.js';
@@ -10,6 +9,7 @@ import type { OperationRecord } from '../model/record.js';
 import type { Refusal } from '../model/refusal.js';
 import type { Route } from '../model/settings.js';
 import type { RequestBody } from './body.js';
+import { PushList } from './push-list.js';
 
 /**
  * Life that a token should have when a body that cannot be repeated is let through: long enough for a slow line to
@@ -29,7 +29,10 @@ export interface Trip {
   readonly path: string;
   readonly suffix: string;
   readonly throttleKey: string;
-  readonly commands: CommandListReader | undefined;
+  /** What a push asks for. */
+  readonly commands: PushList | undefined;
+  /** Aborted, with the refusal to tell, when the operation is ended from outside. */
+  readonly killed: AbortSignal;
 }
 
 /** Plans the way of an admitted operation. */
@@ -39,6 +42,7 @@ export function planTrip(
   operation: GitOperation,
   route: Route,
   record: OperationRecord,
+  killed: AbortSignal,
 ): Trip {
   const { address } = operation;
   const origin = route.upstream ?? new URL(`https://${address.upstreamHost}`);
@@ -55,8 +59,15 @@ export function planTrip(
     path: `${basePath}${repositoryPath}`,
     suffix: smartSuffix(serviceOf(operation), operation.step),
     throttleKey: `${origin.host} ${address.organisation ?? ''} ${route.identity}`,
-    commands: operation.kind === 'push' && operation.step === 'exchange' ? new CommandListReader() : undefined,
+    commands: commandsOf(request, operation),
+    killed,
   };
+}
+
+/** What reads the commands of a push; undefined for every other operation. */
+export function commandsOf(request: IncomingMessage, operation: GitOperation): PushList | undefined {
+  if (operation.kind !== 'push' || operation.step !== 'exchange') return undefined;
+  return new PushList(request.headers['content-encoding']);
 }
 
 /** What the credential must be good for. */

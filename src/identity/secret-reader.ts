@@ -21,10 +21,14 @@ export interface SecretSurroundings {
 }
 
 /**
- * Reads one secret; a line break at its end is taken off.
+ * Reads one secret; a line break at its end is taken off. `lines`: it may have more than one line.
  * @throws ProxyError `secret-unreadable`
  */
-export async function readSecret(reference: SecretReference, surroundings: SecretSurroundings): Promise<Secret> {
+export async function readSecret(
+  reference: SecretReference,
+  surroundings: SecretSurroundings,
+  { lines = false }: { readonly lines?: boolean } = {},
+): Promise<Secret> {
   switch (reference.kind) {
     case 'env': {
       const secret = surroundings.environment.get(reference.name);
@@ -33,7 +37,7 @@ export async function readSecret(reference: SecretReference, surroundings: Secre
       return secret;
     }
     case 'file':
-      return fromFile(reference.path, `file ${reference.path}`);
+      return fromFile(reference.path, `file ${reference.path}`, lines);
     case 'credential': {
       if (surroundings.credentialsDirectory === undefined) {
         throw unreadable(
@@ -41,16 +45,16 @@ export async function readSecret(reference: SecretReference, surroundings: Secre
           'add LoadCredential= to the systemd unit, or use {file: ...}',
         );
       }
-      return fromFile(join(surroundings.credentialsDirectory, reference.name), `credential ${reference.name}`);
+      return fromFile(join(surroundings.credentialsDirectory, reference.name), `credential ${reference.name}`, lines);
     }
     case 'command':
-      return checked(await runCommand(reference.argv), `command ${reference.argv[0] ?? ''}`);
+      return checked(await runCommand(reference.argv), `command ${reference.argv[0] ?? ''}`, lines);
   }
 }
 
-async function fromFile(path: string, name: string): Promise<Secret> {
+async function fromFile(path: string, name: string, lines: boolean): Promise<Secret> {
   try {
-    return checked(await readFile(path, 'utf8'), name);
+    return checked(await readFile(path, 'utf8'), name, lines);
   } catch (thrown) {
     if (thrown instanceof ProxyError) throw thrown;
     throw unreadable(
@@ -61,12 +65,13 @@ async function fromFile(path: string, name: string): Promise<Secret> {
   }
 }
 
-function checked(text: string, name: string): Secret {
+function checked(text: string, name: string, lines: boolean): Secret {
   const value = text.replace(/\r?\n$/, '');
   if (value === '') throw unreadable(`${name} is empty`, 'put the secret there');
   if (value.length > LONGEST_SECRET_BYTES)
     throw unreadable(`${name} is longer than ${LONGEST_SECRET_BYTES} bytes`, 'check that it is the right one');
-  if (/[\r\n\0]/.test(value)) throw unreadable(`${name} has more than one line`, 'it must hold the secret alone, on one line');
+  if (lines ? value.includes('\0') : /[\r\n\0]/.test(value))
+    throw unreadable(`${name} has more than one line`, 'it must hold the secret alone, on one line');
   return new Secret(value);
 }
 

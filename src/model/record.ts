@@ -22,6 +22,8 @@ export interface OperationRecord {
   lease: Lease | undefined;
   /** What a push asked for. */
   refs: readonly RefCommand[];
+  /** How many more it asked for than are in `refs`. */
+  refsLeftOut: number;
   verdict: Verdict;
   upstreamStatus: number | undefined;
   activityId: string | undefined;

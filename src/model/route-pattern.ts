@@ -80,6 +80,20 @@ export function matchesPattern(pattern: readonly string[], address: readonly str
   return named.every((part, index) => part === '*' || part === names[index]);
 }
 
+/** Whether there can be an address that both patterns stand for. */
+export function overlaps(one: readonly string[], other: readonly string[]): boolean {
+  const [hostOfOne = '', ...a] = one;
+  const [hostOfOther = '', ...b] = other;
+  if (!matchesHost(hostOfOne, hostOfOther) && !matchesHost(hostOfOther, hostOfOne)) return false;
+  for (let at = 0; ; at++) {
+    const [left, right] = [a[at], b[at]];
+    // It may stand for no part at all, and for any.
+    if (left === '**' || right === '**') return true;
+    if (left === undefined || right === undefined) return left === right;
+    if (left !== '*' && right !== '*' && left !== right) return false;
+  }
+}
+
 function withoutLastGitSuffix(names: readonly string[]): readonly string[] {
   return [...names.slice(0, -1), ...names.slice(-1).map(withoutGitSuffix)];
 }

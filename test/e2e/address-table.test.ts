@@ -13,12 +13,11 @@ import { connect as connectTls } from 'node:tls';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { assemble, type House } from '../../src/daemon/assemble.js';
-import { Callers } from '../../src/gate/callers.js';
-import { HttpDoor } from '../../src/http/http-door.js';
+import { readLeaseRepo } from '../../src/daemon/lease-repos.js';
+import { narrowLease, newLeaseId } from '../../src/gate/lease-seal.js';
 import { systemClock } from '../../src/model/clock.js';
-import type { Caveat, Lease } from '../../src/model/lease.js';
+import type { Caveat } from '../../src/model/lease.js';
 import type { Permission } from '../../src/model/operation.js';
-import { canonicalPattern } from '../../src/model/route-pattern.js';
 import { inferHostKind, parseHost } from '../../src/model/host-name.js';
 import { Secret } from '../../src/model/secret.js';
 import type { Route } from '../../src/model/settings.js';
@@ -47,12 +46,18 @@ const STEPS: readonly Step[] = [
 /** Whether a repository (by the emulator's name) may be used for a direction: written by hand for each caller. */
 type Rule = readonly [repositories: RegExp, ...permissions: Permission[]];
 
+interface LeaseCase {
+  /** Repositories as someone writes them for `lease create`. */
+  readonly grant: readonly string[];
+  readonly narrowings?: readonly (Partial<Omit<Caveat, 'repos'>> & { readonly repos?: readonly string[] })[];
+}
+
 interface CallerCase {
   readonly name: string;
   /** Routes in their order, with what they allow. Those that name a host of Azure's are sent on as the road says. */
   readonly routes: readonly (readonly [match: string, ...allow: Permission[]])[];
   readonly road: 'proxy' | 'upstream';
-  readonly lease?: Lease;
+  readonly lease?: LeaseCase;
   /** The first that fits decides. */
   readonly may: readonly Rule[];
   /** Repositories that a route names in full before another one that opens more: what only looks like them stops there. */
@@ -64,20 +69,24 @@ const WIDE = ANY.map((match) => [match, 'fetch', 'push'] as const);
 const kindOf = (match: string): Route['hostKind'] =>
   /^(?:git|other)\./i.test(match) ? 'generic' : inferHostKind(parseHost(match.split('/')[0] ?? '') ?? '');
 
-function caveat(id: string, parts: Partial<Omit<Caveat, 'repos'>> & { readonly repos?: readonly string[] }): Caveat {
-  const repos = parts.repos?.map((match) => ({ hostKind: kindOf(match), parts: canonicalPattern(match, kindOf(match)) }));
-  return { ...parts, id, repos };
-}
-
-function lease(
-  grant: readonly string[],
-  ...narrowings: readonly (Partial<Omit<Caveat, 'repos'>> & { repos?: readonly string[] })[]
-): Lease {
-  const all = { allow: ['fetch', 'push'], refs: ['**'], changes: ['create', 'update'], expiresAt: new Date(8e12) } as const;
-  return {
-    keyId: 'k1',
-    caveats: [caveat('a0', { ...all, repos: grant, label: 'table' }), ...narrowings.map((each, at) => caveat(`a${at + 1}`, each))],
-  };
+/** A real lease: minted by the house, narrowed as its holder would. */
+async function leaseOf(house: House, { grant, narrowings = [] }: LeaseCase): Promise<Secret> {
+  const desk = house.leases;
+  if (desk === undefined) throw new Error('the house has no state directory');
+  await desk.load();
+  const { lease } = await desk.create({
+    repos: grant,
+    allow: ['fetch', 'push'],
+    refs: ['**'],
+    changes: ['create', 'update'],
+    label: 'table',
+    forMs: 3_600_000,
+  });
+  const kindOf = (host: string): Route['hostKind'] | undefined => house.routes.kindOf(host);
+  return narrowings.reduce((text, { repos, ...more }) => {
+    const patterns = repos === undefined ? {} : { repos: repos.map((each) => readLeaseRepo(each, kindOf)) };
+    return narrowLease(text, { ...more, ...patterns, id: newLeaseId() });
+  }, new Secret(lease));
 }
 
 const BOTH = ['fetch', 'push'] as const;
@@ -132,23 +141,24 @@ const CALLERS: readonly CallerCase[] = [
     name: 'a lease for one repository',
     road: 'proxy',
     routes: WIDE,
-    lease: lease(['dev.azure.com/contoso/fleet/app']),
+    lease: { grant: ['dev.azure.com/contoso/fleet/app'] },
     may: [[/^contoso\/fleet\/app$/, ...BOTH]],
   },
   {
     name: 'a lease for a project, to fetch',
     road: 'upstream',
     routes: WIDE,
-    lease: lease(['contoso.visualstudio.com/fleet/*'], { allow: ['fetch'] }),
+    lease: { grant: ['contoso.visualstudio.com/fleet/*'], narrowings: [{ allow: ['fetch'] }] },
     may: [[/^contoso\/fleet\/[^/]+$/, 'fetch']],
   },
   {
     name: 'a lease for an organisation, narrowed to two repositories of it',
     road: 'proxy',
     routes: WIDE,
-    lease: lease(['dev.azure.com/contoso/**'], {
-      repos: ['dev.azure.com/contoso/fleet-infra/app', 'dev.azure.com/fabrikam/**', 'dev.azure.com/contoso/app/app'],
-    }),
+    lease: {
+      grant: ['dev.azure.com/contoso/**'],
+      narrowings: [{ repos: ['dev.azure.com/contoso/fleet-infra/app', 'dev.azure.com/fabrikam/**', 'dev.azure.com/contoso/app/app'] }, {}],
+    },
     may: [[/^contoso\/(?:fleet-infra|app)\/app$/, ...BOTH]],
   },
   {
@@ -158,7 +168,7 @@ const CALLERS: readonly CallerCase[] = [
       ['tfs.example.com/tfs/**', ...BOTH],
       ['git.example.com/**', 'fetch'],
     ],
-    lease: lease(['tfs.example.com/tfs/DefaultCollection/fleet/app', 'git.example.com/team/app']),
+    lease: { grant: ['tfs.example.com/tfs/DefaultCollection/fleet/app', 'https://git.example.com/team/app.git'] },
     may: [
       [/^tfs\.example\.com\/tfs\/defaultcollection\/fleet\/app$/, ...BOTH],
       [/^git\.example\.com\/team\/app$/, 'fetch'],
@@ -168,7 +178,7 @@ const CALLERS: readonly CallerCase[] = [
     name: 'a lease for repositories with letters beyond ASCII',
     road: 'upstream',
     routes: WIDE,
-    lease: lease(['dev.azure.com/contoso/CAF%C3%89/straße', 'dev.azure.com/contoso/ｆｌｅｅｔ/app', 'dev.azure.com/contoso/ΟΔΟΣ/app']),
+    lease: { grant: ['dev.azure.com/contoso/CAF%C3%89/straße', 'dev.azure.com/contoso/ｆｌｅｅｔ/app', 'dev.azure.com/contoso/ΟΔΟΣ/app'] },
     may: [[/^contoso\/(?:café\/straße|ｆｌｅｅｔ\/app|οδοσ\/app)$/, ...BOTH]],
   },
 ];
@@ -176,7 +186,13 @@ const CALLERS: readonly CallerCase[] = [
 let directory: string;
 let emulator: Emulator;
 let ca: string;
-const opened: { readonly house: House; readonly door: HttpDoor; readonly port: number }[] = [];
+interface Opened {
+  readonly house: House;
+  readonly port: number;
+  readonly lease: Secret | undefined;
+}
+
+const opened: Opened[] = [];
 
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), 'postern-table-'));
@@ -192,8 +208,8 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  for (const { house, door } of opened) {
-    await door.close();
+  for (const { house } of opened) {
+    await house.door.close();
     house.connections.close();
     house.vault.close();
   }
@@ -206,7 +222,7 @@ function mark(at: number): string {
   return `mark-${at}-end`;
 }
 
-async function open({ routes, road, lease: held }: CallerCase): Promise<{ house: House; door: HttpDoor; port: number }> {
+async function open({ routes, road, lease: held }: CallerCase): Promise<Opened> {
   const { tenant, secretClient } = emulator.sts.samples;
   const route = ([match, ...allow]: readonly [string, ...Permission[]]): Route => {
     const host = match.split('/')[0] ?? '';
@@ -249,21 +265,14 @@ async function open({ routes, road, lease: held }: CallerCase): Promise<{ house:
       environment: { SP_SECRET: secretClient.secret, TFS_PAT: PAT, ADA: 'lovelace' },
       clock: systemClock,
       logger: { log: () => undefined },
+      stateDirectory: await mkdtemp(join(directory, 'state-')),
     },
   );
-  const leases = {
-    verify: (text: Secret) =>
-      held !== undefined && text.reveal() === LEASE
-        ? ({ kind: 'lease', lease: held } as const)
-        : ({ kind: 'fault', what: 'unknown', todo: 'none' } as const),
-  };
-  const callers = new Callers({ uids: [process.getuid?.() ?? -1], leases });
-  const door = new HttpDoor({ ...house.doorParts, callers });
+  const text = held === undefined ? undefined : await leaseOf(house, held);
+  const { door } = house;
   await door.listen({ host: '127.0.0.1', port: 0, optional: false });
-  return { house, door, port: door.bound[0]?.port ?? 0 };
+  return { house, port: door.bound[0]?.port ?? 0, lease: text };
 }
-
-const LEASE = 'ptl1_of-the-table';
 
 /** Escapes for what is beyond ASCII; every other character as it stands. */
 function asTarget(at: string): string {
@@ -316,7 +325,8 @@ function straight(row: AddressRow, step: Step): Promise<Outcome> {
 function throughDoor(at: number, row: AddressRow, step: Step): Promise<Outcome> {
   const port = opened[at]?.port ?? 0;
   const line = `${step.method} /${asTarget(row.at)}${row.whole === undefined ? step.suffix : ''} HTTP/1.1`;
-  const held = CALLERS[at]?.lease === undefined ? [] : [`X-Postern-Lease: ${LEASE}`];
+  const lease = opened[at]?.lease;
+  const held = lease === undefined ? [] : [`X-Postern-Lease: ${lease.reveal()}`];
   return watch(() => exchange(connect(port, '127.0.0.1'), requestBytes(port, line, headersFor(step, ...held), step.body)));
 }
 

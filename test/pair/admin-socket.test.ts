@@ -14,7 +14,7 @@ afterEach(() => rm(directory, { recursive: true, force: true }));
 
 function open(path: string, pid: number): Promise<AdminSocket> {
   const status = { pid, listen: { http: [] } } as Partial<DaemonStatus> as DaemonStatus; // because nothing else of it is read
-  return openAdmin(path, { status: () => status, stop: () => undefined });
+  return openAdmin(path, { status: () => status, stop: () => undefined, kill: () => undefined });
 }
 
 test('openAdmin() of several at once opens one', async () => {

@@ -1,21 +1,20 @@
 /** `postern route explain URL`: how an address is read, which route it takes, and what git would be shown. */
 import { RouteTable } from '../../gate/route-table.js';
-import { inferHostKind, parseHost } from '../../model/host-name.js';
+import { inferHostKind } from '../../model/host-name.js';
 import { parseRepoAddress } from '../../hosts/repo-address.js';
+import { readSpelling } from '../../hosts/repo-spelling.js';
 import { ProxyError } from '../../model/errors.js';
+import { REF_CHANGES, type RefRules } from '../../model/refs.js';
 import { type Context, loadFor, type SettingsFlags } from '../context.js';
 import { baseOf } from './door-base.js';
-
-interface SpelledAddress {
-  readonly host: string;
-  readonly path: string;
-}
 
 /** @throws ProxyError `usage` for what is no address, and the faults of the configuration */
 export async function routeExplain(context: Context, url: string, flags: SettingsFlags): Promise<number> {
   const { settings } = await loadFor(context, flags);
   const table = new RouteTable(settings.routes);
   const spelled = readSpelling(url);
+  if (spelled === undefined)
+    throw new ProxyError('usage', `${url} is not an address of a repository`, { todo: 'give the address that git clone would be given' });
   const kind = table.kindOf(spelled.host) ?? inferHostKind(spelled.host);
   const parsed = parseRepoAddress(kind, spelled.host, spelled.path);
   if (parsed.kind === 'fault')
@@ -34,6 +33,7 @@ export async function routeExplain(context: Context, url: string, flags: Setting
       route: route?.match,
       identity: route?.identity,
       allow: route?.allow,
+      refs: route?.refs,
       upstream: to,
       door,
     });
@@ -44,6 +44,7 @@ export async function routeExplain(context: Context, url: string, flags: Setting
       printer.line(`route      ${route.match} (number ${settings.routes.indexOf(route) + 1} of ${settings.routes.length})`);
       printer.line(`identity   ${route.identity} (${settings.identities.find(({ name }) => name === route.identity)?.kind ?? 'unknown'})`);
       printer.line(`allow      ${route.allow.join(', ')}`);
+      for (const line of refLines(route.refs)) printer.line(line);
       printer.line(`upstream   ${to ?? ''}`);
     }
     printer.line(`at the door ${door}`);
@@ -51,30 +52,18 @@ export async function routeExplain(context: Context, url: string, flags: Setting
   return route === undefined ? 1 : 0;
 }
 
-function upstreamUrl(upstream: URL | undefined, host: string, path: string, mainPath: string): string {
-  return upstream === undefined ? `https://${host}${path}` : `${upstream.href.replace(/\/$/, '')}${mainPath}`;
+/** What pushes may touch, a line for each rule; none when they may touch everything. */
+function refLines(refs: RefRules | undefined): string[] {
+  if (refs === undefined) return [];
+  const { allow, protect, changes } = refs;
+  const rules = [
+    `allow ${allow === undefined ? 'every ref' : allow.join(', ')}`,
+    ...(protect.length === 0 ? [] : [`protect ${protect.join(', ')}`]),
+    `changes ${changes === undefined ? REF_CHANGES.join(', ') : changes.join(', ')}`,
+  ];
+  return rules.map((rule, index) => `${index === 0 ? 'refs' : '    '}       ${rule}`);
 }
 
-/** Reads every spelling that git takes: URLs with or without a user, scp form, and the door's own address. */
-function readSpelling(text: string): SpelledAddress {
-  const scp = /^(?:[^@/]+@)?([^:/]+):(?!\/\/)(.+)$/.exec(text);
-  let host: string | undefined;
-  let path: string;
-  if (URL.canParse(text) && text.includes('://')) {
-    const url = new URL(text);
-    const isSsh = url.protocol === 'ssh:' && url.port === '22';
-    [host, path] = [parseHost(isSsh ? url.hostname : url.host), url.pathname];
-    if (host !== undefined && /^(127\.|localhost|\[::1\])/.test(host)) {
-      const local = /^\/([^/]+)(\/.*)$/.exec(path);
-      if (local?.[1] !== undefined && local[2] !== undefined) [host, path] = [parseHost(local[1]), local[2]];
-    }
-  } else if (scp?.[1] !== undefined && scp[2] !== undefined) [host, path] = [parseHost(scp[1]), `/${scp[2]}`];
-  else {
-    const bare = /^([^/]+)(\/.+)$/.exec(text);
-    [host, path] = [bare?.[1] === undefined ? undefined : parseHost(bare[1]), bare?.[2] ?? ''];
-  }
-  if (host === undefined || path === '')
-    throw new ProxyError('usage', `${text} is not an address of a repository`, { todo: 'give the address that git clone would be given' });
-  const trimmed = path.replace(/\/(?:info\/refs|git-upload-pack|git-receive-pack)$/, '').replace(/\/$/, '');
-  return { host, path: Buffer.from(trimmed, 'utf8').toString('latin1') };
+function upstreamUrl(upstream: URL | undefined, host: string, path: string, mainPath: string): string {
+  return upstream === undefined ? `https://${host}${path}` : `${upstream.href.replace(/\/$/, '')}${mainPath}`;
 }

@@ -1,19 +1,24 @@
 /** `postern status`: what the daemon is doing, who it can be, and what went wrong lately. */
 import { askStatus } from '../../daemon/admin.js';
-import type { DaemonStatus } from '../../daemon/status.js';
+import type { DaemonStatus, RunningOperation } from '../../daemon/status.js';
+import { bytesText, columns, countText, spanText } from '../amounts.js';
 import type { Context } from '../context.js';
+import { visibleAll } from '../visible.js';
 import { notRunning } from './stop.js';
+
+/** Callers that a person is shown; `--json` has all that are kept. */
+const CALLERS_SHOWN = 10;
 
 /** @throws ProxyError `not-running` */
 export async function status({ places, printer }: Context, { json }: { json: boolean }): Promise<number> {
   const found = await askStatus(places.adminSocket);
   if (found === undefined) throw notRunning(places.adminSocket);
   if (json) printer.json(found);
-  else for (const line of statusLines(found, Date.now(), printer.bold)) printer.line(line);
+  else for (const line of statusLines(visibleAll(found), Date.now(), printer.bold)) printer.line(line);
   return 0;
 }
 
-/** The status as lines for a person. `now` in ms since the epoch. */
+/** The status as lines for a person; its texts are printed as they are. `now` in ms since the epoch. */
 export function statusLines(status: DaemonStatus, now: number, bold: (text: string) => string = (text) => text): string[] {
   const lines = [
     `${bold('postern')} ${status.version} is ${status.state} (pid ${status.pid}, since ${status.startedAt}, ${mebibytes(status.memory)} MiB)`,
@@ -27,13 +32,15 @@ export function statusLines(status: DaemonStatus, now: number, bold: (text: stri
       ({ match, identity, allow, upstream }) =>
         `  ${match}  ${identity}  [${allow.join(', ')}]${upstream === undefined ? '' : `  at ${upstream}`}`,
     ),
-    bold('operations'),
+    ...callerLines(status, now, bold),
+    ...leaseLines(status, now, bold),
+    bold('operations since the start'),
     `  ${Object.entries(status.operations)
       .map(([verdict, count]) => `${verdict} ${count}`)
       .join(', ')}`,
   ];
-  for (const record of status.running)
-    lines.push(`  running: ${record.kind} ${record.repository}, ${record.bytesDown} bytes down, ${record.bytesUp} up`);
+  lines.push(...runningLines(status.running, bold));
+  if (status.throttled.length + status.upstreams.length > 0) lines.push(bold('upstreams'));
   for (const { key, waitMs } of status.throttled)
     lines.push(`  held back by the upstream for ${Math.ceil(waitMs / 1000)} s: ${key.trim()}`);
   for (const { upstream, identity, busy, idle } of status.upstreams)
@@ -74,4 +81,80 @@ function accessText({ local, remote, uids }: DaemonStatus['access']): string {
     anyone: 'ANYONE on this machine',
   };
   return remote === 'anyone' ? `${here[local]}; from elsewhere ANYONE` : here[local];
+}
+
+/** Who asked, latest first. */
+function callerLines({ callers, callersForgotten }: DaemonStatus, now: number, bold: (text: string) => string): string[] {
+  if (callers.length === 0) return [];
+  const rows = callers.slice(0, CALLERS_SHOWN).map(({ who, operations, refused, running, lastSeenAt }) => {
+    const counts = [countText(operations, 'operation')];
+    if (refused > 0) counts.push(`${refused} refused`);
+    if (running > 0) counts.push(`${running} running`);
+    return [`  ${callerText(who)}`, counts.join(', '), `last seen ${ago(lastSeenAt, now)}`];
+  });
+  const lines = [bold('callers since the start'), ...columns(rows)];
+  const hidden = callers.length - rows.length;
+  if (hidden > 0) lines.push(`  and ${hidden} more, which --json lists`);
+  if (callersForgotten > 0) lines.push(`  and ${callersForgotten} seen before those, which only the log and the audit still know`);
+  return lines;
+}
+
+/** Leases that were used and have not ended. */
+function leaseLines({ callers }: DaemonStatus, now: number, bold: (text: string) => string): string[] {
+  const rows = callers.flatMap(({ who, running, lastSeenAt }) => {
+    if (who.kind !== 'lease') return [];
+    const ends = who.expiresAt === undefined ? undefined : new Date(who.expiresAt).getTime();
+    if (ends !== undefined && ends <= now && running === 0) return [];
+    return [
+      [
+        `  ${who.id}`,
+        who.label ?? '',
+        ends === undefined ? '' : ends <= now ? 'ended' : `ends in ${spanText(ends - now)}`,
+        running > 0 ? `${running} running` : `last used ${ago(lastSeenAt, now)}`,
+        who.narrowedTo === undefined ? '' : `narrowed to ${who.narrowedTo}`,
+      ],
+    ];
+  });
+  return rows.length === 0 ? [] : [bold('leases in use'), ...columns(rows)];
+}
+
+function runningLines(running: DaemonStatus['running'], bold: (text: string) => string): string[] {
+  if (running.length === 0) return [];
+  const rows = running.map(runningCells);
+  return [bold('running operations (`postern kill ID` ends one)'), ...columns([RUNNING_HEADINGS, ...rows])];
+}
+
+/** Headings for `runningCells`. */
+export const RUNNING_HEADINGS: readonly string[] = ['  ID', 'WHAT', 'REPOSITORY', 'CALLER', 'DOWN', 'UP', 'AGE'];
+
+/** A running operation as the cells of a line. */
+export function runningCells(operation: RunningOperation): string[] {
+  const { id, kind, step, repository, caller, uid, lease, bytesDown, bytesUp, ageMs } = operation;
+  const who = lease ?? (uid === undefined ? caller : callerText({ kind: 'user', uid }));
+  return [
+    `  ${id}`,
+    step === 'advertisement' ? `${kind} (asking for refs)` : kind,
+    repository,
+    who,
+    bytesText(bytesDown),
+    bytesText(bytesUp),
+    spanText(ageMs),
+  ];
+}
+
+function callerText(who: DaemonStatus['callers'][number]['who']): string {
+  switch (who.kind) {
+    case 'user':
+      return `uid ${who.uid}`;
+    case 'lease':
+      return `lease ${who.id}${who.label === undefined ? '' : ` (${who.label})`}`;
+    case 'address':
+      return who.ip;
+  }
+}
+
+/** `at` is a text once it has been through JSON. */
+function ago(at: Date | string, now: number): string {
+  const ms = now - new Date(at).getTime();
+  return ms < 1000 ? 'just now' : `${spanText(ms)} ago`;
 }

@@ -8,14 +8,14 @@ const USED = 'routes: [{ match: h/**, identity: a }]\n';
 describe('loadSettings() tells faults of keys', () => {
   it.each([
     ['idenitties: {}\n', ['F:1:1: idenitties: unknown key `idenitties`; did you mean `identities`?']],
-    ['colour: red\n', ['F:1:1: colour: unknown key `colour`; the keys here are listen, identities, routes, drain, log, timeouts']],
+    ['colour: red\n', ['F:1:1: colour: unknown key `colour`; the keys here are listen, identities, routes, access, drain, log, timeouts']],
     ['log: { levle: info }\n', ['F:1:8: log.levle: unknown key `levle`; did you mean `level`?']],
     ['? [a, b]\n: 1\n', ['F:1:3: a key is not text; put it in quotes']],
     [
       'constructor: 1\n__proto__: 2\n',
       [
-        'F:1:1: constructor: unknown key `constructor`; the keys here are listen, identities, routes, drain, log, timeouts',
-        'F:2:1: __proto__: unknown key `__proto__`; the keys here are listen, identities, routes, drain, log, timeouts',
+        'F:1:1: constructor: unknown key `constructor`; the keys here are listen, identities, routes, access, drain, log, timeouts',
+        'F:2:1: __proto__: unknown key `__proto__`; the keys here are listen, identities, routes, access, drain, log, timeouts',
       ],
     ],
     ['log:\n  level: info\n  level: warn\n', ['F:3:3: log.level: the key comes twice; keep one of them']],
@@ -47,18 +47,15 @@ describe('loadSettings() tells faults of keys', () => {
   });
 
   it.each([
-    ['access: { local: true }\naudit: x\ncache: x\ntelemetry:\n', ['F:1:1: access', 'F:2:1: audit', 'F:3:1: cache', 'F:4:1: telemetry']],
+    [
+      'access: { local: true }\naudit: x\ncache: x\ntelemetry:\n',
+      ['F:1:11: access.local', 'F:2:1: audit', 'F:3:1: cache', 'F:4:1: telemetry'],
+    ],
     ['listen: { ssh: 127.0.0.1:8422 }\n', ['F:1:11: listen.ssh']],
     ['listen: { http: { address: 127.0.0.1:1, tls: auto, names: [x] } }\n', ['F:1:41: listen.http.tls', 'F:1:52: listen.http.names']],
     [
-      'routes: [{ match: h/**, identity: azure-cli, refs: x, sshUpstream: x, ssh: x, key: x, knownHosts: x }]\n',
-      [
-        'F:1:46: routes[0].refs',
-        'F:1:55: routes[0].sshUpstream',
-        'F:1:71: routes[0].ssh',
-        'F:1:79: routes[0].key',
-        'F:1:87: routes[0].knownHosts',
-      ],
+      'routes: [{ match: h/**, identity: azure-cli, sshUpstream: x, ssh: x, key: x, knownHosts: x }]\n',
+      ['F:1:46: routes[0].sshUpstream', 'F:1:62: routes[0].ssh', 'F:1:70: routes[0].key', 'F:1:78: routes[0].knownHosts'],
     ],
   ])('of features to come: %j', async (text, places) => {
     expect(await faultsOf(text)).toEqual(places.map((place) => `${place}: is not available in this version; leave it out`));

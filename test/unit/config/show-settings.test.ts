@@ -10,6 +10,7 @@ const TEXT = `identities:
 routes:
   - match: tfs.example.com/**
     identity: a
+    refs: { allow: [refs/heads/agent/*], changes: [create, update] }
     upstream: https://tfs.example.com:8443
     proxy: http://me@proxy.example.com:3128
 `;
@@ -29,9 +30,10 @@ const VALUES = [
   ['routes[0].match: tfs.example.com/**', 'F:7:12'],
   ['routes[0].identity: a', 'F:8:15'],
   ['routes[0].allow: [fetch, push, lfs]', 'default'],
-  ['routes[0].upstream: https://tfs.example.com:8443/', 'F:9:15'],
+  ['routes[0].refs: { allow: [refs/heads/agent/*], changes: [create, update] }', 'F:9:11'],
+  ['routes[0].upstream: https://tfs.example.com:8443/', 'F:10:15'],
   ['routes[0].host: azure-server', 'default'],
-  ['routes[0].proxy: http://[hidden]@proxy.example.com:3128', 'F:10:12'],
+  ['routes[0].proxy: http://[hidden]@proxy.example.com:3128', 'F:11:12'],
 ] as const;
 
 it('showSettings() shows every value in force, and hides the user of a proxy', async () => {

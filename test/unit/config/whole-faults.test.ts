@@ -76,6 +76,48 @@ describe('loadSettings() tells faults of routes', () => {
     expect(await faultsOf(`routes:\n- { ${route} }\n`)).toEqual(lines);
   });
 
+  it.each<[refs: string, lines: string[]]>([
+    ['x', ['F:2:45: routes[0].refs: is text; write a map such as `{ protect: [refs/heads/main] }`']],
+    ['{}', ['F:2:45: routes[0].refs: says nothing; write `allow`, `protect` or `changes`, or leave it out']],
+    ['{ alow: [refs/**] }', ['F:2:47: routes[0].refs.alow: unknown key `alow`; did you mean `allow`?']],
+    [
+      '{ allow: [] }',
+      ['F:2:54: routes[0].refs.allow: is an empty list; write a list such as `[refs/heads/agent/*]`, or leave the key out'],
+    ],
+    ['{ protect: [main] }', ['F:2:57: routes[0].refs.protect[0]: does not begin with `refs/`; write `refs/heads/main`']],
+    ['{ protect: [tags/v*] }', ['F:2:57: routes[0].refs.protect[0]: does not begin with `refs/`; write `refs/tags/v*`']],
+    ['{ protect: ["**"] }', ['F:2:57: routes[0].refs.protect[0]: does not begin with `refs/`; write `refs/**`']],
+    ['{ protect: [1] }', ['F:2:57: routes[0].refs.protect[0]: is a number; write a ref such as `refs/heads/main`']],
+    [
+      '{ changes: [crate, tag, tag] }',
+      [
+        'F:2:57: routes[0].refs.changes[0]: `crate` is not one of create, update, delete, tag; did you mean `create`?',
+        'F:2:69: routes[0].refs.changes[2]: `tag` comes twice; write it once',
+      ],
+    ],
+    [
+      '{ changes: [tag] }',
+      ['F:2:56: routes[0].refs.changes: allows nothing: `tag` is needed besides create, update or delete; add what may be done'],
+    ],
+  ])('rules for refs: %s', async (refs, lines) => {
+    expect(await faultsOf(`routes:\n- { match: h/**, identity: azure-cli, refs: ${refs} }\n`)).toEqual(lines);
+  });
+
+  it('rules for refs with more globs than are judged quickly', async () => {
+    const globs = Array.from({ length: 65 }, (_, index) => `refs/heads/${index}`).join(', ');
+    expect(await faultsOf(`routes:\n- { match: h/**, identity: azure-cli, refs: { allow: [${globs}] } }\n`)).toEqual([
+      'F:2:54: routes[0].refs.allow: has 65 entries; write at most 64',
+    ]);
+  });
+
+  it('warns of rules for refs on a route without push, and loads', async () => {
+    const { settings, warnings } = await load(
+      'routes:\n- { match: h/**, identity: azure-cli, allow: [fetch], refs: { protect: [refs/heads/main] } }\n',
+    );
+    expect(warnings).toEqual(['F:2:55: routes[0].refs: says what pushes may touch, but `allow` of the route has no push']);
+    expect(settings.routes[0]?.refs).toEqual({ allow: undefined, protect: ['refs/heads/main'], changes: undefined });
+  });
+
   it('a pattern that comes twice, in another spelling, naming the line of the first', async () => {
     expect(
       await faultsOf(`routes:

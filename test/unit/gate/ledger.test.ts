@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { type Ending, Ledger } from '../../../src/gate/ledger.js';
+import type { OperationRecord } from '../../../src/model/record.js';
 import type { Refusal } from '../../../src/model/refusal.js';
 import { FakeClock } from '../../fakes/clock.js';
 import { FakeLogger } from '../../fakes/logger.js';
@@ -60,6 +61,7 @@ describe('Ledger', () => {
     ['refused', 'warn', 'request-refused', true],
     ['failed', 'warn', 'request-failed', true],
     ['broken', 'warn', 'transfer-broken', true],
+    ['killed', 'warn', 'operation-killed', true],
   ])('tells one that is %s at level %s as %s', (verdict, level, event, isKept) => {
     const { ledger, logger } = book();
     const record = ledger.begin('c');
@@ -111,5 +113,48 @@ describe('Ledger', () => {
     clock.jump(-60_000);
     ledger.finish(record, { verdict: 'passed' });
     expect(record.ms).toBe(0);
+  });
+
+  it('ends the operation that is named, once, and tells its door', () => {
+    const { ledger, logger } = book();
+    const first = ledger.begin('c');
+    const second = ledger.begin('c');
+    Object.assign(second, { route: 'h/**', identity: 'me', bytesDown: 7 });
+    const signals = [ledger.killSignal(first), ledger.killSignal(second)];
+    expect(ledger.kill(second.id)).toBe(second);
+    expect(signals.map(({ aborted }) => aborted)).toEqual([false, true]);
+    expect(signals[1]?.reason).toMatchObject({ kind: 'refusal', code: 'operation-killed', status: 503 });
+    expect(second).toMatchObject({
+      verdict: 'killed',
+      failure: { code: 'operation-killed', what: 'The operation was ended by `postern kill`' },
+    });
+    expect(ledger.running()).toEqual([first]);
+    expect(ledger.kill(second.id)).toBeUndefined();
+    expect(ledger.kill(99)).toBeUndefined();
+    // What the door makes of it afterwards changes nothing.
+    ledger.finish(second, { verdict: 'client-gone' });
+    expect(ledger.counts()).toMatchObject({ killed: 1, 'client-gone': 0 });
+    expect(logger.lines.map(({ event }) => event)).toEqual(['operation-killed']);
+  });
+
+  it('tells a door that asks late that its operation was ended', () => {
+    const { ledger } = book();
+    const killed = ledger.begin('c');
+    ledger.kill(killed.id);
+    expect(ledger.killSignal(killed).aborted).toBe(true);
+    const passed = ledger.begin('c');
+    ledger.finish(passed, { verdict: 'passed' });
+    expect(ledger.killSignal(passed).aborted).toBe(false);
+  });
+
+  it('writes an ended operation into the audit, and every other one, once', () => {
+    const written: string[] = [];
+    const audit = { write: ({ verdict }: OperationRecord) => written.push(verdict), refusal: () => undefined };
+    const ledger = new Ledger({ clock: new FakeClock(), logger: new FakeLogger(), audit });
+    const record = ledger.begin('c');
+    ledger.kill(record.id);
+    ledger.finish(record, { verdict: 'broken' });
+    ledger.finish(ledger.begin('c'), { verdict: 'passed' });
+    expect(written).toEqual(['killed', 'passed']);
   });
 });

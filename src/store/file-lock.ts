@@ -1,0 +1,73 @@
+/**
+ * One writer at a time of the files of a state directory, also when two daemons share it. The lock is a file that is made with
+ * its content in one step (link(2)) and held for the milliseconds that a read and a write take.
+ *
+ * Limits: a lock that has stood for `DEAD_MS` is taken for that of a killed process and broken. Whoever was stopped for that
+ * long while it held the lock (SIGSTOP, a suspended machine) writes beside another then.
+ */
+import { randomBytes } from 'node:crypto';
+import { link, readFile, rename, stat, unlink, writeFile } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { systemCodeOf } from '../model/errors.js';
+import { temporaryBeside } from './atomic-file.js';
+
+const LOOK_MS = 10;
+/** A hundred times what the longest write takes here. */
+const DEAD_MS = 10_000;
+const LONGEST_WAIT_MS = 20_000;
+
+/**
+ * Runs `work` while holding the lock `path`, and gives it back whatever happens.
+ * Rejects with the system's error when the lock cannot be made, and with `EBUSY` when others hold it for too long.
+ */
+export async function withFileLock<T>(path: string, work: () => Promise<T>): Promise<T> {
+  const mark = randomBytes(12).toString('hex');
+  const until = performance.now() + LONGEST_WAIT_MS;
+  while (!(await take(path, mark))) {
+    if (performance.now() > until) throw Object.assign(new Error(`${path} is held by another process`), { code: 'EBUSY' });
+    await breakDead(path);
+    await sleep(LOOK_MS);
+  }
+  try {
+    return await work();
+  } finally {
+    // Broken by someone who took us for dead: then it is no longer ours to remove.
+    if ((await readFile(path, 'utf8').catch(() => '')) === mark) await unlink(path).catch(() => undefined);
+  }
+}
+
+async function take(path: string, mark: string): Promise<boolean> {
+  const written = temporaryBeside(path);
+  await writeFile(written, mark, { flag: 'wx', mode: 0o600 });
+  try {
+    await link(written, path);
+    return true;
+  } catch (thrown) {
+    if (systemCodeOf(thrown) === 'EEXIST') return false;
+    if (!['EPERM', 'ENOTSUP', 'ENOSYS', 'EMLINK'].includes(systemCodeOf(thrown) ?? '')) throw thrown;
+    // A file system without hard links.
+    return await writeFile(path, mark, { flag: 'wx', mode: 0o600 }).then(
+      () => true,
+      (fault: unknown) => {
+        if (systemCodeOf(fault) === 'EEXIST') return false;
+        throw fault;
+      },
+    );
+  } finally {
+    await unlink(written);
+  }
+}
+
+/** Takes a dead lock away. Of several who do so at once one moves it; what another has taken meanwhile is put back. */
+async function breakDead(path: string): Promise<void> {
+  try {
+    if (Date.now() - (await stat(path)).mtimeMs < DEAD_MS) return;
+    const dead = await readFile(path, 'utf8');
+    const aside = temporaryBeside(path);
+    await rename(path, aside);
+    if ((await readFile(aside, 'utf8')) !== dead) await link(aside, path).catch(() => undefined);
+    await unlink(aside);
+  } catch {
+    // Given back, or moved by another meanwhile: the next try will tell.
+  }
+}
