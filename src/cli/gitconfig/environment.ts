@@ -27,11 +27,23 @@ export type Environment = Readonly<Record<string, string | undefined>>;
  * @throws ProxyError `git-config` when GIT_CONFIG_COUNT in `env` is not a count; git itself would die of it.
  */
 export function environmentFor(rules: readonly Rule[], door: DoorAddress, env: Environment = {}): Variable[] {
-  const pairs = [
-    ...rules.map((rule) => ({ key: `url.${rule.base}.insteadOf`, value: rule.insteadOf })),
-    // Last, so that a shell that cannot hold an empty variable can leave it off (see powershell below).
-    ...settingsBesideRules(door),
-  ];
+  // Last, so that a shell that cannot hold an empty variable can leave it off (see powershell below).
+  return variablesOf([...rulePairs(rules), ...settingsBesideRules(door)], env);
+}
+
+/** One setting of git's, as `git -c` knows it. */
+export interface Pair {
+  readonly key: string;
+  readonly value: string;
+}
+
+/** The rules as settings, in their order. */
+export function rulePairs(rules: readonly Rule[]): Pair[] {
+  return rules.map((rule) => ({ key: `url.${rule.base}.insteadOf`, value: rule.insteadOf }));
+}
+
+/** Settings as variables, numbered after those that `env` holds. @throws ProxyError `git-config` as `environmentFor` */
+export function variablesOf(pairs: readonly Pair[], env: Environment = {}): Variable[] {
   const first = countIn(env);
   return [
     { name: 'GIT_CONFIG_COUNT', value: String(first + pairs.length) },

@@ -31,11 +31,8 @@ export function writeOwnedFile(rules: readonly Rule[], address: DoorAddress): st
     '# Postern on this machine: it adds the credential, so that git needs none. git compares text and knows no two',
     '# spellings as one, hence a line for each. The remotes stored in repositories stay as they are.',
   ];
-  for (const [target, spellings] of grouped(rules)) {
-    lines.push(`[url "${writeSubsection(target)}"]`);
-    for (const spelling of spellings) lines.push(`\tinsteadOf = ${writeValue(spelling)}`);
-  }
   lines.push(
+    ...ruleLines(rules),
     '',
     '# Postern is on this machine: an empty proxy keeps http_proxy, ALL_PROXY and http.proxy from taking these',
     '# requests elsewhere. They hold for every other address as before.',
@@ -50,6 +47,14 @@ export function writeOwnedFile(rules: readonly Rule[], address: DoorAddress): st
     );
   }
   return `${lines.join('\n')}\n`;
+}
+
+/** The rules as lines of a configuration, a section for each place that they lead to. */
+export function ruleLines(rules: readonly Rule[]): string[] {
+  return [...grouped(rules)].flatMap(([target, spellings]) => [
+    `[url "${writeSubsection(target)}"]`,
+    ...spellings.map((spelling) => `\tinsteadOf = ${writeValue(spelling)}`),
+  ]);
 }
 
 function grouped(rules: readonly Rule[]): Map<string, string[]> {
