@@ -1,9 +1,11 @@
 /** Who may use the doors, `access`: what a listener takes as proof, and which local users are served besides the daemon's own. */
+import type { EffectiveValue } from './effective-value.js';
 import { asMap, ownValue, typeName } from './fault.js';
 import type { Fault, Place, ShapeFault } from './fault.js';
 import { secretKey } from './identity-schema.js';
 import { LOCAL_ENTRIES, REMOTE_ENTRIES, SCALARS } from './scalar-settings.js';
 import { checked, section, word } from './schema-parts.js';
+import type { SettingsSource } from './settings-source.js';
 
 /** The largest is no uid: it stands for "leave as it is" in chown(2). */
 const LARGEST_UID = 2 ** 32 - 2;
@@ -40,9 +42,12 @@ export const accessSchema = section('a map such as `{ local: lease }`', {
   .meta({ description: 'Who may use the doors.' })
   .optional();
 
-/** The uids of a checked file. */
-export function readUids(root: Readonly<Record<string, unknown>> | undefined): readonly number[] {
-  return (ownValue(asMap(ownValue(root, 'access')), 'uids') ?? []) as readonly number[]; // the shape was checked
+/** The uids of a file without faults, and where they come from. */
+export function readUids(source: SettingsSource): { uids: readonly number[]; effective: EffectiveValue } {
+  const raw = ownValue(asMap(ownValue(asMap(source.raw), 'access')), 'uids');
+  const listed = (raw ?? []) as readonly number[]; // the shape was checked
+  const origin = raw === undefined ? 'default' : source.place(['access', 'uids']).text;
+  return { uids: listed, effective: { path: 'access.uids', value: listed.map(String), origin } };
 }
 
 /** What opens the doors wider than most people mean, and what has no effect. */

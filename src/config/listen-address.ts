@@ -6,8 +6,8 @@ import { isIPv4 } from 'node:net';
 import type { ListenAddress } from '../model/settings.js';
 import { asMap, faultOf, ownValue, quote, typeName } from './fault.js';
 import type { KeyPath, ShapeFault } from './fault.js';
-import { tlsFaults } from './listen-tls.js';
 import { namesFaults } from './listen-names.js';
+import { tlsFaults } from './listen-tls.js';
 import { unknownKeyText } from './not-yet.js';
 
 /** Keys of `listen.http` where it is a map. */

@@ -5,7 +5,7 @@
  * Limits are on heads and on silence. There is none on the length of a request: a push of gigabytes takes its time.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { admit } from '../gate/admit.js';
 import { refuseBrowser } from '../gate/browser.js';
@@ -21,6 +21,7 @@ import type { Refusal } from '../model/refusal.js';
 import type { AccessSettings, ListenAddress } from '../model/settings.js';
 import type { Pass } from '../model/decision.js';
 import { type DoorListener, plainListener, secureListener } from './door-listener.js';
+import { DoorNames } from './door-names.js';
 import type { Forwarder } from './forward.js';
 import { forwardedBy, isLoopbackAddress, type Peers } from './peers.js';
 import { takeLease } from './presented-lease.js';
@@ -62,10 +63,11 @@ export interface HttpDoorParts {
   readonly headMs?: number;
 }
 
-/** What requests have to know of the listener that they came to. */
-interface Listener {
+/** What a request has to know of the listener that it came by. */
+interface Way {
   readonly entry: Entry;
-  readonly isWildcard: boolean;
+  /** What the listener listens on. */
+  readonly host: string;
 }
 
 export interface BoundAddress {
@@ -86,7 +88,7 @@ export class HttpDoor {
   readonly #parts: HttpDoorParts;
   readonly #listeners: DoorListener[] = [];
   readonly #bound: BoundAddress[] = [];
-  readonly #names = new Set<string>();
+  readonly #names: DoorNames;
   /** Connections on which a refusal was the last answer. */
   readonly #closing = new WeakSet<Duplex>();
   /** The latest request of each connection, settled when the gate has answered. */
@@ -95,6 +97,7 @@ export class HttpDoor {
 
   constructor(parts: HttpDoorParts) {
     this.#parts = parts;
+    this.#names = new DoorNames(parts.hostNames);
   }
 
   /** Addresses that are open, in the order of the configuration. */
@@ -108,9 +111,9 @@ export class HttpDoor {
    */
   async listen(address: ListenAddress): Promise<boolean> {
     const headMs = this.#parts.headMs ?? HEAD_MS;
-    const about: Listener = {
+    const way: Way = {
       entry: isLoopbackAddress(address.host) ? this.#parts.access.local : this.#parts.access.remote,
-      isWildcard: isWildcard(address.host),
+      host: address.host,
     };
     const options = {
       maxHeaderSize: LARGEST_HEAD_BYTES,
@@ -120,7 +123,7 @@ export class HttpDoor {
       requireHostHeader: false,
       connectionsCheckingInterval: Math.ceil(headMs / 3),
     };
-    const handle = (request: IncomingMessage, response: ServerResponse): void => void this.#walk(request, response, about);
+    const handle = (request: IncomingMessage, response: ServerResponse): void => void this.#walk(request, response, way);
     const { tls } = this.#parts;
     const listener =
       tls?.isFor(address.host) === true
@@ -168,12 +171,7 @@ export class HttpDoor {
     this.#listeners.push(listener);
     const { port } = server.address() as AddressInfo; // because a TCP server that listens has such an address
     this.#bound.push({ scheme, host: address.host, port });
-    // What a wildcard is in a Host header is told by each connection; loopback also stands before a port that a container publishes.
-    const literals = isWildcard(address.host) ? ['127.0.0.1', '::1'] : [address.host];
-    for (const name of [...literals, 'localhost', ...this.#parts.hostNames]) {
-      this.#names.add(`${display(name)}:${port}`);
-      if (port === (scheme === 'https' ? 443 : 80)) this.#names.add(display(name));
-    }
+    this.#names.add({ scheme, host: address.host, port });
     return true;
   }
 
@@ -202,11 +200,11 @@ export class HttpDoor {
     );
   }
 
-  async #walk(request: IncomingMessage, response: ServerResponse, listener: Listener): Promise<void> {
+  async #walk(request: IncomingMessage, response: ServerResponse, way: Way): Promise<void> {
     const { ledger, forwarder } = this.#parts;
     const { socket } = request;
     // One after the other on a connection: what was sent behind a request that is refused must not be looked at meanwhile.
-    const asked = (this.#asked.get(socket) ?? Promise.resolve()).then(() => this.#ask(request, listener));
+    const asked = (this.#asked.get(socket) ?? Promise.resolve()).then(() => this.#ask(request, way));
     this.#asked.set(
       socket,
       asked.then(() => undefined),
@@ -234,25 +232,24 @@ export class HttpDoor {
   }
 
   /** Asks the gate; undefined when nothing on this connection is answered any more. */
-  async #ask(request: IncomingMessage, listener: Listener): Promise<{ record: OperationRecord; walked: Walked } | undefined> {
+  async #ask(request: IncomingMessage, way: Way): Promise<{ record: OperationRecord; walked: Walked } | undefined> {
     const { socket } = request;
     // What a client sent behind a request that was refused and closed is not answered: it may be that request's body.
     if (this.#closing.has(socket)) return undefined;
     const { remoteAddress = 'gone', remotePort = 0 } = socket;
     const record = this.#parts.ledger.begin(`${display(remoteAddress)}:${remotePort}`);
-    const walked = await this.#askGate(request, listener, record);
+    const walked = await this.#askGate(request, way, record);
     if (walked.kind === 'no' && !isKeptOpen(walked)) this.#closing.add(socket);
     return { record, walked };
   }
 
   /** The questions that a request has to pass, in their order. What is understood on the way is noted in `record`. */
-  async #askGate(request: IncomingMessage, listener: Listener, record: OperationRecord): Promise<Walked> {
+  async #askGate(request: IncomingMessage, way: Way, record: OperationRecord): Promise<Walked> {
     const { routes, audit, clock } = this.#parts;
     if (this.#isDraining) return no(STOPPING);
-    const dialed = listener.isWildcard ? dialedOf(request.socket) : undefined;
-    const browser = refuseBrowser((name) => request.headersDistinct[name]?.join(', '), { names: this.#names, dialed });
+    const browser = refuseBrowser((name) => request.headersDistinct[name]?.join(', '), this.#names.on(request.socket, way.host));
     if (browser !== undefined) return no(browser);
-    const caller = await this.#callerOf(request, listener, record);
+    const caller = await this.#callerOf(request, way, record);
     if (caller === undefined) return { kind: 'gone' };
     if (caller.kind === 'refusal') return no(caller);
     const read = readOperation(request, routes, record);
@@ -265,13 +262,13 @@ export class HttpDoor {
   }
 
   /** Who asks; undefined when they have gone. */
-  async #callerOf(request: IncomingMessage, listener: Listener, record: OperationRecord): Promise<Caller | Refusal | undefined> {
+  async #callerOf(request: IncomingMessage, way: Way, record: OperationRecord): Promise<Caller | Refusal | undefined> {
     // Before anything is waited for: what holds a lease must be gone from the headers whatever comes of it.
     const presented = takeLease(request);
     const peer = await this.#parts.peers.of(request.socket);
     if (peer === undefined || request.socket.destroyed) return undefined;
     record.uid = peer.uid.kind === 'known' ? peer.uid.uid : undefined;
-    const caller = this.#parts.callers.identify({ peer, ...presented, entry: listener.entry, forwardedBy: forwardedBy(request) });
+    const caller = this.#parts.callers.identify({ peer, ...presented, entry: way.entry, forwardedBy: forwardedBy(request) });
     if (caller.kind === 'lease') record.lease = caller.lease;
     return caller;
   }
@@ -289,16 +286,6 @@ function isKeptOpen(walked: Extract<Walked, { kind: 'no' }>): boolean {
 
 function no(refusal: Refusal, operation?: GitOperation): Walked {
   return { kind: 'no', refusal, operation };
-}
-
-function isWildcard(host: string): boolean {
-  return host === '0.0.0.0' || host === '::';
-}
-
-/** The address of ours that a connection was made to, as a Host header has it. */
-function dialedOf({ localAddress, localPort }: Socket): string | undefined {
-  // A zone is of this machine, and is in no Host header (RFC 9844).
-  return localAddress === undefined ? undefined : `${display(localAddress.replace(/%.*$/, ''))}:${localPort}`;
 }
 
 function display(host: string): string {
