@@ -10,12 +10,7 @@ import { ProxyError } from '../../model/errors.js';
 import type { Caveat, Lease, RepoPattern } from '../../model/lease.js';
 import { overlaps } from '../../model/route-pattern.js';
 import type { Secret } from '../../model/secret.js';
-<<<<<<< HEAD
-import type { Context, SettingsFlags } from '../context.js';
-=======
-import { writePrivateFile } from '../../store/private-file.js';
 import { type Context, type SettingsFlags, STANDARD_INPUT } from '../context.js';
->>>>>>> lease
 import { type LeaseFlags, readGrantFlags, readLeaseFlags } from '../lease-flags.js';
 import { readLeaseInput, refuseArgument } from '../lease-input.js';
 import { prepareHandOut } from './hand-out.js';
