@@ -37,8 +37,8 @@ const routeSchema = section(
     match: text({
       is: 'host/part/part, such as `dev.azure.com/contoso/**`',
       about:
-        'Repositories the route is for: host/organisation/project/repository. Parts are compared whole and without case; `*` is one part, ' +
-        '`**` at the end any rest. The first route that matches wins.',
+        'Repositories the route is for: host/organisation/project/repository. Parts are compared whole, and without case but for ' +
+        'hosts of kind `generic` other than github.com, gitlab.com and bitbucket.org; `*` is one part, `**` at the end any rest. The first route that matches wins.',
       examples: ['dev.azure.com/contoso/**'],
     }),
     identity: text({ is: 'the name of an identity', about: 'Name of the identity whose credential is added.' }),
