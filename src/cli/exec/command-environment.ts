@@ -50,7 +50,7 @@ export async function commandEnvironment(around: CommandSurroundings): Promise<C
     owned: around.owned,
   });
   const rules = rulesFor({ base, organisations: found.organisations, users: found.users, onPrem: around.onPrem });
-  const variables = environmentFor(rules, base, environment);
+  const variables = environmentFor(rules, { base }, environment);
   const rivals = await rivalsOf(rules, git);
   if (rivals.length === 0) return { variables, lost: [] };
   const all = [...variables, ...(await inFront(rules, around))];
@@ -80,7 +80,7 @@ async function inFront(
   const isWithout = isTrue(environment['GIT_CONFIG_NOSYSTEM']);
   const system = isWithout ? undefined : await systemFile(git, workingDirectory);
   const include = system === undefined ? '' : `\n[include]\n\tpath = ${writeValue(system)}\n`;
-  await writeFileAtomic(file, `${writeOwnedFile(rules, base)}${include}`, { mode: 0o600 });
+  await writeFileAtomic(file, `${writeOwnedFile(rules, { base })}${include}`, { mode: 0o600 });
   const variables = [{ name: 'GIT_CONFIG_SYSTEM', value: file }];
   // What it keeps out is not included either.
   if (isWithout) variables.push({ name: 'GIT_CONFIG_NOSYSTEM', value: '0' });
