@@ -44,6 +44,11 @@ export interface ForwardParts {
   readonly privateAgents: PrivateAgents;
 }
 
+/**
+ * Each step of the way waits for the end of the caller by itself, and each try anew: some fifteen at most, of which Node would warn on
+ * stderr from the eleventh on, as of a leak.
+ */
+const MOST_LISTENERS = 32;
 /** Headers of a 401 that a passthrough caller needs. */
 const CHALLENGE: ReadonlySet<string> = new Set(['www-authenticate']);
 
@@ -67,6 +72,7 @@ export class Forwarder {
   ): Promise<void> {
     const { ledger } = this.#parts;
     const trip = planTrip(request, response, operation, route, record, ledger.killSignal(record));
+    response.setMaxListeners(MOST_LISTENERS);
     cutWhenKilled(trip, this.#parts.clock);
     record.route = route.match;
     record.identity = route.identity;

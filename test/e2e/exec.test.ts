@@ -61,6 +61,13 @@ describe('the command', () => {
     expect(await exec(argv)).toMatchObject({ code: 0, stderr: '' });
   });
 
+  test('needs no ssh for remotes in SSH form', async () => {
+    const ran = await exec(['git', 'clone', '-q', 'git@ssh.dev.azure.com:v3/contoso/Payments/web', 'web'], {
+      env: { GIT_SSH_COMMAND: 'false' },
+    });
+    expect(ran).toMatchObject({ code: 0, stderr: '' });
+  });
+
   test('knows the organisations that it is told', async () => {
     const script = 'O=contoso; git clone -q https://$O@dev.azure.com/$O/Payments/_git/web';
     expect(await exec(['sh', '-c', script], { own: ['--org', 'contoso'] })).toMatchObject({ code: 0, stderr: '' });
@@ -122,6 +129,16 @@ describe('the environment of the command', () => {
     expect(all).not.toContain(secret);
   });
 
+  test('holds no key of leases either, and the door does not use one that others share', async () => {
+    const shared = await scene.writeConfiguration(`${await readFile(configuration, 'utf8')}access: { leaseKey: { env: LEASE_KEY } }\n`);
+    const key = `00112233445566aa ${'A'.repeat(43)}=`;
+    const ran = await exec(['env'], { own: ['--config', shared], env: { LEASE_KEY: key } });
+    expect(ran).toMatchObject({ code: 0, stderr: '' });
+    expect(ran.stdout).toContain('GIT_CONFIG_COUNT=');
+    expect(ran.stdout).not.toContain('LEASE_KEY');
+    expect(ran.stdout).not.toContain(key);
+  });
+
   test('keeps the pairs of git that it had', async () => {
     const ran = await exec(['git', 'config', '--get', 'user.nickname'], {
       env: { GIT_CONFIG_COUNT: '1', GIT_CONFIG_KEY_0: 'user.nickname', GIT_CONFIG_VALUE_0: 'Ada' },
@@ -137,7 +154,12 @@ describe('the environment of the command', () => {
       { XDG_RUNTIME_DIR: undefined, TMPDIR: runtime },
     ]) {
       await rm(join(work, 'web'), { recursive: true, force: true });
-      expect(await exec(['git', 'clone', '-q', WEB, 'web'], { env }), JSON.stringify(env)).toMatchObject({ code: 0, stderr: '' });
+      // The audit has to have a place all the same.
+      const state = { POSTERN_STATE_DIRECTORY: join(work, 'state') };
+      expect(await exec(['git', 'clone', '-q', WEB, 'web'], { env: { ...env, ...state } }), JSON.stringify(env)).toMatchObject({
+        code: 0,
+        stderr: '',
+      });
     }
   });
 
@@ -183,6 +205,23 @@ describe('beside others', () => {
     );
     for (const ran of runs) expect(ran).toMatchObject({ code: 0, stderr: '' });
     expect(new Set(runs.map(({ stdout }) => stdout)).size).toBe(3);
+  });
+});
+
+describe('the audit', () => {
+  test('is where the configuration has it, and lasts; runs at once have a chain each', async () => {
+    const env = { POSTERN_STATE_DIRECTORY: join(work, 'state') };
+    const script = `git ls-remote -q ${WEB} && touch "$0" && until test -e one -a -e two; do sleep 0.05; done`;
+    const both = await Promise.all(['one', 'two'].map((name) => exec(['sh', '-c', script, name], { env })));
+    for (const ran of both) expect(ran).toMatchObject({ code: 0, stderr: '' });
+    const listed = await scene.postern(['audit', '--json'], { env: { ...environment(), ...env } });
+    const records = listed.stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { chain: string; repository?: string });
+    expect(new Set(records.map(({ chain }) => chain))).toEqual(new Set(['exec', 'exec-2']));
+    expect(records.filter(({ repository }) => repository === 'dev.azure.com/contoso/Payments/web').length).toBeGreaterThanOrEqual(4);
+    expect(await scene.postern(['audit', 'verify'], { env: { ...environment(), ...env } })).toMatchObject({ code: 0 });
   });
 });
 
@@ -296,7 +335,8 @@ function environment(more: RunOptions['env'] = {}): Record<string, string | unde
 
 /** Runs a command by `postern exec` in this test's directory. */
 async function exec(argv: readonly string[], { own = [], env, detached = false, ...options }: ExecOptions = {}): Promise<Ran> {
-  const args = ['exec', '--config', configuration, ...own, '--', ...argv];
+  const config = own.includes('--config') ? [] : ['--config', configuration];
+  const args = ['exec', ...config, ...own, '--', ...argv];
   if (!detached) return scene.postern(args, { ...options, cwd: work, env: environment(env) });
   // Its end is what counts, not that of its output.
   const startedAt = performance.now();

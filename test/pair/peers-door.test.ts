@@ -170,7 +170,7 @@ test("a request whose sender has reset the connection is nobody's, although our 
   const asked: ((uid: PeerUid) => void)[] = [];
   const peers = new Peers({ table: { uidOf: () => new Promise((resolve) => asked.push(resolve)) }, logger: new FakeLogger() });
   const [port = 0] = await open({ peers }, '127.0.0.1');
-  const body = `${'x'.repeat(512 * 1024)}`;
+  const body = 'x'.repeat(512 * 1024);
   const push = requestBytes(port, 'POST /dev.azure.com/contoso/Payments/_git/web/git-receive-pack HTTP/1.1', [
     'Content-Type: application/x-git-receive-pack-request',
     `Content-Length: ${body.length}`,
