@@ -41,6 +41,7 @@ const LAW: HouseLaw = {
     'upstream/authorization.ts', // the Authorization header: the last line before the wire
   ],
   makers: [
+    'cli/commands/exec.ts Daemon', // as start, for as long as a command runs
     'cli/commands/route.ts RouteTable', // explains a route without a daemon
     'cli/commands/audit-why.ts RouteTable', // asks the gate again without a daemon
     'cli/commands/start.ts Daemon', // the daemon is what start makes

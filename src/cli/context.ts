@@ -1,5 +1,5 @@
 /** What every command is handed: the process's surroundings, and the configuration when it asks for it. */
-import { homedir } from 'node:os';
+import { userInfo } from 'node:os';
 import type { LoadedSettings } from '../config/load-settings.js';
 import type { Surroundings } from '../config/settings-file.js';
 import { SCALAR_PATHS, flagOf } from '../config/scalar-settings.js';
@@ -23,8 +23,21 @@ export const STANDARD_INPUT = '@stdin';
 export type SettingsFlags = Readonly<Record<string, unknown>>;
 
 export function createContext(printer: Printer, version: string): Context {
-  const home = process.env['HOME'] ?? homedir();
+  const home = homeDirectory(process.env['HOME']);
   return { environment: process.env, home, workingDirectory: process.cwd(), places: placesFor(process.env, home), printer, version };
+}
+
+/** Where nobody lives: what systems write for users without a home. */
+const NO_HOME = '/nonexistent';
+
+/** The user's home. Jobs have none at times: no HOME, and a uid that no user has. */
+function homeDirectory(named: string | undefined): string {
+  if (named !== undefined && named !== '') return named;
+  try {
+    return userInfo().homedir;
+  } catch {
+    return NO_HOME;
+  }
 }
 
 /** The flags of all settings that can be given as one, for yargs. */

@@ -4,7 +4,7 @@
  * listening before a user notices, and `--help` needs none of them.
  *
  * Exit codes: 0 done; 1 failure; 2 usage or configuration; `start` also 130 (SIGINT) and 143 (SIGTERM that cut
- * running transfers).
+ * running transfers); `exec` that of its command.
  */
 import { readFileSync } from 'node:fs';
 import yargs, { type Argv } from 'yargs';
@@ -22,6 +22,7 @@ const USAGE_CODES: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 const EXIT_FAILURE = 1;
 const EXIT_USAGE = 2;
 
+const { own, command } = splitCommand(process.argv.slice(2));
 const printer = createPrinter();
 const context = createContext(printer, version());
 
@@ -56,7 +57,6 @@ const withOrganisations = (builder: Argv): Argv =>
     describe: 'organisation at Azure DevOps; may be given more than once',
     requiresArg: true,
   });
-const words = process.argv.slice(2);
 const several = (describe: string) => ({ type: 'string', array: true, describe, requiresArg: true }) as const;
 const withRestrictions = (builder: Argv): Argv =>
   builder
@@ -84,7 +84,7 @@ const withHandOut = (builder: Argv): Argv =>
     })
     .option('output', { type: 'string', describe: 'write it to a file that only you can read', requiresArg: true });
 
-await yargs(process.argv[2] === 'lease' ? words.map((word) => (word === '-' ? STANDARD_INPUT : word)) : words)
+await yargs(own[0] === 'lease' ? own.map((word) => (word === '-' ? STANDARD_INPUT : word)) : own)
   .scriptName('postern')
   .usage('$0 <command>\n\nThe gate between git and Azure Repos: it adds the credential, so that git never holds one.')
   .command(
@@ -135,6 +135,16 @@ await yargs(process.argv[2] === 'lease' ? words.map((word) => (word === '-' ? ST
         .option('format', { type: 'string', default: 'sh', describe: 'sh, fish, powershell, dotenv, json or gitconfig', requiresArg: true })
         .example('eval "$($0 env)"', 'for this shell'),
     (flags) => run(async (to) => (await import('./commands/setup.js')).env(to, flags)),
+  )
+  .command(
+    'exec',
+    'Run a command beside a daemon of its own, which ends with it',
+    (builder) =>
+      withOrganisations(builder)
+        .usage('$0 exec [options] -- COMMAND [ARGUMENTS]\n\nRun a command beside a daemon of its own, which ends with it')
+        .example('$0 exec -- git clone https://dev.azure.com/contoso/web/_git/app', 'in a job, with nothing set up')
+        .example("$0 exec -- sh -c 'git fetch && make'", 'for a whole script'),
+    (flags) => run(async (to) => (await import('./commands/exec.js')).exec(to, flags, command)),
   )
   .command('config', 'Check or show the configuration', (builder) =>
     builder
@@ -277,6 +287,13 @@ await yargs(process.argv[2] === 'lease' ? words.map((word) => (word === '-' ? ST
     process.exit(EXIT_USAGE);
   })
   .parseAsync();
+
+/** For `exec`, what stands after the first `--` is no business of ours. */
+function splitCommand(words: readonly string[]): { own: string[]; command: string[] | undefined } {
+  const at = words.indexOf('--');
+  if (at < 0 || !words.slice(0, at).includes('exec')) return { own: [...words], command: undefined };
+  return { own: words.slice(0, at), command: words.slice(at + 1) };
+}
 
 function version(): string {
   const found: unknown = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));

@@ -121,12 +121,13 @@ export function assemble(
     tls.kind === 'off'
       ? undefined
       : new DoorCertificates({ tls, stateDirectory: surroundings.stateDirectory, names: doorNames(listen), clock, logger });
+  const peers = new Peers({ table: process.platform === 'linux' ? new KernelPeerTable() : undefined, logger });
   const doorParts: HttpDoorParts = {
     routes,
     ledger,
     logger,
     forwarder,
-    peers: new Peers(process.platform === 'linux' ? new KernelPeerTable() : undefined),
+    peers,
     callers: new Callers({ uids: [...(ownUid === undefined ? [] : [ownUid]), ...access.uids], leases: verifier }),
     access,
     audit,

@@ -11,6 +11,7 @@ import { leaseActions } from './lease-actions.js';
 import type { DaemonLog } from './log.js';
 import type { Places } from './places.js';
 import { portHolder } from './port-holder.js';
+import { checkCallers } from './self-check.js';
 import { type DaemonStatus, failedOperation, type RunningOperation, runningOperation } from './status.js';
 
 /** How often a stopping daemon looks whether the last transfer has ended. */
@@ -58,7 +59,7 @@ export class Daemon {
 
   /**
    * Opens the admin socket, then all listeners. When one fails, what was opened is closed again.
-   * @throws ProxyError `listen-failed`, `already-running`, `secret-unreadable`, `state-unusable`
+   * @throws ProxyError `listen-failed`, `caller-unknown`, `already-running`, `secret-unreadable`, `state-unusable`
    */
   start(): Promise<void> {
     this.#starting ??= this.#open();
@@ -85,6 +86,7 @@ export class Daemon {
           log.log('info', 'listener-skipped', { address: `${address.host}:${address.port}`, why: 'this system has no such address' });
       }
       this.#refuseLoops();
+      if (settings.access.local === 'uid') await checkCallers(this.#house.doorParts.peers, this.#boundHosts().filter(isLoopback));
     } catch (thrown) {
       await this.#house.door.close();
       this.#house.certificates?.close();
@@ -101,10 +103,11 @@ export class Daemon {
 
   /** A route whose upstream is this very door would ask itself until all connections are used up. */
   #refuseLoops(): void {
+    const { routes, listen } = this.#options.settings;
     const ports = new Set(this.#house.door.bound.map(({ port }) => String(port)));
-    const loop = this.#options.settings.routes.find(
-      ({ upstream }) => upstream !== undefined && isLoopback(upstream.hostname) && ports.has(upstream.port),
-    );
+    const own = new Set([...this.#boundHosts(), ...listen.names]);
+    const isOwn = (hostname: string): boolean => isLoopback(hostname) || own.has(hostname.replace(/^\[|\]$/g, ''));
+    const loop = routes.find(({ upstream }) => upstream !== undefined && isOwn(upstream.hostname) && ports.has(upstream.port));
     if (loop === undefined) return;
     throw new ProxyError('config-invalid', `The route ${loop.match} leads back to this daemon: its upstream is the door itself`, {
       todo: 'write the address of the real server as `upstream` of the route',
@@ -202,6 +205,10 @@ export class Daemon {
   #pause(ms: number): Promise<void> {
     // A timer of its own: the process must stay alive for it.
     return new Promise((resolve) => setTimeout(resolve, ms));
+  }
+
+  #boundHosts(): string[] {
+    return this.#house.door.bound.map(({ host }) => host);
   }
 
   #addresses(): string[] {

@@ -46,6 +46,7 @@ export const ERROR_CODES = [
   'config-invalid',
   'config-unreadable',
   'listen-failed',
+  'caller-unknown',
   'state-unusable',
   'certificate-unusable',
   'already-running',

@@ -27,7 +27,9 @@ beforeAll(async () => {
     await promisify(execFile)('git', ['init', '-q', '--bare', `--object-format=${format}`, join(directory, format)], { env: environment });
     await writeFile(join(directory, format, 'hooks', 'pre-receive'), '#!/bin/sh\nexit 1\n', { mode: 0o755 });
     await promisify(execFile)('git', ['-C', join(directory, format), 'config', 'receive.certNonceSeed', 'seed'], { env: environment });
-    await promisify(execFile)('git', ['-C', join(directory, format), 'config', 'receive.advertisePushOptions', 'true'], { env: environment });
+    await promisify(execFile)('git', ['-C', join(directory, format), 'config', 'receive.advertisePushOptions', 'true'], {
+      env: environment,
+    });
   }
 });
 afterAll(() => rm(directory, { recursive: true, force: true }));
@@ -88,7 +90,9 @@ function taken(name: string): { readonly list: readonly string[]; readonly rest:
 }
 
 function written(list: readonly string[], rest: string): Buffer {
-  const framed = list.map((payload) => (payload.startsWith('\u0001RAW') ? payload.slice(4) : (payload.length + 4).toString(16).padStart(4, '0') + payload));
+  const framed = list.map((payload) =>
+    payload.startsWith('\u0001RAW') ? payload.slice(4) : (payload.length + 4).toString(16).padStart(4, '0') + payload,
+  );
   return Buffer.from(`${framed.join('')}${FLUSH}${rest}`, 'latin1');
 }
 

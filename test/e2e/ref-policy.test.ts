@@ -210,8 +210,13 @@ describe('through a route with `refs`', () => {
   test('the log and status name the refusal', async () => {
     const at = await work();
     await refused(at, 'origin', 'HEAD:main');
-    const line = await daemon.logged(({ repository, code }) => repository === `dev.azure.com/contoso/Agents/r${count}` && code === 'ref-refused');
-    expect(line).toMatchObject({ event: 'request-refused', what: `The push was refused because of refs/heads/main: ${ROUTE} protects refs/heads/MAIN` });
+    const line = await daemon.logged(
+      ({ repository, code }) => repository === `dev.azure.com/contoso/Agents/r${count}` && code === 'ref-refused',
+    );
+    expect(line).toMatchObject({
+      event: 'request-refused',
+      what: `The push was refused because of refs/heads/main: ${ROUTE} protects refs/heads/MAIN`,
+    });
     expect((await daemon.status()).failures.at(-1)).toMatchObject({ verdict: 'refused', failure: { code: 'ref-refused' } });
   });
 

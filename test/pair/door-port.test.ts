@@ -35,7 +35,7 @@ async function placesWith(http: readonly string[]) {
   const places = { runtimeDirectory: directory, adminSocket: join(directory, 'admin.sock'), stateDirectory: directory };
   if (http.length > 0) {
     const status = { pid: 1, listen: { http } } as unknown as DaemonStatus; // because nothing else is asked
-    open.unshift(await openAdmin(places.adminSocket, { status: () => status, stop: () => undefined }));
+    open.unshift(await openAdmin(places.adminSocket, { status: () => status, stop: () => undefined, kill: () => undefined }));
   }
   return { places };
 }

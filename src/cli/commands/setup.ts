@@ -59,7 +59,8 @@ function inherits(format: EnvironmentFormat): boolean {
   return format === 'sh' || format === 'fish' || format === 'powershell';
 }
 
-function organisationsIn(flags: SettingsFlags): string[] {
+/** The names given with `--org`. */
+export function organisationsIn(flags: SettingsFlags): string[] {
   const value = flags['org'];
   return (Array.isArray(value) ? value : [value]).filter((name): name is string => typeof name === 'string');
 }

@@ -1,6 +1,7 @@
 /** `postern status`: what the daemon is doing, who it can be, and what went wrong lately. */
 import { askStatus } from '../../daemon/admin.js';
 import type { DaemonStatus, RunningOperation } from '../../daemon/status.js';
+import { isLoopback } from '../../upstream/outgoing-proxy.js';
 import { bytesText, columns, countText, spanText } from '../amounts.js';
 import type { Context } from '../context.js';
 import { visibleAll } from '../visible.js';
@@ -25,7 +26,7 @@ export function statusLines(status: DaemonStatus, now: number, bold: (text: stri
     `  configuration  ${status.configuration ?? 'none: built-in defaults'}`,
     `  http door      ${status.listen.http.join(', ')}`,
     ...certificateLines(status.listen.certificate),
-    `  who may use it ${accessText(status.access)}`,
+    ...accessLines(status),
     ...auditLines(status.audit),
     bold('identities'),
     ...status.identities.flatMap((identity) => identityLines(identity, now)),
@@ -95,14 +96,19 @@ function mebibytes(bytes: number): number {
   return Math.round(bytes / 1024 / 1024);
 }
 
-function accessText({ local, remote, uids }: DaemonStatus['access']): string {
+/** Who may use the listeners on loopback, and who the others, as far as there are any. */
+function accessLines({ listen, access: { local, remote, uids } }: DaemonStatus): string[] {
+  const isHere = (address: string): boolean => isLoopback(new URL(address).hostname);
   const others = uids.length === 0 ? '' : ` and uid ${uids.join(', ')}`;
   const here = {
     uid: `the user of the daemon${others}, and holders of leases`,
-    lease: 'holders of leases',
-    anyone: 'ANYONE on this machine',
+    lease: 'holders of leases only, also of the own user',
+    anyone: 'ANYONE: EVERY USER AND PROGRAM OF THIS MACHINE',
   };
-  return remote === 'anyone' ? `${here[local]}; from elsewhere ANYONE` : here[local];
+  const there = { lease: 'holders of leases only', anyone: 'ANYONE WHO CAN REACH IT' };
+  const lines = listen.http.some(isHere) ? [`  who may use it ${here[local]}`] : [];
+  const far = listen.http.filter((address) => !isHere(address));
+  return far.length === 0 ? lines : [...lines, `  who may use ${far.join(', ')}: ${there[remote]}`];
 }
 
 /** Who asked, latest first. */

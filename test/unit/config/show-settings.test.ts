@@ -18,6 +18,10 @@ routes:
 const VALUES = [
   ['listen.http: [127.0.0.1:8417, [::1]:8417 (optional)]', 'default'],
   ['listen.http.tls: off', 'default'],
+  ['listen.http.names: []', 'default'],
+  ['access.local: uid', 'default'],
+  ['access.remote: lease', 'default'],
+  ['access.uids: []', 'default'],
   ['drain.min: 0s', 'default'],
   ['drain.max: 30s', 'default'],
   ['log.level: debug', 'flag --log-level'],
