@@ -16,6 +16,9 @@ export interface Context {
   readonly version: string;
 }
 
+/** What a lone `-` of the lease commands comes as: yargs takes it for an option without a name. */
+export const STANDARD_INPUT = '@stdin';
+
 /** Flags that name settings, and the file they stand in; every command that reads the configuration takes them. */
 export type SettingsFlags = Readonly<Record<string, unknown>>;
 

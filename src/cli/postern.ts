@@ -9,7 +9,7 @@
 import { readFileSync } from 'node:fs';
 import yargs, { type Argv } from 'yargs';
 import { messageOf, ProxyError, type ErrorCode } from '../model/errors.js';
-import { type Context, createContext, settingsOptions } from './context.js';
+import { type Context, createContext, settingsOptions, STANDARD_INPUT } from './context.js';
 import { createPrinter } from './print.js';
 
 const USAGE_CODES: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
@@ -84,7 +84,7 @@ const withHandOut = (builder: Argv): Argv =>
     })
     .option('output', { type: 'string', describe: 'write it to a file that only you can read', requiresArg: true });
 
-await yargs(own)
+await yargs(own[0] === 'lease' ? own.map((word) => (word === '-' ? STANDARD_INPUT : word)) : own)
   .scriptName('postern')
   .usage('$0 <command>\n\nThe gate between git and Azure Repos: it adds the credential, so that git never holds one.')
   .command(

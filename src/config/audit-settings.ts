@@ -37,7 +37,7 @@ const mapSchema = section(IS, {
 /** The schema of the key. */
 export const auditSchema = checked(auditFaults, {
   description: 'The record of what was done and refused, bound together so that changes show (`postern audit`). `off` keeps none.',
-  anyOf: [{ const: OFF }, withoutDialect(jsonSchemaOf(mapSchema))],
+  anyOf: [{ type: 'string', enum: [OFF] }, withoutDialect(jsonSchemaOf(mapSchema))],
 });
 
 /** The settings of a file's checked value, and how they are shown, by key; `off` is shown as the whole. */

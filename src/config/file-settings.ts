@@ -6,6 +6,7 @@ import type { Permission } from '../model/operation.js';
 import type { RefRules } from '../model/refs.js';
 import type { AuditSettings, EntraSettings, IdentitySettings, Route, SecretReference } from '../model/settings.js';
 import { HOST_KINDS } from '../model/address.js';
+import { readUids } from './access-settings.js';
 import { auditSettings } from './audit-settings.js';
 import type { EffectiveValue, ShownValue } from './effective-value.js';
 import { asMap, ownValue, writeKeyPath } from './fault.js';
@@ -71,7 +72,7 @@ export function fileSettings(
   const access = asMap(ownValue(root, 'access'));
   const rawKey = ownValue(access, 'leaseKey');
   const leaseKey = rawKey === undefined ? undefined : readSecretReference(rawKey, resolve);
-  show(['access'], access, { leaseKey: leaseKey && showReference(leaseKey) });
+  show(['access'], access, { uids: readUids(root).map(String), leaseKey: leaseKey && showReference(leaseKey) });
   return { routes, identities, leaseKey, audit, effective };
 }
 

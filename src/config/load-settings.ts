@@ -5,6 +5,7 @@
 import { dirname } from 'node:path';
 import { ProxyError } from '../model/errors.js';
 import type { Settings } from '../model/settings.js';
+import { accessWarnings, readUids } from './access-settings.js';
 import type { EffectiveValue } from './effective-value.js';
 import { asMap, outside, ownValue, writeFaults, writeKeyPath } from './fault.js';
 import type { Fault, Place } from './fault.js';
@@ -12,6 +13,7 @@ import { fileFaults } from './file-schema.js';
 import { fileSettings } from './file-settings.js';
 import { listenPieces } from './listen-address.js';
 import { readTls } from './listen-tls.js';
+import { readNames } from './listen-names.js';
 import { outsideFaults } from './outside-settings.js';
 import { flagOf, SCALARS, variableOf } from './scalar-settings.js';
 import type { Scalar, ScalarPath, ScalarValue } from './scalar-settings.js';
@@ -67,6 +69,7 @@ export async function loadSettings(request: LoadRequest): Promise<LoadedSettings
     return picked;
   };
   const http = pick('listen.http').value;
+  const access = { local: pick('access.local'), remote: pick('access.remote') };
   const min = pick('drain.min');
   const max = pick('drain.max');
   const log = { level: pick('log.level').value, format: pick('log.format').value };
@@ -78,6 +81,10 @@ export async function loadSettings(request: LoadRequest): Promise<LoadedSettings
   }
 
   if (faults.length > 0) throw invalid(file?.path, faults);
+  const { names, effective: shownNames } = readNames(source);
+  effective.splice(1, 0, shownNames);
+  const uids = readUids(asMap(source.raw));
+  warnings.push(...accessWarnings({ ...access, uids, uidsPlace: source.place(['access', 'uids']) }));
   const folder = file === undefined ? request.workingDirectory : dirname(file.path);
   const resolve = (path: string): string => absolutePath(path, folder, request.home);
   const rest = fileSettings(source, resolve);
@@ -86,8 +93,8 @@ export async function loadSettings(request: LoadRequest): Promise<LoadedSettings
   return {
     settings: {
       file: file?.path,
-      listen: { http, names: [], tls: secure.tls },
-      access: { local: 'uid', remote: 'lease', uids: [], leaseKey: rest.leaseKey },
+      listen: { http, names, tls: secure.tls },
+      access: { local: access.local.value, remote: access.remote.value, uids, leaseKey: rest.leaseKey },
       audit: rest.audit,
       identities: rest.identities,
       routes: rest.routes,

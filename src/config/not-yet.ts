@@ -7,9 +7,7 @@ import { hint } from './nearest-name.js';
 
 export const NOT_YET = {
   top: ['cache', 'telemetry'],
-  access: ['local', 'remote', 'uids'],
   listen: ['ssh'],
-  listenHttp: ['names'],
   route: ['sshUpstream', 'ssh', 'key', 'knownHosts'],
   identityKind: ['azure-developer-cli', 'azure-powershell', 'azure-pipelines', 'device-code', 'browser', 'git-credential'],
 } as const satisfies Record<string, readonly string[]>;

@@ -11,7 +11,7 @@
 import type { HostKind } from '../model/address.js';
 import { foldName } from '../model/fold.js';
 import { inferHostKind, isHostName, legacyOrganisation, SSH_AZURE_HOSTS } from '../model/host-name.js';
-import { canonicalPattern } from '../model/route-pattern.js';
+import { canonicalPattern, lookOf } from '../model/route-pattern.js';
 import { quote } from './fault.js';
 
 export interface RoutePattern {
@@ -56,11 +56,14 @@ function kindOfHost(host: string): HostKind {
   return withoutPort(host).endsWith('.visualstudio.com') ? 'azure-services' : inferHostKind(host);
 }
 
-/** Whether whatever the later pattern matches was matched by the earlier one, so that the later is never reached. */
+/**
+ * Whether the later pattern is never reached: whatever it matches was matched by the earlier one, or looks like it and is kept from
+ * later routes (gate/route-table.ts).
+ */
 export function covers(earlier: RoutePattern, later: RoutePattern): boolean {
   if (earlier.hostKind !== later.hostKind) return false;
-  const [earlierHost = '', ...wide] = earlier.canonical;
-  const [laterHost = '', ...narrow] = later.canonical;
+  const [earlierHost = '', ...wide] = lookOf(earlier.hostKind, earlier.canonical);
+  const [laterHost = '', ...narrow] = lookOf(later.hostKind, later.canonical);
   if (!coversHost(earlierHost, laterHost)) return false;
   for (const [index, part] of wide.entries()) {
     if (part === '**') return true;

@@ -126,7 +126,7 @@ export function assemble(
     ledger,
     logger,
     forwarder,
-    peers: new Peers(process.platform === 'linux' ? new KernelPeerTable() : undefined),
+    peers: new Peers({ table: process.platform === 'linux' ? new KernelPeerTable() : undefined, logger }),
     callers: new Callers({ uids: [...(ownUid === undefined ? [] : [ownUid]), ...access.uids], leases: verifier }),
     access,
     audit,

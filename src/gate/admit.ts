@@ -11,7 +11,8 @@ import type { RouteTable } from './route-table.js';
 
 /**
  * Decides whether `caller` may do `operation` at `now` (ms since the epoch). Refusals: `lease-insufficient` when the caller's
- * lease does not permit it (told before anything of the routes is), `no-route` when no route matches the address,
+ * lease does not permit it (told before anything of the routes is), `no-route` when no route matches the address, or it only
+ * looks like what one names,
  * `not-allowed` when the route's `allow` does not name the operation's direction. What passes has passed all of them.
  */
 export function admit(operation: GitOperation, caller: Caller, routes: RouteTable, now: number): Decision {
@@ -21,6 +22,18 @@ export function admit(operation: GitOperation, caller: Caller, routes: RouteTabl
   if (refused !== undefined) return refused;
   const route = routes.find(address);
   if (route === undefined) {
+    const alike = routes.lookAlike(address);
+    if (alike !== undefined) {
+      return {
+        kind: 'refusal',
+        code: 'no-route',
+        status: 403,
+        what: `${address.display} only looks like what the route ${alike.match} names: to its host it may be another repository`,
+        todo: 'write the names in the address letter by letter as the route does, or a route of its own before that one',
+        route: alike.match,
+        identity: alike.identity,
+      };
+    }
     return {
       kind: 'refusal',
       code: 'no-route',

@@ -4,14 +4,15 @@
  *
  *   id       "3f2a..."                  16 hex digits, names this link
  *   label    "nightly"                  the grant only
- *   repos    [["azure-services","dev.azure.com","contoso","*"], ...]   kind of host, then the pattern's parts, folded
+ *   repos    [["azure-services","dev.azure.com","contoso","*"], ...]   kind of host, then the parts of a canonical pattern
  *   allow    ["fetch","push"]           refs, protect ["refs/heads/x", ...]      changes ["create","update"]
  *   exp      1893456000                 seconds since the epoch
  *   from     ["10.0.0.0/8", "::1"]      uids [1000]
  */
 import { isIP, SocketAddress } from 'node:net';
 import { HOST_KINDS } from '../model/address.js';
-import { foldName } from '../model/fold.js';
+import { caselessName, foldName } from '../model/fold.js';
+import { ignoresCase } from '../model/host-name.js';
 import type { Caveat, RepoPattern } from '../model/lease.js';
 import { PERMISSIONS } from '../model/operation.js';
 import { REF_CHANGES } from '../model/refs.js';
@@ -162,16 +163,19 @@ function isSecond(value: unknown): value is number {
 
 function isPlainPattern(value: unknown): value is PlainPattern {
   if (!Array.isArray(value) || value.length < 3 || value.length > MOST_PARTS + 1) return false;
-  const [kind, ...parts] = value as readonly unknown[];
-  return HOST_KINDS.some((known) => known === kind) && parts.every((part, at) => isPart(part, at === 0, at === parts.length - 1));
+  const [kind, host, ...names] = value as readonly unknown[];
+  if (!HOST_KINDS.some((known) => known === kind) || !isPart(host)) return false;
+  if (foldName(host) !== host || host.replace(/^\*\./, '').includes('*')) return false;
+  const isCased = kind === 'generic' && !ignoresCase(host);
+  return names.every((name, at) => {
+    if (!isPart(name)) return false;
+    if (name === '*' || (name === '**' && at === names.length - 1)) return true;
+    return !foldName(name).includes('*') && (isCased || caselessName(name) === name);
+  });
 }
 
-function isPart(value: unknown, isHost: boolean, isLast: boolean): boolean {
-  if (typeof value !== 'string' || value === '' || value.length > LONGEST_PART || /[/\\]/.test(value) || UNPRINTABLE.test(value))
-    return false;
-  if (foldName(value) !== value) return false;
-  if (isHost) return !value.replace(/^\*\./, '').includes('*');
-  return value === '*' || (value === '**' && isLast) || !value.includes('*');
+function isPart(value: unknown): value is string {
+  return typeof value === 'string' && value !== '' && value.length <= LONGEST_PART && !/[/\\]/.test(value) && !UNPRINTABLE.test(value);
 }
 
 /** A list that is not empty, not too long, and holds nothing twice. */

@@ -33,7 +33,7 @@ export interface ReplayStep {
 
 /** `undecided`: the record does not keep what the decision depends on; `why` is for a person. */
 export type ReplayResult =
-  | { readonly kind: 'passed' }
+  | { readonly kind: 'passed'; readonly route: string | undefined; readonly identity: string | undefined }
   | { readonly kind: 'refused'; readonly code: ErrorCode; readonly what: string }
   | { readonly kind: 'undecided'; readonly why: string };
 
@@ -62,7 +62,7 @@ export function decidedThen(record: AuditOperation): ReplayResult {
       why: `it was refused for how it was asked or for the state of the daemon (${code ?? 'no code'}), which no rule decides: ${what}`,
     };
   if (record.address === undefined) return { kind: 'undecided', why: 'whoever asked was gone before it was read what for' };
-  return { kind: 'passed' };
+  return { kind: 'passed', route: record.route, identity: record.identity };
 }
 
 /** Asks the gate again, with today's rules, as if it were `now` (ms since the epoch). */
@@ -116,14 +116,21 @@ export function replay(record: AuditOperation, rules: ReplayRules, now: number):
     const answer = decision.refPolicies.length === 0 ? 'nothing limits them' : `${commands.length} refs are within the rules`;
     step('the refs of the push', fault === undefined ? answer : fault.what, fault !== undefined);
     if (fault !== undefined) return refused(fault);
+    const leftOut = record.refsLeftOut ?? 0;
+    if (leftOut > 0 && decision.refPolicies.length > 0) {
+      const why = `the push named ${leftOut} more refs, which the record does not keep`;
+      step('the other refs', why);
+      return { steps, result: { kind: 'undecided', why } };
+    }
   }
-  return { steps, result: { kind: 'passed' } };
+  return { steps, result: { kind: 'passed', route: decision.route.match, identity: decision.route.identity } };
 }
 
-/** Whether two results say the same: the same verdict, and the same rule when it is a no. */
+/** Whether two results say the same: the same way and identity when it is a yes, the same rule when it is a no. */
 export function isSameResult(then: ReplayResult, now: ReplayResult): boolean {
-  if (then.kind !== now.kind) return false;
-  return then.kind !== 'refused' || now.kind !== 'refused' || then.code === now.code;
+  if (then.kind === 'passed' && now.kind === 'passed') return then.route === now.route && then.identity === now.identity;
+  if (then.kind === 'refused' && now.kind === 'refused') return then.code === now.code;
+  return then.kind === now.kind;
 }
 
 function callerOf(peer: Peer, lease: Lease | undefined, rules: ReplayRules): Caller | Refusal {

@@ -3,13 +3,15 @@
  */
 import type { RepoAddress } from '../model/address.js';
 import { inferHostKind } from '../model/host-name.js';
-import { canonicalPattern, matchesHost, matchesPattern, patternHost } from '../model/route-pattern.js';
+import { canonicalPattern, lookOf, matchesHost, matchesPattern, patternHost } from '../model/route-pattern.js';
 import type { Route } from '../model/settings.js';
 
 interface CompiledRoute {
   readonly route: Route;
   readonly host: string;
   readonly pattern: readonly string[];
+  /** The pattern in the form of lookOf (model/route-pattern.ts). */
+  readonly look: readonly string[];
 }
 
 /** An ordered, immutable list of routes. */
@@ -18,20 +20,34 @@ export class RouteTable {
 
   /** @throws SyntaxError for a pattern that the configuration should not have let through */
   constructor(routes: readonly Route[]) {
-    this.#routes = routes.map((route) => ({
-      route,
-      host: patternHost(route.match),
-      pattern: canonicalPattern(route.match, route.hostKind),
-    }));
+    this.#routes = routes.map((route) => {
+      const pattern = canonicalPattern(route.match, route.hostKind);
+      return { route, host: patternHost(route.match), pattern, look: lookOf(route.hostKind, pattern) };
+    });
   }
 
   get routes(): readonly Route[] {
     return this.#routes.map(({ route }) => route);
   }
 
-  /** The route of an address; undefined when none matches. */
+  /**
+   * The route of an address; undefined when none matches. An address that only looks like what a route names gets neither that
+   * route nor a later one: what may be the same repository must not be had by a wider rule.
+   */
   find(address: RepoAddress): Route | undefined {
-    return this.#routes.find(({ route, pattern }) => route.hostKind === address.kind && matchesPattern(pattern, address.canonical))?.route;
+    const nearest = this.#nearest(address);
+    return nearest !== undefined && matchesPattern(nearest.pattern, address.canonical) ? nearest.route : undefined;
+  }
+
+  /** The route that the address only looks like, which keeps it from every later one; undefined when that is not why none is found. */
+  lookAlike(address: RepoAddress): Route | undefined {
+    const nearest = this.#nearest(address);
+    return nearest === undefined || matchesPattern(nearest.pattern, address.canonical) ? undefined : nearest.route;
+  }
+
+  #nearest(address: RepoAddress): CompiledRoute | undefined {
+    const look = lookOf(address.kind, address.canonical);
+    return this.#routes.find((each) => each.route.hostKind === address.kind && matchesPattern(each.look, look));
   }
 
   /**

@@ -10,8 +10,9 @@
  *   generic         {host}[:port]/{any path}                       with or without `.git` at its end
  */
 import type { HostKind, RepoAddress } from '../model/address.js';
-import { foldName, withoutGitSuffix } from '../model/fold.js';
+import { caselessName, foldName } from '../model/fold.js';
 import { DEV_AZURE_HOST, legacyOrganisation, SSH_AZURE_HOSTS } from '../model/host-name.js';
+import { canonicalNames } from '../model/route-pattern.js';
 import { decodePath } from './segments.js';
 
 export type ParsedAddress = { readonly kind: 'address'; readonly address: RepoAddress } | { readonly kind: 'fault'; readonly what: string };
@@ -19,9 +20,13 @@ export type ParsedAddress = { readonly kind: 'address'; readonly address: RepoAd
 const GIT_MARK = '_git';
 const REF_CHOICES = ['_optimized', '_full'];
 const OLD_REF_CHOICES = ['optimized', 'full'];
+/** Words of Azure's own addresses, which no organisation, project or repository can be called. */
+const RESERVED = [GIT_MARK, '_apis', ...REF_CHOICES];
 const DEFAULT_COLLECTION = 'defaultcollection';
 /** The usual virtual directory of older servers, before which no collection can stand. */
 const VIRTUAL_DIRECTORY = 'tfs';
+/** Virtual directory, collection, project. */
+const MOST_BEFORE_MARK = 3;
 
 /**
  * Parses `path` (percent-encoded bytes as latin1, without git's suffix) on `host` (lower case, see parseHost).
@@ -47,7 +52,7 @@ function azureServices(host: string, path: string, names: readonly string[]): Pa
   if (legacy === undefined && host !== DEV_AZURE_HOST) return fault(`${host} is not a host of Azure DevOps Services`);
   let skip = 0;
   if (legacy === undefined) skip = 1;
-  else if (foldName(names[0] ?? '') === DEFAULT_COLLECTION) skip = 1;
+  else if (caselessName(names[0] ?? '') === DEFAULT_COLLECTION) skip = 1;
   const organisation = legacy ?? names[0];
   const tail = gitTail(names.slice(skip), 1);
   if (organisation === undefined || tail === undefined || tail.before.length > 1) {
@@ -73,7 +78,7 @@ function azureServices(host: string, path: string, names: readonly string[]): Pa
 function azureSsh(host: string, raw: readonly string[], names: readonly string[]): ParsedAddress {
   const [version, organisation, project, repository] = names;
   if (
-    foldName(version ?? '') !== 'v3' ||
+    caselessName(version ?? '') !== 'v3' ||
     organisation === undefined ||
     project === undefined ||
     repository === undefined ||
@@ -96,9 +101,10 @@ function azureSsh(host: string, raw: readonly string[], names: readonly string[]
 }
 
 function azureServer(host: string, path: string, names: readonly string[]): ParsedAddress {
-  const collectionDepth = foldName(names[0] ?? '') === VIRTUAL_DIRECTORY ? 2 : 1;
+  const collectionDepth = caselessName(names[0] ?? '') === VIRTUAL_DIRECTORY ? 2 : 1;
   const tail = gitTail(names, collectionDepth + 1);
-  if (tail === undefined || tail.before.length === 0) return fault(`${names.join('/')} is not {collection}/{project}/_git/{repository}`);
+  if (tail === undefined || tail.before.length < collectionDepth || tail.before.length > MOST_BEFORE_MARK)
+    return fault(`${names.join('/')} is not {collection}/{project}/_git/{repository}`);
   const odd = [...tail.before, tail.repository].find(isOddAzureName);
   if (odd !== undefined) return fault(`${odd} is not a name that Azure DevOps Server allows`);
   const project = tail.before.length <= collectionDepth ? [tail.repository] : [];
@@ -111,27 +117,27 @@ function azureServer(host: string, path: string, names: readonly string[]): Pars
  * form. `most` names can stand before `_git` in a plain address: one more is a choice of refs.
  */
 function gitTail(names: readonly string[], most: number): { readonly before: readonly string[]; readonly repository: string } | undefined {
-  const mark = names.findIndex((name) => foldName(name) === GIT_MARK);
+  const mark = names.findIndex((name) => caselessName(name) === GIT_MARK);
   if (mark < 0) return undefined;
   let after = names.slice(mark + 1);
-  if (after.length === 2 && REF_CHOICES.includes(foldName(after[0] ?? ''))) after = after.slice(1);
+  if (after.length === 2 && REF_CHOICES.includes(caselessName(after[0] ?? ''))) after = after.slice(1);
   let before = names.slice(0, mark);
   const last = before.at(-1);
-  if (last !== undefined && before.length > most && OLD_REF_CHOICES.includes(foldName(last))) before = before.slice(0, -1);
+  if (last !== undefined && before.length > most && OLD_REF_CHOICES.includes(caselessName(last))) before = before.slice(0, -1);
   const [repository] = after;
   if (after.length !== 1 || repository === undefined) return undefined;
   return { before, repository };
 }
 
-/** Names that a Windows server may read as another name: with a space at an end, or a dot at the last. */
+/** Names that a Windows server may read as another name (with a space at an end, or a dot at the last), and words that are none. */
 function isOddAzureName(name: string): boolean {
-  return /^\s|[\s.]$/u.test(name.normalize('NFKC'));
+  return /^\s|[\s.]$/u.test(name.normalize('NFKC')) || RESERVED.includes(foldName(name));
 }
 
 function ok(parts: Omit<RepoAddress, 'canonical' | 'display'> & { readonly names: readonly string[] }): ParsedAddress {
   const { names, ...rest } = parts;
-  const folded = names.map(foldName);
-  const canonical = parts.kind === 'generic' ? [...folded.slice(0, -1), ...folded.slice(-1).map(withoutGitSuffix)] : folded;
+  const [host = '', ...below] = names;
+  const canonical = [host, ...canonicalNames(parts.kind, host, below)];
   return { kind: 'address', address: { ...rest, canonical, display: names.join('/') } };
 }
 

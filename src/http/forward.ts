@@ -31,7 +31,7 @@ import { CallerGone, send, StaleConnection, Unanswered } from './proxying.js';
 import { relay } from './relay.js';
 import { sayGit } from './speech.js';
 import { type Carried, takeBody } from './take-body.js';
-import { commandsOf, isGone, isRepeatable, needOf, planTrip, refusalFor, type Trip, unsure } from './trip.js';
+import { commandsOf, isGone, isRepeatable, needOf, planTrip, refusalFor, throttled, type Trip, unsure } from './trip.js';
 
 export interface ForwardParts {
   readonly vault: Vault;
@@ -259,18 +259,7 @@ export class Forwarder {
   async #waitForThrottle(trip: Trip): Promise<Refusal | undefined> {
     const waitMs = this.#parts.throttle.waitFor(trip.throttleKey);
     if (waitMs === 0) return undefined;
-    if (waitMs > LONGEST_WAIT_MS) {
-      return {
-        kind: 'refusal',
-        code: 'upstream-throttled',
-        status: 429,
-        what: `The upstream asked this identity to wait; ${Math.ceil(waitMs / 1000)} s are left`,
-        todo: `try again in ${Math.ceil(waitMs / 1000)} s`,
-        route: trip.route.match,
-        identity: trip.route.identity,
-        retryAfterSeconds: waitMs / 1000,
-      };
-    }
+    if (waitMs > LONGEST_WAIT_MS) return throttled(trip, waitMs);
     await this.#wait(trip, waitMs);
     return undefined;
   }

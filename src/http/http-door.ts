@@ -5,7 +5,7 @@
  * Limits are on heads and on silence. There is none on the length of a request: a push of gigabytes takes its time.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { admit } from '../gate/admit.js';
 import { refuseBrowser } from '../gate/browser.js';
@@ -22,7 +22,7 @@ import type { AccessSettings, ListenAddress } from '../model/settings.js';
 import type { Pass } from '../model/decision.js';
 import { type DoorListener, plainListener, secureListener } from './door-listener.js';
 import type { Forwarder } from './forward.js';
-import { isLoopbackAddress, type Peers } from './peers.js';
+import { forwardedBy, isLoopbackAddress, type Peers } from './peers.js';
 import { takeLease } from './presented-lease.js';
 import { readOperation } from './read-operation.js';
 import { sayGit, sayNoTunnel, sayPlain, sayUnreadable } from './speech.js';
@@ -62,23 +62,17 @@ export interface HttpDoorParts {
   readonly headMs?: number;
 }
 
+/** What requests have to know of the listener that they came to. */
+interface Listener {
+  readonly entry: Entry;
+  readonly isWildcard: boolean;
+}
+
 export interface BoundAddress {
   readonly scheme: 'http' | 'https';
   readonly host: string;
   readonly port: number;
 }
-
-/** Headers of those who pass requests on for others (RFC 9110 section 7.6.3, RFC 7239, and the custom before it). */
-const FORWARDING_HEADERS: readonly string[] = [
-  'via',
-  'forwarded',
-  'x-forwarded-for',
-  'x-forwarded-host',
-  'x-forwarded-proto',
-  'x-forwarded-port',
-  'x-forwarded-server',
-  'x-real-ip',
-];
 
 const STOPPING: Refusal = {
   kind: 'refusal',
@@ -114,7 +108,10 @@ export class HttpDoor {
    */
   async listen(address: ListenAddress): Promise<boolean> {
     const headMs = this.#parts.headMs ?? HEAD_MS;
-    const entry = isLoopbackAddress(address.host) ? this.#parts.access.local : this.#parts.access.remote;
+    const about: Listener = {
+      entry: isLoopbackAddress(address.host) ? this.#parts.access.local : this.#parts.access.remote,
+      isWildcard: isWildcard(address.host),
+    };
     const options = {
       maxHeaderSize: LARGEST_HEAD_BYTES,
       highWaterMark: BUFFER_BYTES,
@@ -123,7 +120,7 @@ export class HttpDoor {
       requireHostHeader: false,
       connectionsCheckingInterval: Math.ceil(headMs / 3),
     };
-    const handle = (request: IncomingMessage, response: ServerResponse): void => void this.#walk(request, response, entry);
+    const handle = (request: IncomingMessage, response: ServerResponse): void => void this.#walk(request, response, about);
     const { tls } = this.#parts;
     const listener =
       tls?.isFor(address.host) === true
@@ -134,6 +131,8 @@ export class HttpDoor {
     // Node would answer an expectation that it does not know without a word; nothing here depends on one.
     server.on('checkExpectation', handle);
     server.on('connect', sayNoTunnel);
+    // Node would read the first 2000 and drop the others unseen; the size of the head is bounded as it is.
+    server.maxHeadersCount = 0;
     server.headersTimeout = headMs;
     server.requestTimeout = 0;
     server.keepAliveTimeout = IDLE_MS;
@@ -169,7 +168,9 @@ export class HttpDoor {
     this.#listeners.push(listener);
     const { port } = server.address() as AddressInfo; // because a TCP server that listens has such an address
     this.#bound.push({ scheme, host: address.host, port });
-    for (const name of [address.host, 'localhost', ...this.#parts.hostNames]) {
+    // What a wildcard is in a Host header is told by each connection; loopback also stands before a port that a container publishes.
+    const literals = isWildcard(address.host) ? ['127.0.0.1', '::1'] : [address.host];
+    for (const name of [...literals, 'localhost', ...this.#parts.hostNames]) {
       this.#names.add(`${display(name)}:${port}`);
       if (port === (scheme === 'https' ? 443 : 80)) this.#names.add(display(name));
     }
@@ -201,11 +202,11 @@ export class HttpDoor {
     );
   }
 
-  async #walk(request: IncomingMessage, response: ServerResponse, entry: Entry): Promise<void> {
+  async #walk(request: IncomingMessage, response: ServerResponse, listener: Listener): Promise<void> {
     const { ledger, forwarder } = this.#parts;
     const { socket } = request;
     // One after the other on a connection: what was sent behind a request that is refused must not be looked at meanwhile.
-    const asked = (this.#asked.get(socket) ?? Promise.resolve()).then(() => this.#ask(request, entry));
+    const asked = (this.#asked.get(socket) ?? Promise.resolve()).then(() => this.#ask(request, listener));
     this.#asked.set(
       socket,
       asked.then(() => undefined),
@@ -213,8 +214,11 @@ export class HttpDoor {
     const outcome = await asked;
     if (outcome === undefined) return;
     const { record, walked } = outcome;
-    if (walked.kind === 'gone') ledger.finish(record, { verdict: 'client-gone' });
-    else if (walked.kind === 'pass') await forwarder.forward(request, response, walked.operation, walked.pass, record);
+    if (walked.kind === 'gone') {
+      ledger.finish(record, { verdict: 'client-gone' });
+      // A socket that is not read on would not notice by itself.
+      socket.destroy();
+    } else if (walked.kind === 'pass') await forwarder.forward(request, response, walked.operation, walked.pass, record);
     else {
       const { refusal, operation } = walked;
       record.route ??= refusal.route;
@@ -230,24 +234,25 @@ export class HttpDoor {
   }
 
   /** Asks the gate; undefined when nothing on this connection is answered any more. */
-  async #ask(request: IncomingMessage, entry: Entry): Promise<{ record: OperationRecord; walked: Walked } | undefined> {
+  async #ask(request: IncomingMessage, listener: Listener): Promise<{ record: OperationRecord; walked: Walked } | undefined> {
     const { socket } = request;
     // What a client sent behind a request that was refused and closed is not answered: it may be that request's body.
     if (this.#closing.has(socket)) return undefined;
     const { remoteAddress = 'gone', remotePort = 0 } = socket;
     const record = this.#parts.ledger.begin(`${display(remoteAddress)}:${remotePort}`);
-    const walked = await this.#askGate(request, entry, record);
+    const walked = await this.#askGate(request, listener, record);
     if (walked.kind === 'no' && !isKeptOpen(walked)) this.#closing.add(socket);
     return { record, walked };
   }
 
   /** The questions that a request has to pass, in their order. What is understood on the way is noted in `record`. */
-  async #askGate(request: IncomingMessage, entry: Entry, record: OperationRecord): Promise<Walked> {
+  async #askGate(request: IncomingMessage, listener: Listener, record: OperationRecord): Promise<Walked> {
     const { routes, audit, clock } = this.#parts;
     if (this.#isDraining) return no(STOPPING);
-    const browser = refuseBrowser((name) => request.headersDistinct[name]?.join(', '), this.#names);
+    const dialed = listener.isWildcard ? dialedOf(request.socket) : undefined;
+    const browser = refuseBrowser((name) => request.headersDistinct[name]?.join(', '), { names: this.#names, dialed });
     if (browser !== undefined) return no(browser);
-    const caller = await this.#callerOf(request, entry, record);
+    const caller = await this.#callerOf(request, listener, record);
     if (caller === undefined) return { kind: 'gone' };
     if (caller.kind === 'refusal') return no(caller);
     const read = readOperation(request, routes, record);
@@ -260,14 +265,13 @@ export class HttpDoor {
   }
 
   /** Who asks; undefined when they have gone. */
-  async #callerOf(request: IncomingMessage, entry: Entry, record: OperationRecord): Promise<Caller | Refusal | undefined> {
+  async #callerOf(request: IncomingMessage, listener: Listener, record: OperationRecord): Promise<Caller | Refusal | undefined> {
     // Before anything is waited for: what holds a lease must be gone from the headers whatever comes of it.
     const presented = takeLease(request);
     const peer = await this.#parts.peers.of(request.socket);
     if (peer === undefined || request.socket.destroyed) return undefined;
     record.uid = peer.uid.kind === 'known' ? peer.uid.uid : undefined;
-    const forwardedBy = FORWARDING_HEADERS.find((name) => request.headersDistinct[name] !== undefined);
-    const caller = this.#parts.callers.identify({ peer, ...presented, entry, forwardedBy });
+    const caller = this.#parts.callers.identify({ peer, ...presented, entry: listener.entry, forwardedBy: forwardedBy(request) });
     if (caller.kind === 'lease') record.lease = caller.lease;
     return caller;
   }
@@ -285,6 +289,16 @@ function isKeptOpen(walked: Extract<Walked, { kind: 'no' }>): boolean {
 
 function no(refusal: Refusal, operation?: GitOperation): Walked {
   return { kind: 'no', refusal, operation };
+}
+
+function isWildcard(host: string): boolean {
+  return host === '0.0.0.0' || host === '::';
+}
+
+/** The address of ours that a connection was made to, as a Host header has it. */
+function dialedOf({ localAddress, localPort }: Socket): string | undefined {
+  // A zone is of this machine, and is in no Host header (RFC 9844).
+  return localAddress === undefined ? undefined : `${display(localAddress.replace(/%.*$/, ''))}:${localPort}`;
 }
 
 function display(host: string): string {

@@ -1,6 +1,6 @@
 /**
- * The address of a repository as policy sees it: parsed by its host's own grammar, names decoded once and
- * case-folded, so that two spellings of one repository are one value. The bytes that go upstream are kept apart.
+ * The address of a repository as policy sees it: parsed by its host's own grammar, names decoded once and compared without
+ * regard to case, so that the spellings of one repository are one value. The bytes that go upstream are kept apart.
  */
 
 /** Which grammar and which failure texts a host has. */
@@ -13,10 +13,10 @@ export interface RepoAddress {
   /** Host as the client named it, lower case, with `:port` if one was named. */
   readonly host: string;
   /**
-   * The whole repository as parts to compare, decoded and case-folded. For azure-services it begins with
+   * The whole repository as parts to compare, decoded, in the narrow form of model/fold.ts (canonicalNames). For azure-services it begins with
    * `dev.azure.com` and the organisation whatever host was named: [dev.azure.com, org, project, repository].
    * For azure-server: [host, ...virtual directory and collection, project, repository]. For generic: [host, ...path], the
-   * last part without `.git`.
+   * last part without `.git`, and names in the caller's own case unless the host is known to ignore it.
    */
   readonly canonical: readonly string[];
   /** What a person reads: the canonical parts with a slash between, names in the caller's own case. */

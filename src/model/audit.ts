@@ -49,6 +49,8 @@ export interface AuditOperation {
   readonly route?: string | undefined;
   readonly identity?: string | undefined;
   readonly refs?: readonly AuditRef[] | undefined;
+  /** How many more refs the push named. */
+  readonly refsLeftOut?: number | undefined;
   readonly bytesUp: number;
   readonly bytesDown: number;
   readonly ms: number;

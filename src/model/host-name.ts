@@ -14,7 +14,7 @@ const LARGEST_PORT = 65535;
 export const DEV_AZURE_HOST = 'dev.azure.com';
 export const SSH_AZURE_HOSTS: readonly string[] = ['ssh.dev.azure.com', 'vs-ssh.visualstudio.com'];
 
-/** Well-known hosts whose whole path names a repository. */
+/** Well-known hosts whose whole path names a repository, in any case. */
 const GENERIC_HOSTS: readonly string[] = ['github.com', 'gitlab.com', 'bitbucket.org'];
 
 /**
@@ -44,11 +44,23 @@ export function legacyOrganisation(host: string): string | undefined {
 }
 
 /**
+ * Whether a host of kind `generic` (as it stands in an address or a pattern) is known to find a repository by its name in any case.
+ * Others may be a directory of a case-sensitive file system, where `Team/app` and `team/app` are two.
+ */
+export function ignoresCase(host: string): boolean {
+  return GENERIC_HOSTS.includes(withoutPort(host));
+}
+
+/**
  * The kind that a host has unless its route says otherwise. A port makes no other kind: one of Azure's names with a port
  * is still read by Azure's grammar, which then refuses it.
  */
 export function inferHostKind(host: string): HostKind {
-  const name = host.replace(/:[0-9]+$/, '');
+  const name = withoutPort(host);
   if (name === DEV_AZURE_HOST || SSH_AZURE_HOSTS.includes(name) || legacyOrganisation(name) !== undefined) return 'azure-services';
   return GENERIC_HOSTS.includes(name) ? 'generic' : 'azure-server';
+}
+
+function withoutPort(host: string): string {
+  return host.replace(/:[0-9]+$/, '');
 }

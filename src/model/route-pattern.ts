@@ -1,7 +1,7 @@
 /**
  * What a route's `match` means: the one reading of it, for the configuration that accepts it and the gate that decides by
- * it. Patterns and addresses are compared part by part, whole parts only, decoded and folded: `fleet` does not open
- * `fleet-infra`.
+ * it. Patterns and addresses are compared part by part, whole parts only, decoded and without regard to case where the host has
+ * none: `fleet` does not open `fleet-infra`.
  *
  *   pattern = host "/" part *( "/" part )      part = a name | "*" (any one) ; the last may be "**" (any rest, also none)
  *   host    = ( a name | "*." name ) [ ":" port ]                              "*." is exactly one label
@@ -10,8 +10,8 @@
  * cannot be passed by using the other spelling. What is wrong with a pattern is told in full by the configuration.
  */
 import type { HostKind } from './address.js';
-import { foldName, withoutGitSuffix } from './fold.js';
-import { DEV_AZURE_HOST, legacyOrganisation, parseHost, SSH_AZURE_HOSTS } from './host-name.js';
+import { caselessName, foldName, withoutGitSuffix } from './fold.js';
+import { DEV_AZURE_HOST, ignoresCase, legacyOrganisation, parseHost, SSH_AZURE_HOSTS } from './host-name.js';
 
 const ANY_LABEL = '*.';
 const ANY_ORGANISATION_HOST = '*.visualstudio.com';
@@ -24,12 +24,30 @@ const ANY_ORGANISATION_HOST = '*.visualstudio.com';
 export function canonicalPattern(match: string, hostKind: HostKind): readonly string[] {
   const host = patternHost(match);
   const raw = match.split('/').slice(1);
-  const parts = raw.map((part, index) => canonicalPart(part, index === raw.length - 1));
-  if (hostKind === 'generic') return [host, ...parts.slice(0, -1), ...parts.slice(-1).map(withoutGitSuffix)];
-  if (hostKind === 'azure-server') return [host, ...parts];
+  const parts = canonicalNames(
+    hostKind,
+    host,
+    raw.map((part, index) => decodePart(part, index === raw.length - 1)),
+  );
+  if (hostKind !== 'azure-services') return [host, ...parts];
   if (SSH_AZURE_HOSTS.includes(host)) return [DEV_AZURE_HOST, ...parts];
   const organisation = host === ANY_ORGANISATION_HOST ? '*' : legacyOrganisation(host);
   return organisation === undefined ? [host, ...parts] : [DEV_AZURE_HOST, organisation, ...parts];
+}
+
+/**
+ * The decoded names after the host in the form in which they are compared (RepoAddress.canonical). Two repositories never have
+ * the same one; two spellings of one repository may have two, if its host alone knows that they are one.
+ */
+export function canonicalNames(hostKind: HostKind, host: string, names: readonly string[]): readonly string[] {
+  const cased = hostKind === 'generic' && !ignoresCase(host) ? names : names.map(caselessName);
+  return hostKind === 'generic' ? withoutLastGitSuffix(cased) : cased;
+}
+
+/** A canonical address or pattern in the form in which two that some host may take for one are equal. Wildcards stay. */
+export function lookOf(hostKind: HostKind, canonical: readonly string[]): readonly string[] {
+  const folded = canonical.map(foldName);
+  return hostKind === 'generic' ? withoutLastGitSuffix(folded) : folded;
 }
 
 /**
@@ -76,14 +94,18 @@ export function overlaps(one: readonly string[], other: readonly string[]): bool
   }
 }
 
-function canonicalPart(raw: string, isLast: boolean): string {
+function withoutLastGitSuffix(names: readonly string[]): readonly string[] {
+  return [...names.slice(0, -1), ...names.slice(-1).map(withoutGitSuffix)];
+}
+
+function decodePart(raw: string, isLast: boolean): string {
   if (raw === '*' || (raw === '**' && isLast)) return raw;
   let part: string;
   try {
-    part = foldName(decodeURIComponent(raw));
+    part = decodeURIComponent(raw);
   } catch {
     throw new SyntaxError('is wrongly percent-encoded');
   }
-  if (part.includes('*')) throw new SyntaxError('has a `*` that is not a whole part, or `**` before its end');
+  if (foldName(part).includes('*')) throw new SyntaxError('has a `*` that is not a whole part, or `**` before its end');
   return part;
 }

@@ -25,6 +25,7 @@ export function auditOperation(record: OperationRecord, redact: (text: string) =
     route: record.route,
     identity: record.identity,
     refs: refs.length === 0 ? undefined : refs.map(({ ref, oldOid, newOid }) => ({ ref: redact(ref), old: oldOid, new: newOid })),
+    refsLeftOut: record.refsLeftOut === 0 ? undefined : record.refsLeftOut,
     bytesUp: record.bytesUp,
     bytesDown: record.bytesDown,
     ms: record.ms,

@@ -63,7 +63,7 @@ export class AuditWriter implements AuditTrail {
   #key: KeyObject | undefined;
   #sweepAt = 0;
   #lost = 0;
-  #untold: { count: number; readonly since: string } | undefined;
+  #untold: { count: number; readonly since: string; why: string | undefined } | undefined;
   readonly #findings: string[] = [];
   #isClosed = false;
 
@@ -74,7 +74,7 @@ export class AuditWriter implements AuditTrail {
   /** Opens the chain, or tries to: what is wrong is logged, and tried again. Never rejects. */
   async start(): Promise<void> {
     this.#kick();
-    await this.#working;
+    await this.settled();
   }
 
   write(record: OperationRecord): void {
@@ -114,11 +114,16 @@ export class AuditWriter implements AuditTrail {
       last: chain?.point.mac ?? '',
       anchor: { count: chain?.anchor.seq ?? 0, last: chain?.anchor.mac ?? '' },
       file: chain?.path,
-      waiting: this.#queue.length,
+      waiting: this.#queue.filter(({ kind }) => kind === 'operation').length,
       lost: this.#lost,
       failure: failure === undefined ? undefined : { what: failure.what, since: failure.since },
       findings: this.#findings,
     };
+  }
+
+  /** Resolves when nothing is being written: everything is on the disk, or could not be written. */
+  async settled(): Promise<void> {
+    while (this.#working !== undefined) await this.#working;
   }
 
   /** Writes what waits, as far as that goes within some seconds, and lets go of the chain. */
@@ -126,11 +131,10 @@ export class AuditWriter implements AuditTrail {
     this.#isClosed = true;
     this.#cancelRetry?.();
     this.#cancelSweep?.();
-    const flushed = (async () => {
-      await this.#working;
+    const flushed = this.settled().then(() => {
       this.#kick();
-      await this.#working;
-    })();
+      return this.settled();
+    });
     await Promise.race([flushed, sleep(CLOSE_MS, undefined, { ref: false })]);
     const left = this.#queue.length + (this.#untold?.count ?? 0);
     if (left > 0) {
@@ -146,7 +150,7 @@ export class AuditWriter implements AuditTrail {
     if (this.#queue.length < (this.#options.mostWaiting ?? MOST_WAITING)) this.#queue.push(item);
     else {
       this.#lost += 1;
-      this.#untold ??= { count: 0, since: item.time };
+      this.#untold ??= { count: 0, since: item.time, why: this.#failure?.what };
       this.#untold.count += 1;
     }
   }
@@ -174,7 +178,7 @@ export class AuditWriter implements AuditTrail {
       await this.#sweep(this.#chain, key);
       while (this.#queue.length > 0 || this.#untold !== undefined) {
         this.#workingSince = clock.now();
-        this.#tellLost();
+        if (this.#queue.length === 0) this.#tellLost();
         const batch = this.#queue.slice(0, BATCH);
         await this.#chain.append(batch);
         this.#committed = this.#chain.point.seq;
@@ -205,7 +209,7 @@ export class AuditWriter implements AuditTrail {
     const { chain, torn, finding } = opening;
     this.#countWritten(opening);
     if (opening.lost > 0 && this.#committed === undefined) {
-      this.#untold ??= { count: 0, since: new Date(clock.now()).toISOString() };
+      this.#untold ??= { count: 0, since: new Date(clock.now()).toISOString(), why: 'the process that had them ended' };
       this.#untold.count += opening.lost;
     }
     this.#committed = chain.point.seq;
@@ -259,12 +263,11 @@ export class AuditWriter implements AuditTrail {
     }
   }
 
+  /** Behind what waited: those that were lost came later. */
   #tellLost(): void {
     if (this.#untold === undefined) return;
-    const { count, since } = this.#untold;
+    const { count, since, why = 'more came at once than may wait' } = this.#untold;
     this.#untold = undefined;
-    const why = this.#failure?.what ?? 'the process that had them ended';
-    // Behind what waits: those that were lost came later.
     this.#queue.push({ kind: 'lost', time: new Date(this.#options.clock.now()).toISOString(), count, since, why });
   }
 
@@ -279,6 +282,7 @@ export class AuditWriter implements AuditTrail {
       since: this.#failure?.since ?? new Date(clock.now()).toISOString(),
       todo: remedyFor(code, places.directory),
     };
+    if (this.#untold !== undefined) this.#untold.why ??= text;
     if (!isNew) return;
     const { todo } = this.#failure;
     logger.log('error', 'audit-failed', { what: text, todo, onFailure: settings.onFailure, waiting: this.#queue.length });

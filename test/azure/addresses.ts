@@ -29,6 +29,7 @@ export interface Address {
 }
 
 const LOOPBACK = new Set(['127.0.0.1', 'localhost', '[::1]']);
+const HTTPS_PORT = 443;
 const GENERIC_REST = /^(.*?)(\/(?:info\/refs|git-upload-pack|git-receive-pack))$/;
 
 /** The kind of a host name, undefined for one that the emulator does not play. */
@@ -51,6 +52,8 @@ export function hostKind(host: string): HostKind | undefined {
 export function parseAddress(hostHeader: string, target: string, guids: ReadonlyMap<string, string>): Address | undefined {
   const [path = '/', query = ''] = target.split('?', 2);
   let host = hostHeader.replace(/:\d+$/, '').toLowerCase();
+  // A name stands for https on its usual port; 127.0.0.1 is reached on whatever port this listener has.
+  if (!LOOPBACK.has(host) && Number(/:(\d+)$/.exec(hostHeader)?.[1] ?? HTTPS_PORT) !== HTTPS_PORT) return undefined;
   let prefix = '';
   if (LOOPBACK.has(host)) {
     const first = /^\/([^/]+)/.exec(path)?.[1] ?? '';
@@ -81,7 +84,7 @@ export function repositoryName(name: string): string {
     case 'ntlm':
       return [first.toLowerCase(), ...more].join('/').replace(/\.git$/, '');
     case 'server':
-      return [first, ...more].join('/').toLowerCase();
+      return ignoreCase([first, ...more].join('/'));
     case 'visualstudio':
       return azureName(first.replace(/\.visualstudio\.com$/i, ''), more);
     case 'azure':
@@ -93,7 +96,20 @@ export function repositoryName(name: string): string {
 
 function azureName(organization: string, names: readonly string[]): string {
   const project = names[0] ?? '';
-  return [organization, project, names[1] ?? project].join('/').toLowerCase();
+  return ignoreCase([organization, project, names[1] ?? project].join('/'));
+}
+
+/**
+ * As Azure DevOps' own program compares: letter by letter, by the one capital that a letter has, whatever the language and the
+ * letters beside it (.NET, OrdinalIgnoreCase). So the Kelvin sign is no K, the dotted capital I no i, and both small sigmas are one.
+ */
+function ignoreCase(text: string): string {
+  return Array.from(text, (letter) => {
+    const capital = letter.toUpperCase();
+    const isOwn = letter === '\u0131' || letter === '\u017f' || Array.from(capital).length > 1;
+    const small = (isOwn ? letter : capital).toLowerCase();
+    return Array.from(small).length === 1 && small.toUpperCase() === capital ? small : letter;
+  }).join('');
 }
 
 type Place = Pick<Address, 'organization' | 'repository' | 'leaf' | 'base' | 'rest'>;

@@ -135,6 +135,7 @@ export class GitHosts extends AccessRules {
       headers,
       connection: this.#numbers.get(request.socket) ?? 0,
       ...(this.#viaProxy.has(request.socket.remotePort ?? 0) ? { viaProxy: true } : {}),
+      ...(address?.repository === undefined || address.step === 'other' ? {} : { repository: address.repository }),
     };
     this.seen.push(entry);
     const exchange = new Exchange(request, response, entry);

@@ -21,6 +21,8 @@ export interface SeenRequest {
   /** Number of the TLS connection, from 1. */
   readonly connection: number;
   readonly viaProxy?: boolean;
+  /** Canonical name of the repository that a request of git's smart protocol leads to here, whether or not there is one of that name. */
+  readonly repository?: string;
 }
 
 /** Properties that an entry must have; a function is asked instead. */

@@ -149,7 +149,9 @@ describe('a connection on which the answer came before the request was sent is c
     ]);
     const socket = connect(port, '127.0.0.1').on('error', () => undefined);
     const answered = new Promise((resolve) => socket.once('data', resolve));
-    socket.write(push + 'x'.repeat(100_000), 'latin1');
+    const command = `${'0'.repeat(40)} ${'1'.repeat(40)} refs/heads/x`;
+    const list = `${(command.length + 4).toString(16).padStart(4, '0')}${command}0000`;
+    socket.write(push + list + 'x'.repeat(100_000 - list.length), 'latin1');
     // A refusal is told when the caller has sent everything.
     socket.write('y'.repeat(large - 100_000), 'latin1');
     await answered;

@@ -43,8 +43,9 @@ describe('a pattern that the configuration accepts opens at the gate what it nam
     ['ssh.visualstudio.com/web/app', 'dev.azure.com/ssh/web/_git/app'],
     ['dev.azure.com/contoso/My%20Project/*', 'dev.azure.com/contoso/my%20project/_git/x'],
     ['dev.azure.com/contoso/w\u00c9b/app', 'dev.azure.com/contoso/w%C3%A9b/_git/app'],
-    ['dev.azure.com/contoso/%EF%BD%97eb/app', SERVICES],
-    ['dev.azure.com/contoso/we\u0062/app', 'dev.azure.com/contoso/%EF%BD%97eb/_git/app'],
+    ['dev.azure.com/contoso/%EF%BD%97eb/app', 'dev.azure.com/contoso/%EF%BC%B7EB/_git/app'],
+    ['dev.azure.com/contoso/we\u0062/app', SERVICES],
+    ['git.example.com/Team/App', 'git.example.com/Team/App.git', 'generic'],
     ['tfs.example.com/tfs/**', 'tfs.example.com/tfs/main/web/_git/app'],
     ['tfs.example.com/main/web/app', 'TFS.example.com:443/Main/Web/_git/App'],
     ['tfs.example.com:443/main/web/app', 'tfs.example.com/main/web/_git/app'],
@@ -86,6 +87,12 @@ describe('a pattern that the configuration accepts opens at the gate what it nam
     ['tfs.example.com/main/web/app', 'tfs.example.com/main/web/_git/app.git'],
     ['dev.azure.com/contoso/web/app', 'dev.azure.com/contoso/web/_git/app.git'],
     ['ssh.visualstudio.com/web/app', 'dev.azure.com/web/app/_git/app'],
+    // Another repository, for all that we know.
+    ['dev.azure.com/contoso/%EF%BD%97eb/app', SERVICES],
+    ['dev.azure.com/contoso/web/app', 'dev.azure.com/contoso/%EF%BD%97eb/_git/app'],
+    ['dev.azure.com/contoso/kiosk/app', 'dev.azure.com/contoso/%E2%84%AAiosk/_git/app'],
+    ['git.example.com/Team/App', 'git.example.com/team/App', 'generic'],
+    ['git.example.com/Team/App', 'git.example.com/Team/App.GIT', 'generic'],
   ])('%s does not open %s', (match, spelled, kind) => {
     expect(opens(match, spelled, kind)).toBe(false);
   });
@@ -142,7 +149,7 @@ describe('covers() and the gate', () => {
     'dev.azure.com/contoso/fleet-infra/**',
     'dev.azure.com/*/fleet/*',
     'dev.azure.com/contoso/fleet/app',
-    'dev.azure.com/contoso/FL\u0045ET/%EF%BD%81pp',
+    'dev.azure.com/contoso/FL\u0045ET/%61pp',
     'contoso.visualstudio.com/fleet/**',
     '*.visualstudio.com/**',
     'vs-ssh.visualstudio.com/contoso/**',

@@ -1,4 +1,5 @@
 /** `postern audit why ID`: what decided then, and what would be decided now, step by step and without the network. */
+import { stat } from 'node:fs/promises';
 import { decidedThen, isSameResult, replay, type ReplayResult, type ReplayRules } from '../../gate/decision-replay.js';
 import { RouteTable } from '../../gate/route-table.js';
 import type { AuditOperation } from '../../model/audit.js';
@@ -17,7 +18,7 @@ export async function auditWhy(context: Context, id: string, flags: SettingsFlag
   const { chain, record } = await find(places, id).catch((thrown: unknown) => {
     throw unreadable(places, thrown);
   });
-  const rules = rulesOf(settings);
+  const rules = rulesOf(settings, await ownerOf(places));
   const then = decidedThen(record);
   const asked = Date.parse(record.time) - record.ms;
   const today = replay(record, rules, Date.now());
@@ -80,11 +81,18 @@ async function find(places: AuditPlaces, id: string): Promise<{ chain: string; r
   return first;
 }
 
-function rulesOf(settings: Settings): ReplayRules {
-  const own = process.getuid?.();
+/** The user of the daemon, who need not be the one who looks: root may. */
+async function ownerOf({ key }: AuditPlaces): Promise<number> {
+  return stat(key).then(
+    ({ uid }) => uid,
+    () => process.getuid?.() ?? -1,
+  );
+}
+
+function rulesOf(settings: Settings, owner: number): ReplayRules {
   return {
     routes: new RouteTable(settings.routes),
-    uids: [...(own === undefined ? [] : [own]), ...settings.access.uids],
+    uids: [owner, ...settings.access.uids],
     entry: settings.access,
     leaseFault: () => undefined,
   };
@@ -93,7 +101,7 @@ function rulesOf(settings: Settings): ReplayRules {
 function resultText(result: ReplayResult): string {
   switch (result.kind) {
     case 'passed':
-      return 'the gate lets it pass';
+      return `the gate lets it pass (route ${result.route ?? 'unknown'}, identity ${result.identity ?? 'unknown'})`;
     case 'refused':
       return `the gate refuses it (${result.code}): ${result.what}`;
     case 'undecided':

@@ -10,7 +10,7 @@ import { ProxyError } from '../../model/errors.js';
 import type { Caveat, Lease, RepoPattern } from '../../model/lease.js';
 import { overlaps } from '../../model/route-pattern.js';
 import type { Secret } from '../../model/secret.js';
-import type { Context, SettingsFlags } from '../context.js';
+import { type Context, type SettingsFlags, STANDARD_INPUT } from '../context.js';
 import { type LeaseFlags, readGrantFlags, readLeaseFlags } from '../lease-flags.js';
 import { readLeaseInput, refuseArgument } from '../lease-input.js';
 import { prepareHandOut } from './hand-out.js';
@@ -79,7 +79,7 @@ export async function leaseRevoke(context: Context, flags: SettingsFlags): Promi
   const given = Array.isArray(flags['id']) ? flags['id'].map(String) : [];
   if (given.some(isLeaseText)) throw refuseArgument();
   const ids = await Promise.all(
-    given.map(async (id) => (id === '-' ? (parsed(await readLeaseInput(context, '-')).caveats.at(-1)?.id ?? '') : id)),
+    given.map(async (id) => (id === STANDARD_INPUT ? (parsed(await readLeaseInput(context, id)).caveats.at(-1)?.id ?? '') : id)),
   );
   const done = await askRevoke(context.places.adminSocket, ids);
   if (done === undefined) throw notRunning(context.places.adminSocket);

@@ -84,10 +84,10 @@ describe('loadSettings() tells faults of values', () => {
       ['F:1:11: listen.http: holds no address; write `127.0.0.1:8417`, a list of such addresses, or `{ address: 127.0.0.1:8417 }`'],
     ],
     [
-      'listen: { http: { address: ["0.0.0.0:1"], adress: x } }\n',
+      'listen: { http: { address: ["0.0.0.0"], adress: x } }\n',
       [
-        'F:1:29: listen.http.address[0]: `0.0.0.0:1` is not a loopback address, and listeners that others can reach need leases, which this version does not have; use 127.0.0.1 or [::1]',
-        'F:1:43: listen.http.adress: unknown key `adress`; did you mean `address`?',
+        'F:1:29: listen.http.address[0]: `0.0.0.0` is not an address; write `127.0.0.1:8417` or `[::1]:8417`',
+        'F:1:41: listen.http.adress: unknown key `adress`; did you mean `address`?',
       ],
     ],
     [

@@ -56,6 +56,23 @@ describe('admit()', () => {
     expect(admit(operation('push'), CALLER, routes, NOW)).toMatchObject({ code: 'not-allowed', route: 'dev.azure.com/contoso/web/app' });
   });
 
+  it('refuses what only looks like the repository of a route, and names both', () => {
+    const routes = new RouteTable([
+      route('dev.azure.com/contoso/kiosk/app', { allow: ['fetch'], identity: 'agents' }),
+      route('dev.azure.com/**'),
+    ]);
+    const address = addressOf('dev.azure.com/contoso/\u212aiosk/_git/app')!;
+    expect(admit({ kind: 'push', step: 'exchange', address }, CALLER, routes, NOW)).toEqual({
+      kind: 'refusal',
+      code: 'no-route',
+      status: 403,
+      what: 'dev.azure.com/contoso/\u212aiosk/app only looks like what the route dev.azure.com/contoso/kiosk/app names: to its host it may be another repository',
+      todo: 'write the names in the address letter by letter as the route does, or a route of its own before that one',
+      route: 'dev.azure.com/contoso/kiosk/app',
+      identity: 'agents',
+    });
+  });
+
   it('refuses what no route covers, and says how to find out why', () => {
     const decision = admit(operation('fetch'), CALLER, new RouteTable([route('dev.azure.com/fabrikam/**')]), NOW);
     expect(decision).toMatchObject({

@@ -59,7 +59,11 @@ describe('RouteTable.find()', () => {
     ['git.example.com/**', 'git.example.com/a/b/c', true],
     ['git.example.com/a/*', 'git.example.com/a/b', true],
     ['git.example.com/a/*', 'git.example.com/a/b/c', false],
-    ['git.example.com/a/b', 'git.example.com/A/B.git', true],
+    // Case counts where it is not known that it does not.
+    ['git.example.com/a/b', 'git.example.com/A/B.git', false],
+    ['git.example.com/*/b', 'git.example.com/A/b.git', true],
+    ['github.com/a/b', 'github.com/A/B.git', true],
+    ['github.com:8443/a/b', 'github.com:8443/A/B.GIT', true],
     ['git.example.com/a/b.git', 'git.example.com/a/b', true],
     ['git.example.com/a/b', 'git.example.com/a/bc', false],
     ['git.example.com/o/p/r', 'git.example.com/o/p/_git/r', false],
@@ -79,7 +83,6 @@ describe('RouteTable.find()', () => {
     for (const spelled of [
       'dev.azure.com/contoso/SECRET/_git/app',
       'dev.azure.com/contoso/s%65cret/_git/app',
-      'dev.azure.com/contoso/ｓｅｃｒｅｔ/_git/app',
       'dev.azure.com/contoso/secret/optimized/_git/app',
       'dev.azure.com/contoso/secret/_git/_full/app',
       'contoso.visualstudio.com/secret/_git/app',
@@ -89,6 +92,27 @@ describe('RouteTable.find()', () => {
       'DEV.AZURE.COM:443/contoso/secret/_git/app',
     ])
       expect(taken(routes, spelled), spelled).toBe('dev.azure.com/contoso/secret/*');
+  });
+
+  it('keeps what only looks like a repository from every later route, and tells from which', () => {
+    const rows: [Route[], string][] = [
+      [[route('dev.azure.com/contoso/secret/*'), route('dev.azure.com/**')], 'dev.azure.com/contoso/ｓｅｃｒｅｔ/_git/app'],
+      [[route('dev.azure.com/contoso/kiosk/*'), route('dev.azure.com/**')], 'dev.azure.com/contoso/\u212aiosk/_git/app'],
+      [[route('dev.azure.com/contoso/caf\u00e9/*'), route('dev.azure.com/**')], 'dev.azure.com/contoso/cafe\u0301/_git/app'],
+      [[generic('git.example.com/team/secret'), generic('git.example.com/**')], 'git.example.com/Team/secret'],
+      [[generic('git.example.com/team/secret'), generic('git.example.com/**')], 'git.example.com/team/secret.GIT'],
+      [[generic('git.example.com/team/secret'), generic('git.example.com/**')], 'git.example.com/team/secret.git.git'],
+    ];
+    for (const [routes, spelled] of rows) {
+      const table = new RouteTable(routes);
+      const address = addressOf(spelled, table)!;
+      expect(table.find(address), spelled).toBeUndefined();
+      expect(table.lookAlike(address), spelled).toBe(routes[0]);
+      // The wider route alone opens it, and there is nothing that it looks like.
+      const wide = new RouteTable(routes.slice(1));
+      expect(wide.find(address), spelled).toBe(routes[1]);
+      expect(wide.lookAlike(address), spelled).toBeUndefined();
+    }
   });
 
   it('does not take a route of another kind of host', () => {

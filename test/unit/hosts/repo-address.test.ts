@@ -28,7 +28,7 @@ describe('parseRepoAddress() of azure-services', () => {
     ['dev.azure.com/contoso/web/%5Fgit/app', APP, 'dev.azure.com /contoso/web/%5Fgit/app'],
     [
       'dev.azure.com/contoso/ＷＥＢ/_git/app',
-      APP,
+      'dev.azure.com/contoso/ｗｅｂ/app',
       'dev.azure.com /contoso/\u00ef\u00bc\u00b7\u00ef\u00bc\u00a5\u00ef\u00bc\u00a2/_git/app',
     ],
     ['dev.azure.com/contoso/web/_git/_optimized/app', APP, 'dev.azure.com /contoso/web/_git/_optimized/app'],
@@ -123,6 +123,17 @@ describe('parseRepoAddress() of azure-services', () => {
     'dev.azure.com//contoso/web/_git/app',
     'dev.azure.com/contoso/web/_git/app/',
     'dev.azure.com/contoso/web/_git/%2561pp',
+    // Words of Azure's own addresses are no names, and nothing but these words is one of them.
+    'dev.azure.com/contoso/web/_git/_optimized',
+    'dev.azure.com/contoso/_git/_full',
+    'dev.azure.com/contoso/web/_git/_GIT',
+    'dev.azure.com/contoso/_apis/_git/app',
+    'dev.azure.com/contoso/＿git/_git/app',
+    'dev.azure.com/contoso/web/＿git/app',
+    'contoso.visualstudio.com/ＤefaultCollection/web/_git/app',
+    'dev.azure.com/contoso/web/ｆull/_git/app',
+    'dev.azure.com/contoso/web/_git/_ｆull/app',
+    'ssh.dev.azure.com/ｖ3/contoso/web/app',
   ])('finds no repository in %s', (spelled) => {
     expect(canonical(spelled)).toMatch(/^fault: /);
   });
@@ -180,6 +191,11 @@ describe('parseRepoAddress() of azure-server', () => {
 
   it.each([
     'tfs.example.com/_git/app',
+    'tfs.example.com/tfs/_git/app',
+    'tfs.example.com/tfs/main/a/b/_git/app',
+    'tfs.example.com/devops/main/a/b/_git/app',
+    'tfs.example.com/tfs/tfs/main/web/_git/app',
+    'tfs.example.com/tfs/main/web/_git/_full',
     'tfs.example.com/main/web/app',
     'tfs.example.com/main/web/_git/app.',
     'tfs.example.com/main/web/_git/a/b',
@@ -196,12 +212,18 @@ describe('parseRepoAddress() of generic', () => {
     ['github.com/git/git.git.git', 'github.com/git/git.git'],
     ['github.com/git.git/git', 'github.com/git.git/git'],
     ['gitlab.com/a/b/c/d.git', 'gitlab.com/a/b/c/d'],
+    ['gitlab.com:8443/A/b', 'gitlab.com:8443/a/b'],
     ['github.com/a/.git', 'github.com/a/.git'],
     ['github.com:8443/a', 'github.com:8443/a'],
   ])('reads %s', (spelled, wanted) => {
     const address = parse(spelled);
     expect(canonical(spelled)).toBe(wanted);
     expect(address).toMatchObject({ kind: 'generic', path: spelled.slice(spelled.indexOf('/')) });
+  });
+
+  it('keeps the case of names, unless the host is known to ignore it', () => {
+    expect(canonical('GIT.example.com/Team/App.git', 'generic')).toBe('git.example.com/Team/App');
+    expect(canonical('git.example.com/Team/App.GIT', 'generic')).toBe('git.example.com/Team/App.GIT');
   });
 
   it('takes a path with _git as any other when the route says so', () => {

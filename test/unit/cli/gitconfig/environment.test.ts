@@ -92,3 +92,40 @@ describe('writeOwnedFile()', () => {
     ]);
   });
 });
+
+describe('a door with TLS', () => {
+  const DOOR = { base: 'https://127.0.0.1:8417', ca: '/state/a "b"/door-ca.pem' };
+
+  it('writeOwnedFile() names whom to trust for the door alone, and has it checked', () => {
+    const text = writeOwnedFile([{ insteadOf: 'https://dev.azure.com/', base: `${DOOR.base}/dev.azure.com/` }], DOOR);
+    expect(text.slice(text.indexOf('[http '))).toBe(
+      [
+        '[http "https://127.0.0.1:8417/"]',
+        '\tproxy =',
+        '# Its certificate is checked, whatever http.sslVerify says for others: what else holds the port is not believed.',
+        '\tsslCAInfo = /state/a \\"b\\"/door-ca.pem',
+        '\tsslVerify = true',
+        '',
+      ].join('\n'),
+    );
+  });
+
+  it('environmentFor() says the same, the empty value last', () => {
+    const pairs = environmentFor([], DOOR).map(({ value }) => value);
+    expect(pairs).toEqual([
+      '3',
+      'http.https://127.0.0.1:8417/.sslCAInfo',
+      DOOR.ca,
+      'http.https://127.0.0.1:8417/.sslVerify',
+      'true',
+      'http.https://127.0.0.1:8417/.proxy',
+      '',
+      '0',
+    ]);
+  });
+
+  it('without an authority of our own nothing is said of whom to trust', () => {
+    expect(writeOwnedFile([], { base: DOOR.base })).not.toContain('sslCAInfo');
+    expect(writeOwnedFile([], { base: 'http://127.0.0.1:8417' })).not.toContain('ssl');
+  });
+});
