@@ -250,6 +250,7 @@ describe.each(PLACES)('$name', ({ name, page, target, heard, code, said, unsent 
     async () => {
       const lines = daemon.log.length;
       const told = await visit(page(), `${name}, door`, target('door'));
+      expect(scene.emulator.git.seen.map(({ method, url }) => `${method} ${url}`)).toEqual([]);
       await expect
         .poll(() => Array.from(sent).filter((each) => !unsent.includes(each) && !attemptsIn(heard().map(({ head }) => head)).has(each)), {
           timeout: LATE_MS,
