@@ -39,7 +39,18 @@ function installPackages() {
 /** Builds dist/ (the program) and build/ (demo, emulator, bench) when their sources have changed. */
 async function build() {
   const marker = 'build/.sources';
-  const wanted = fingerprint(['src', 'test/azure', 'test/support', 'scripts', 'demo', 'bench', 'package-lock.json', 'tsconfig.json']);
+  const wanted = fingerprint([
+    'src',
+    'test/azure',
+    'test/support',
+    'test/e2e/container-stage.ts',
+    'test/e2e/container-addresses.ts',
+    'scripts',
+    'demo',
+    'bench',
+    'package-lock.json',
+    'tsconfig.json',
+  ]);
   if (!process.argv.includes('--build') && existsSync(marker) && existsSync('dist/postern.js') && readFileSync(marker, 'utf8') === wanted)
     return;
   const { buildProgram, buildTools } = await import('./build.mjs');

@@ -20,6 +20,9 @@ const LAW: HouseLaw = {
     yargs: { files: ['cli/postern.ts'] },
     zod: { files: ['config/schema-parts.ts'] },
     yaml: { files: ['config/settings-source.ts'] },
+    '@peculiar/x509': { files: ['store/door-authority.ts'] },
+    // The library above needs it first.
+    'reflect-metadata': { files: ['store/door-authority.ts'] },
     ssh2: { files: ['ssh/server.ts', 'ssh/client.ts'], isPlanned: true },
   },
   ioModules: ['fs', 'net', 'tls', 'dgram', 'dns', 'http', 'https', 'http2', 'child_process', 'worker_threads', 'cluster', 'process', 'os'],
@@ -30,6 +33,7 @@ const LAW: HouseLaw = {
     'daemon/lease-desk.ts', // hands a new lease to the command line, over the admin socket
     'gate/lease-seal.ts', // the key of the HMAC, and the lease that is narrowed
     'gate/lease-verifier.ts', // takes a lease apart
+    'http/door-listener.ts', // hands the key of the door's certificate to TLS
     'identity/entra-source.ts', // hands a client secret to the library that sends it
     'identity/secret-reader.ts', // looks whether a variable was empty
     'store/given-lease-keys.ts', // reads the lines of keys
@@ -37,7 +41,9 @@ const LAW: HouseLaw = {
     'upstream/authorization.ts', // the Authorization header: the last line before the wire
   ],
   makers: [
+    'cli/commands/exec.ts Daemon', // as start, for as long as a command runs
     'cli/commands/route.ts RouteTable', // explains a route without a daemon
+    'cli/commands/audit-why.ts RouteTable', // asks the gate again without a daemon
     'cli/commands/start.ts Daemon', // the daemon is what start makes
     'http/push-list.ts CommandListReader', // one for each push: a reader, no part of the house
   ],

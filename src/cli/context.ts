@@ -1,6 +1,7 @@
 /** What every command is handed: the process's surroundings, and the configuration when it asks for it. */
-import { homedir } from 'node:os';
+import { userInfo } from 'node:os';
 import type { LoadedSettings } from '../config/load-settings.js';
+import type { Surroundings } from '../config/settings-file.js';
 import { SCALAR_PATHS, flagOf } from '../config/scalar-settings.js';
 import { placesFor, type Places } from '../daemon/places.js';
 import { ProxyError } from '../model/errors.js';
@@ -15,12 +16,28 @@ export interface Context {
   readonly version: string;
 }
 
+/** What a lone `-` of the lease commands comes as: yargs takes it for an option without a name. */
+export const STANDARD_INPUT = '@stdin';
+
 /** Flags that name settings, and the file they stand in; every command that reads the configuration takes them. */
 export type SettingsFlags = Readonly<Record<string, unknown>>;
 
 export function createContext(printer: Printer, version: string): Context {
-  const home = process.env['HOME'] ?? homedir();
+  const home = homeDirectory(process.env['HOME']);
   return { environment: process.env, home, workingDirectory: process.cwd(), places: placesFor(process.env, home), printer, version };
+}
+
+/** Where nobody lives: what systems write for users without a home. */
+const NO_HOME = '/nonexistent';
+
+/** The user's home. Jobs have none at times: no HOME, and a uid that no user has. */
+function homeDirectory(named: string | undefined): string {
+  if (named !== undefined && named !== '') return named;
+  try {
+    return userInfo().homedir;
+  } catch {
+    return NO_HOME;
+  }
 }
 
 /** The flags of all settings that can be given as one, for yargs. */
@@ -43,14 +60,18 @@ export async function loadFor(context: Context, flags: SettingsFlags): Promise<L
     const value = flags[flagOf(path).slice(2)];
     if (typeof value === 'string') given[path] = value;
   }
-  return loadSettings({
+  return loadSettings({ ...surroundingsOf(context, flags), flags: given });
+}
+
+/** What decides which configuration file is read. */
+export function surroundingsOf({ environment, home, workingDirectory }: Context, flags: SettingsFlags): Surroundings {
+  return {
     file: typeof flags['config'] === 'string' ? flags['config'] : undefined,
     system: flags['system'] === true,
-    flags: given,
-    environment: context.environment,
-    home: context.home,
-    workingDirectory: context.workingDirectory,
-  });
+    environment,
+    home,
+    workingDirectory,
+  };
 }
 
 /**

@@ -5,19 +5,19 @@
 import { isLeaseText, LONGEST_LEASE_TEXT } from '../gate/lease-text.js';
 import { ProxyError } from '../model/errors.js';
 import { Secret } from '../model/secret.js';
-import type { Context } from './context.js';
+import { type Context, STANDARD_INPUT } from './context.js';
 
 const VARIABLE = 'POSTERN_LEASE';
 const HOW = 'put it into the variable POSTERN_LEASE, or on standard input with `-`: postern lease explain - < FILE';
 
 /**
- * Reads one lease. `from`: `-` for standard input; undefined for the variable, and standard input where that is not set.
+ * Reads one lease. `from`: `STANDARD_INPUT` for that; undefined for the variable, and standard input where that is not set.
  * @throws ProxyError `usage`, `lease-invalid` for what is none
  */
 export async function readLeaseInput(context: Context, from: unknown): Promise<Secret> {
-  if (from !== undefined && from !== '-') throw refuseArgument();
+  if (from !== undefined && from !== STANDARD_INPUT) throw refuseArgument();
   const variable = context.environment[VARIABLE] ?? '';
-  const text = (from === '-' || variable === '' ? await standardInput() : variable).trim();
+  const text = (from === STANDARD_INPUT || variable === '' ? await standardInput() : variable).trim();
   if (text === '') throw new ProxyError('usage', 'There is no lease', { todo: HOW });
   if (!isLeaseText(text))
     throw new ProxyError('lease-invalid', 'What was given is no lease', { todo: 'give the text that begins with ptl1_ and nothing else' });

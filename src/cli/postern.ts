@@ -4,12 +4,12 @@
  * listening before a user notices, and `--help` needs none of them.
  *
  * Exit codes: 0 done; 1 failure; 2 usage or configuration; `start` also 130 (SIGINT) and 143 (SIGTERM that cut
- * running transfers).
+ * running transfers); `exec` that of its command.
  */
 import { readFileSync } from 'node:fs';
 import yargs, { type Argv } from 'yargs';
 import { messageOf, ProxyError, type ErrorCode } from '../model/errors.js';
-import { type Context, createContext, settingsOptions } from './context.js';
+import { type Context, createContext, settingsOptions, STANDARD_INPUT } from './context.js';
 import { createPrinter } from './print.js';
 
 const USAGE_CODES: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
@@ -22,6 +22,7 @@ const USAGE_CODES: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 const EXIT_FAILURE = 1;
 const EXIT_USAGE = 2;
 
+const { own, command } = splitCommand(process.argv.slice(2));
 const printer = createPrinter();
 const context = createContext(printer, version());
 
@@ -47,6 +48,8 @@ const configurable = (builder: Argv): Argv =>
     .option('config', { type: 'string', describe: 'configuration file', requiresArg: true, group: 'Settings:' })
     .options(settingsOptions());
 const withJson = (builder: Argv): Argv => builder.option('json', { type: 'boolean', describe: 'print as JSON' });
+const withAudit = (builder: Argv): Argv =>
+  withJson(configurable(builder)).option('system', { type: 'boolean', describe: 'by the configuration of the system service' });
 const withOrganisations = (builder: Argv): Argv =>
   configurable(builder).option('org', {
     type: 'string',
@@ -67,7 +70,12 @@ const withRestrictions = (builder: Argv): Argv =>
     .option('uid', several('local user who may use it'));
 const withHandOut = (builder: Argv): Argv =>
   builder
-    .option('format', { type: 'string', default: 'text', describe: 'how it is printed: text, the lease alone', requiresArg: true })
+    .option('format', {
+      type: 'string',
+      default: 'text',
+      describe: 'text, env, dotenv, gitconfig, json, azure-pipelines or devcontainer',
+      requiresArg: true,
+    })
     .option('door', { type: 'string', describe: 'address of the door as the holder reaches it', requiresArg: true })
     .option('ca-path', {
       type: 'string',
@@ -76,7 +84,7 @@ const withHandOut = (builder: Argv): Argv =>
     })
     .option('output', { type: 'string', describe: 'write it to a file that only you can read', requiresArg: true });
 
-await yargs(process.argv.slice(2))
+await yargs(own[0] === 'lease' ? own.map((word) => (word === '-' ? STANDARD_INPUT : word)) : own)
   .scriptName('postern')
   .usage('$0 <command>\n\nThe gate between git and Azure Repos: it adds the credential, so that git never holds one.')
   .command(
@@ -128,6 +136,16 @@ await yargs(process.argv.slice(2))
         .example('eval "$($0 env)"', 'for this shell'),
     (flags) => run(async (to) => (await import('./commands/setup.js')).env(to, flags)),
   )
+  .command(
+    'exec',
+    'Run a command beside a daemon of its own, which ends with it',
+    (builder) =>
+      withOrganisations(builder)
+        .usage('$0 exec [options] -- COMMAND [ARGUMENTS]\n\nRun a command beside a daemon of its own, which ends with it')
+        .example('$0 exec -- git clone https://dev.azure.com/contoso/web/_git/app', 'in a job, with nothing set up')
+        .example("$0 exec -- sh -c 'git fetch && make'", 'for a whole script'),
+    (flags) => run(async (to) => (await import('./commands/exec.js')).exec(to, flags, command)),
+  )
   .command('config', 'Check or show the configuration', (builder) =>
     builder
       .command(
@@ -150,6 +168,37 @@ await yargs(process.argv.slice(2))
       )
       .demandCommand(1, 'Say which: check, show or schema')
       .strict(),
+  )
+  .command(
+    'audit',
+    'Show what was done and refused',
+    (builder) =>
+      withAudit(builder)
+        .command(
+          'verify',
+          'Say whether the audit is what was written',
+          (inner) => withAudit(inner).example('$0 audit verify', 'exit code 1 when something was done to it'),
+          (flags) => run(async (to) => (await import('./commands/audit-verify.js')).auditVerify(to, flags)),
+        )
+        .command(
+          'why <id>',
+          'Say what decided an operation then, and what would be decided now',
+          (inner) =>
+            withAudit(inner)
+              .positional('id', { type: 'string', demandOption: true, describe: 'number of the record, or chain:number' })
+              .example('$0 audit why daemon:17', ''),
+          (flags) => run(async (to) => (await import('./commands/audit-why.js')).auditWhy(to, flags['id'], flags)),
+        )
+        .option('repo', { type: 'string', describe: 'repositories: host/part/part with * and **, or a name alone', requiresArg: true })
+        .option('lease', { type: 'string', describe: 'id or label of a lease', requiresArg: true })
+        .option('verdict', { type: 'string', describe: 'passed, refused, failed, broken, client-gone or killed', requiresArg: true })
+        .option('since', { type: 'string', describe: 'from this time on, or so long ago: 2026-01-31T08:00:00Z, 2h', requiresArg: true })
+        .option('until', { type: 'string', describe: 'up to this time, or so long ago', requiresArg: true })
+        .option('limit', { type: 'string', describe: 'at most so many, the latest; default 50', requiresArg: true })
+        .option('follow', { type: 'boolean', describe: 'go on with what comes' })
+        .example('$0 audit --verdict refused --since 1d', 'what was refused since yesterday')
+        .example('$0 audit --follow --json', 'every record as it is written, one JSON object a line'),
+    (flags) => run(async (to) => (await import('./commands/audit.js')).audit(to, flags)),
   )
   .command('route', 'Look at routes', (builder) =>
     builder
@@ -174,6 +223,7 @@ await yargs(process.argv.slice(2))
           withHandOut(withRestrictions(inner))
             .option('label', { type: 'string', describe: 'who holds it, for the audit', requiresArg: true })
             .example('$0 lease create --repo contoso/web/app --allow fetch --for 2h', 'for one job')
+            .example('eval "$($0 lease create --repo contoso/web/app --allow fetch --for 2h --format env)"', 'for this shell')
             .example("$0 lease create --repo 'contoso/**' --allow fetch,push --ref 'refs/heads/agent/*' --for 1d", 'for an agent'),
         (flags) => run(async (to) => (await import('./commands/lease.js')).leaseCreate(to, flags)),
       )
@@ -237,6 +287,13 @@ await yargs(process.argv.slice(2))
     process.exit(EXIT_USAGE);
   })
   .parseAsync();
+
+/** For `exec`, what stands after the first `--` is no business of ours. */
+function splitCommand(words: readonly string[]): { own: string[]; command: string[] | undefined } {
+  const at = words.indexOf('--');
+  if (at < 0 || !words.slice(0, at).includes('exec')) return { own: [...words], command: undefined };
+  return { own: words.slice(0, at), command: words.slice(at + 1) };
+}
 
 function version(): string {
   const found: unknown = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));

@@ -28,6 +28,8 @@ export async function checkFiles(
   const fileAt = (path: string, file: string | undefined): void => {
     if (file !== undefined) checks.push([path, () => fileFault(file, quote(file))]);
   };
+  const { tls } = loaded.settings.listen;
+  if (tls.kind === 'files') for (const key of ['certificate', 'key'] as const) fileAt('listen.http.tls', tls[key]);
   for (const identity of loaded.settings.identities) {
     const key = (name: string): string => writeKeyPath(['identities', identity.name, name]);
     if ('secret' in identity) checks.push([key('secret'), () => secretFault(identity.secret, environment)]);

@@ -12,11 +12,28 @@ const UNITS: readonly (readonly [unit: string, ms: number])[] = [
 /** A timer takes a signed 32-bit number of milliseconds; anything above would silently become shorter. */
 const LONGEST_MS = 2 ** 31 - 1;
 
+/** A century: what is longer is a slip, and its end no date any more. */
+const LONGEST_AGE_MS = 36_500 * 86_400_000;
+
 /**
  * Reads a duration as milliseconds; 0 is possible. `longestMs`: for what no timer is set to.
  * @throws {SyntaxError} for text of another form, a number without unit, and anything over 24 days or `longestMs`.
  */
 export function parseDuration(text: string, longestMs = LONGEST_MS): number {
+  return parseUpTo(text, longestMs, `${Math.floor(longestMs / 86_400_000)}d`);
+}
+
+/**
+ * Reads how old something may become, as milliseconds: a duration that no timer has to take.
+ * @throws {SyntaxError} as `parseDuration`, for zero, and for anything over a century.
+ */
+export function parseAge(text: string): number {
+  const ms = parseUpTo(text, LONGEST_AGE_MS, '36500d');
+  if (ms === 0) throw new SyntaxError(`${quote(text)} would keep nothing; write a duration longer than zero`);
+  return ms;
+}
+
+function parseUpTo(text: string, longestMs: number, longest: string): number {
   const match = /^(\d{1,12})(ms|s|m|h|d)$/.exec(text);
   if (match === null) {
     if (/^[\d.]+$/.test(text))
@@ -24,7 +41,7 @@ export function parseDuration(text: string, longestMs = LONGEST_MS): number {
     throw new SyntaxError(`${quote(text)} is not a duration; write a whole number and one of ms, s, m, h, d, such as \`90s\``);
   }
   const ms = Number(match[1]) * (UNITS.find(([unit]) => unit === match[2])?.[1] ?? 1);
-  if (ms > longestMs) throw new SyntaxError(`${quote(text)} is too long; at most \`${Math.floor(longestMs / 86_400_000)}d\``);
+  if (ms > longestMs) throw new SyntaxError(`${quote(text)} is too long; at most \`${longest}\``);
   return ms;
 }
 

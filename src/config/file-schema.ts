@@ -6,9 +6,13 @@ import { HOST_KINDS } from '../model/address.js';
 import { LOG_LEVELS } from '../model/ports.js';
 import { PERMISSIONS } from '../model/operation.js';
 import { MOST_REF_GLOBS, parseRefGlob, REF_CHANGES } from '../model/refs.js';
+import { accessSchema } from './access-settings.js';
+import { auditSchema } from './audit-settings.js';
 import type { ShapeFault } from './fault.js';
-import { identitySchema, oneKey, pathKey, secretKey } from './identity-schema.js';
+import { identitySchema, pathKey } from './identity-schema.js';
 import { listenFaults } from './listen-address.js';
+import { NAMES_SCHEMA } from './listen-names.js';
+import { TLS_SCHEMA } from './listen-tls.js';
 import { NOT_YET } from './not-yet.js';
 import { parseProxy, parseUpstream } from './outside-url.js';
 import { LOG_FORMATS, SCALARS } from './scalar-settings.js';
@@ -75,9 +79,18 @@ const addresses = { anyOf: [{ type: 'string' }, { type: 'array', items: { type: 
 
 const listenHttp = checked((raw) => (raw === undefined ? [] : listenFaults(raw)), {
   description:
-    'Addresses of the HTTP door: loopback only; port 0 lets the system choose. `localhost` is 127.0.0.1, and ::1 where the system has it.',
+    'Addresses of the HTTP door, each with port; port 0 lets the system choose. `localhost` is 127.0.0.1, and ::1 where the system has it. ' +
+    'On any but loopback a lease is needed (`access.remote`).',
   default: SCALARS['listen.http'].fallback,
-  anyOf: [...addresses.anyOf, oneKey('address', addresses)],
+  anyOf: [
+    ...addresses.anyOf,
+    {
+      type: 'object',
+      properties: { address: addresses, names: NAMES_SCHEMA, tls: TLS_SCHEMA },
+      minProperties: 1,
+      additionalProperties: false,
+    },
+  ],
 });
 
 const fileSchema = section(
@@ -92,18 +105,8 @@ const fileSchema = section(
     routes: list('a list of routes, each beginning with `- match:`', routeSchema)
       .meta({ description: 'Which repository gets which identity; the first match wins. Default: dev.azure.com/** with azure-cli.' })
       .optional(),
-    access: section(
-      'a map such as `{ leaseKey: { credential: lease-keys } }`',
-      {
-        leaseKey: secretKey(
-          'Where the keys that seal leases are, as lines `KEYID BASE64KEY` (16 hex digits, 32 bytes), the one for new leases first; daemons ' +
-            'with the same keys take the same leases. Default: a file of its own in the state directory.',
-        ).optional(),
-      },
-      NOT_YET.access,
-    )
-      .meta({ description: 'Who may use the doors.' })
-      .optional(),
+    access: accessSchema,
+    audit: auditSchema.optional(),
     drain: section('a map such as `{ max: 30s }`', {
       min: scalar('drain.min', 'How long new operations are still taken after a stop was asked for.'),
       max: scalar('drain.max', 'How long running transfers may still take after a stop was asked for; then they are cut.'),

@@ -1,11 +1,12 @@
 /**
- * Turns the checked values of a file into identities and routes, each with the origin of its values. What the checks let
+ * Turns the checked values of a file into identities, routes and what stands beside them, each with the origin of its values. What the checks let
  * through is taken for right here.
  */
 import type { Permission } from '../model/operation.js';
 import type { RefRules } from '../model/refs.js';
-import type { EntraSettings, IdentitySettings, Route, SecretReference } from '../model/settings.js';
+import type { AuditSettings, EntraSettings, IdentitySettings, Route, SecretReference } from '../model/settings.js';
 import { HOST_KINDS } from '../model/address.js';
+import { auditSettings } from './audit-settings.js';
 import type { EffectiveValue, ShownValue } from './effective-value.js';
 import { asMap, ownValue, writeKeyPath } from './fault.js';
 import { DEFAULT_ALLOW } from './file-schema.js';
@@ -33,6 +34,7 @@ export function fileSettings(
   routes: readonly Route[];
   identities: readonly IdentitySettings[];
   leaseKey: SecretReference | undefined;
+  audit: AuditSettings;
   effective: readonly EffectiveValue[];
 } {
   const root = asMap(source.raw);
@@ -51,6 +53,10 @@ export function fileSettings(
     }
   };
 
+  const rawAudit = ownValue(root, 'audit');
+  const { settings: audit, shown: shownAudit } = auditSettings(rawAudit, resolve);
+  if (typeof shownAudit === 'string') show([], root, { audit: shownAudit });
+  else show(['audit'], asMap(rawAudit), shownAudit);
   const routes = rawRoutes.map((raw) => readRoute(raw, resolve));
   const names = Object.keys(rawIdentities);
   if (!names.includes(BUILT_IN_IDENTITY) && routes.some((route) => route.identity === BUILT_IN_IDENTITY)) names.push(BUILT_IN_IDENTITY);
@@ -66,7 +72,7 @@ export function fileSettings(
   const rawKey = ownValue(access, 'leaseKey');
   const leaseKey = rawKey === undefined ? undefined : readSecretReference(rawKey, resolve);
   show(['access'], access, { leaseKey: leaseKey && showReference(leaseKey) });
-  return { routes, identities, leaseKey, effective };
+  return { routes, identities, leaseKey, audit, effective };
 }
 
 function readRoute(raw: RawMap, resolve: Resolve): Route {

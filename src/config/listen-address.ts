@@ -1,16 +1,21 @@
 /**
- * Addresses to listen on: `127.0.0.1:8417`, `[::1]:8417`, `localhost:8417`. Only loopback: a listener that others can
- * reach needs leases, which this version does not have.
+ * Addresses to listen on: `127.0.0.1:8417`, `[::1]:8417`, `localhost:8417`, and any other of this machine, also all of them
+ * (`0.0.0.0:8417`, `[::]:8417`, each for its own version of IP). What callers have to show there is said by `access`.
  */
 import { isIPv4 } from 'node:net';
 import type { ListenAddress } from '../model/settings.js';
 import { asMap, faultOf, ownValue, quote, typeName } from './fault.js';
 import type { KeyPath, ShapeFault } from './fault.js';
-import { NOT_YET, unknownKeyText } from './not-yet.js';
+import { namesFaults } from './listen-names.js';
+import { tlsFaults } from './listen-tls.js';
+import { unknownKeyText } from './not-yet.js';
+
+/** Keys of `listen.http` where it is a map. */
+const LISTEN_KEYS: readonly string[] = ['address', 'names', 'tls'];
 
 /**
  * Reads one address. `localhost` is two: 127.0.0.1, and ::1 where the system has it. Port 0 lets the system choose.
- * @throws {SyntaxError} for another form, a port out of range, a name, and any address that is not loopback.
+ * @throws {SyntaxError} for another form, a port out of range, and a name.
  */
 export function parseListenAddress(text: string): readonly ListenAddress[] {
   const match = /^(?:\[([^\]]*)\]|([^:[\]]*)):(\d{1,5})$/.exec(text);
@@ -30,18 +35,13 @@ export function parseListenAddress(text: string): readonly ListenAddress[] {
       `${quote(text)} does not begin with an IP address; write \`127.0.0.1:${String(port)}\` or \`[::1]:${String(port)}\``,
     );
   }
-  if (host !== '::1' && !host.startsWith('127.')) {
-    throw new SyntaxError(
-      `${quote(text)} is not a loopback address, and listeners that others can reach need leases, which this version does not have; ` +
-        'use 127.0.0.1 or [::1]',
-    );
-  }
+  if (host.startsWith('::ffff:')) throw new SyntaxError(`${quote(text)} is an IPv4 address in the form of IPv6; write it as IPv4`);
   return [{ host, port, optional: false }];
 }
 
 /**
  * Reads addresses with commas between, as a flag or a variable holds them.
- * @throws {SyntaxError} as `parseListenAddress`, and for an address that comes twice.
+ * @throws {SyntaxError} as `parseListenAddress`, and for an address that comes twice, also as one of all.
  */
 export function parseListenAddresses(text: string): readonly ListenAddress[] {
   const all: ListenAddress[] = [];
@@ -50,6 +50,13 @@ export function parseListenAddresses(text: string): readonly ListenAddress[] {
       // Port 0 is another port each time.
       if (address.port !== 0 && all.some((other) => other.host === address.host && other.port === address.port)) {
         throw new SyntaxError(`${writeListenAddress(address)} comes twice; write it once (\`localhost\` stands for 127.0.0.1 and ::1)`);
+      }
+      const other = all.find((each) => overlap(each, address));
+      if (other !== undefined) {
+        const [wide, narrow] = isWildcard(other) ? [other, address] : [address, other];
+        throw new SyntaxError(
+          `${writeListenAddress(wide)} listens on ${writeListenAddress(narrow)} as well; write one of the two, or another port`,
+        );
       }
       all.push(address);
     }
@@ -66,12 +73,18 @@ export function writeListenAddress(address: ListenAddress): string {
 export function listenFaults(raw: unknown): ShapeFault[] {
   const map = asMap(raw);
   const found = Object.keys(map ?? {})
-    .filter((key) => key !== 'address')
-    .map((key): ShapeFault => ({ path: [key], on: 'key', text: unknownKeyText(key, ['address'], NOT_YET.listenHttp) }));
+    .filter((key) => !LISTEN_KEYS.includes(key))
+    .map((key): ShapeFault => ({ path: [key], on: 'key', text: unknownKeyText(key, LISTEN_KEYS, []) }));
+  const names = ownValue(map, 'names');
+  if (names !== undefined) found.push(...namesFaults(names));
+  const tls = ownValue(map, 'tls');
+  if (tls !== undefined) found.push(...tlsFaults(tls));
   const wrong = (path: KeyPath, text: string): void => void found.push({ path, on: 'value', text });
   const pieces = listenPieces(raw);
+  // Without `address` other keys are for the default one.
+  const isDefault = map !== undefined && ownValue(map, 'address') === undefined && LISTEN_KEYS.some((key) => Object.hasOwn(map, key));
   if (pieces === undefined) {
-    wrong([], 'holds no address; write `127.0.0.1:8417`, a list of such addresses, or `{ address: 127.0.0.1:8417 }`');
+    if (!isDefault) wrong([], 'holds no address; write `127.0.0.1:8417`, a list of such addresses, or `{ address: 127.0.0.1:8417 }`');
   } else if (pieces.length === 0) {
     wrong([], 'is an empty list; write at least one address, such as `127.0.0.1:8417`');
   }
@@ -96,6 +109,15 @@ export function listenPieces(raw: unknown): { path: KeyPath; value: unknown }[] 
   const inner = ownValue(asMap(raw), 'address');
   if (inner === undefined || asMap(inner) !== undefined) return undefined;
   return listenPieces(inner)?.map(({ path, value }) => ({ path: ['address', ...path], value }));
+}
+
+function isWildcard({ host }: ListenAddress): boolean {
+  return host === '0.0.0.0' || host === '::';
+}
+
+/** Whether one of the two hears what the other is for. */
+function overlap(a: ListenAddress, b: ListenAddress): boolean {
+  return a.port === b.port && a.port !== 0 && isIPv4(a.host) === isIPv4(b.host) && (isWildcard(a) || isWildcard(b));
 }
 
 /** An IPv6 literal in its shortest form; undefined when it is none. Zone ids do not parse. */

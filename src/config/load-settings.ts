@@ -5,12 +5,15 @@
 import { dirname } from 'node:path';
 import { ProxyError } from '../model/errors.js';
 import type { Settings } from '../model/settings.js';
+import { accessWarnings, readUids } from './access-settings.js';
 import type { EffectiveValue } from './effective-value.js';
 import { asMap, outside, ownValue, writeFaults, writeKeyPath } from './fault.js';
 import type { Fault, Place } from './fault.js';
 import { fileFaults } from './file-schema.js';
 import { fileSettings } from './file-settings.js';
 import { listenPieces } from './listen-address.js';
+import { readNames } from './listen-names.js';
+import { readTls } from './listen-tls.js';
 import { outsideFaults } from './outside-settings.js';
 import { flagOf, SCALARS, variableOf } from './scalar-settings.js';
 import type { Scalar, ScalarPath, ScalarValue } from './scalar-settings.js';
@@ -66,6 +69,7 @@ export async function loadSettings(request: LoadRequest): Promise<LoadedSettings
     return picked;
   };
   const http = pick('listen.http').value;
+  const access = { local: pick('access.local'), remote: pick('access.remote') };
   const min = pick('drain.min');
   const max = pick('drain.max');
   const log = { level: pick('log.level').value, format: pick('log.format').value };
@@ -77,14 +81,22 @@ export async function loadSettings(request: LoadRequest): Promise<LoadedSettings
   }
 
   if (faults.length > 0) throw invalid(file?.path, faults);
+  const { names, effective: shownNames } = readNames(source);
+  effective.splice(1, 0, shownNames);
+  const { uids, effective: shownUids } = readUids(source);
+  effective.splice(effective.findIndex(({ path }) => path === 'access.remote') + 1, 0, shownUids);
+  warnings.push(...accessWarnings({ ...access, uids, uidsPlace: source.place(['access', 'uids']) }));
   const folder = file === undefined ? request.workingDirectory : dirname(file.path);
-  const rest = fileSettings(source, (path) => absolutePath(path, folder, request.home));
+  const resolve = (path: string): string => absolutePath(path, folder, request.home);
+  const rest = fileSettings(source, resolve);
+  const secure = readTls(source, http, resolve);
+  effective.splice(1, 0, secure.effective);
   return {
     settings: {
       file: file?.path,
-      listen: { http, names: [], tls: { kind: 'default' } },
-      access: { local: 'uid', remote: 'lease', uids: [], leaseKey: rest.leaseKey },
-      audit: { isOn: true, directory: undefined, onFailure: 'continue', maxSizeBytes: 64 * 1024 * 1024, maxAge: 90 * 86_400_000 },
+      listen: { http, names, tls: secure.tls },
+      access: { local: access.local.value, remote: access.remote.value, uids, leaseKey: rest.leaseKey },
+      audit: rest.audit,
       identities: rest.identities,
       routes: rest.routes,
       drain: { min: min.value, max: max.value },

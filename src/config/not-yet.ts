@@ -6,10 +6,8 @@ import { quote } from './fault.js';
 import { hint } from './nearest-name.js';
 
 export const NOT_YET = {
-  top: ['audit', 'cache', 'telemetry'],
-  access: ['local', 'remote', 'uids'],
+  top: ['cache', 'telemetry'],
   listen: ['ssh'],
-  listenHttp: ['tls', 'names'],
   route: ['sshUpstream', 'ssh', 'key', 'knownHosts'],
   identityKind: ['azure-developer-cli', 'azure-powershell', 'azure-pipelines', 'device-code', 'browser', 'git-credential'],
 } as const satisfies Record<string, readonly string[]>;

@@ -2,6 +2,7 @@
  * The settings that hold one value and can come from a flag, an environment variable or the file: their grammar and their
  * defaults, in one table. Key paths here are the ones in the file.
  */
+import type { Entry } from '../model/caller.js';
 import { LOG_LEVELS } from '../model/ports.js';
 import type { ListenAddress, Settings } from '../model/settings.js';
 import { parseDuration, parseTimeLimit, writeDuration } from './duration.js';
@@ -10,6 +11,9 @@ import { parseListenAddresses, writeListenAddress } from './listen-address.js';
 import { hint } from './nearest-name.js';
 
 export const LOG_FORMATS = ['auto', 'human', 'json'] as const satisfies readonly Settings['log']['format'][];
+
+export const LOCAL_ENTRIES = ['uid', 'lease', 'anyone'] as const satisfies readonly Entry[];
+export const REMOTE_ENTRIES = ['lease', 'anyone'] as const satisfies readonly Entry[];
 
 export interface Scalar<Value> {
   /** What would be right, for someone who wrote something else. */
@@ -31,6 +35,8 @@ export const SCALARS = {
     show: (addresses: readonly ListenAddress[]) =>
       addresses.map((each) => `${writeListenAddress(each)}${each.optional ? ' (optional)' : ''}`),
   },
+  'access.local': wordOf(LOCAL_ENTRIES, 'uid'),
+  'access.remote': wordOf(REMOTE_ENTRIES, 'lease'),
   'drain.min': duration('0s', parseDuration),
   'drain.max': duration('30s', parseDuration),
   'log.level': wordOf(LOG_LEVELS, 'info'),

@@ -41,7 +41,7 @@ export interface AdminSocket {
  */
 export async function openAdmin(path: string, actions: AdminActions): Promise<AdminSocket> {
   // Before anything else: some versions of Node cut such a path silently, and others report it as they please.
-  if (isTooLong(path)) throw failed(path, undefined);
+  if (!fitsSocket(path)) throw failed(path, undefined);
   await makePrivateDirectory(dirname(path));
   const server: Server = createServer((request, response) => {
     const answer = (status: number, body: unknown): void => {
@@ -113,7 +113,7 @@ export async function askKill(path: string, id: number): Promise<KillAnswer | un
 
 function ask(path: string, method: string, url: string, body?: string): Promise<string | undefined> {
   // No daemon can have opened it.
-  if (isTooLong(path)) return Promise.resolve(undefined);
+  if (!fitsSocket(path)) return Promise.resolve(undefined);
   return new Promise((resolve, reject) => {
     const request = httpRequest({ socketPath: path, path: url, method, timeout: ANSWER_MS, agent: false }, (response) => {
       const chunks: Buffer[] = [];
@@ -183,12 +183,13 @@ async function makePrivateDirectory(directory: string): Promise<void> {
   }
 }
 
-function isTooLong(path: string): boolean {
-  return Buffer.byteLength(path) > LONGEST_SOCKET_PATH;
+/** Whether a socket can have that path. */
+export function fitsSocket(path: string): boolean {
+  return Buffer.byteLength(path) <= LONGEST_SOCKET_PATH;
 }
 
 function failed(path: string, thrown: unknown): ProxyError {
-  const isLong = isTooLong(path);
+  const isLong = !fitsSocket(path);
   return new ProxyError(
     'listen-failed',
     `The admin socket ${path} cannot be opened (${isLong ? 'its path is too long' : (systemCodeOf(thrown) ?? messageOf(thrown))})`,

@@ -9,26 +9,48 @@ import { KernelPeerTable } from '../gate/peer-table.js';
 import { RouteTable } from '../gate/route-table.js';
 import { Forwarder } from '../http/forward.js';
 import { HttpDoor, type HttpDoorParts } from '../http/http-door.js';
+import { doorNames, hasTls } from '../http/listener-tls.js';
 import { Peers } from '../http/peers.js';
 import { PrivateAgents } from '../http/private-agents.js';
 import { readSecret } from '../identity/secret-reader.js';
 import { createIdentity, secretVariables } from '../identity/sources.js';
 import { Vault } from '../identity/vault.js';
-import type { Clock, Logger } from '../model/ports.js';
+import type { AuditState } from '../model/audit.js';
 import type { ProxyError } from '../model/errors.js';
+import type { AuditTrail, Clock, Logger } from '../model/ports.js';
 import { Secret } from '../model/secret.js';
 import type { SecretReference, Settings } from '../model/settings.js';
+import { auditPlaces } from '../store/audit-files.js';
+import { AuditWriter } from '../store/audit-writer.js';
+import { DoorCertificates } from '../store/door-certificates.js';
 import { FileLeaseKeys } from '../store/lease-keys.js';
 import { FileLeaseRegister } from '../store/lease-register.js';
 import { GivenLeaseKeys } from '../store/given-lease-keys.js';
 import { UpstreamConnections } from '../upstream/connections.js';
 import { Throttle } from '../upstream/throttle.js';
 import { LeaseDesk, type LeaseKeyring } from './lease-desk.js';
+import { redact } from './redaction.js';
+
+/** The audit, with its life. */
+export interface Audit extends AuditTrail {
+  start(): Promise<void>;
+  close(): Promise<void>;
+  state(): AuditState;
+}
+
+/** Where this process keeps its audit; the state directory is that of the key and the heads. */
+export interface AuditHome {
+  readonly stateDirectory: string;
+  /** Two processes never write one chain: each kind of process has a name of its own. */
+  readonly chain: string;
+}
 
 export interface House {
   readonly door: HttpDoor;
   /** What the door was made of, for another one like it. */
   readonly doorParts: HttpDoorParts;
+  /** Undefined when TLS is off; else they are made when a listener first needs them. */
+  readonly certificates: DoorCertificates | undefined;
   readonly vault: Vault;
   readonly ledger: Ledger;
   readonly routes: RouteTable;
@@ -36,6 +58,7 @@ export interface House {
   readonly throttle: Throttle;
   /** To be loaded before the door opens; undefined without a state directory, and then every lease is refused. */
   readonly leases: LeaseDesk | undefined;
+  readonly audit: Audit;
 }
 
 /**
@@ -44,7 +67,13 @@ export interface House {
  */
 export function assemble(
   settings: Settings,
-  surroundings: { environment: Record<string, string | undefined>; clock: Clock; logger: Logger; stateDirectory?: string },
+  surroundings: {
+    environment: Record<string, string | undefined>;
+    clock: Clock;
+    logger: Logger;
+    stateDirectory?: string;
+    audit: AuditHome;
+  },
 ): House {
   const { environment, clock, logger } = surroundings;
   const held = new Map<string, Secret>();
@@ -64,7 +93,7 @@ export function assemble(
     logger,
     timeoutMs: timeouts.token,
   });
-  const audit = { write: () => undefined, refusal: () => undefined };
+  const audit = auditOf(settings, surroundings);
   const ledger = new Ledger({ clock, logger, audit });
   const routes = new RouteTable(settings.routes);
   const connections = new UpstreamConnections({ environment, connectMs: timeouts.connect });
@@ -86,21 +115,29 @@ export function assemble(
     keys === undefined || register === undefined
       ? undefined
       : new LeaseDesk({ keys, register, verifier, clock, hasOwnKeys: leaseKey === undefined, kindOf: (host) => routes.kindOf(host) });
+  const { listen } = settings;
+  const { tls } = listen;
+  const certificates =
+    tls.kind === 'off'
+      ? undefined
+      : new DoorCertificates({ tls, stateDirectory: surroundings.stateDirectory, names: doorNames(listen), clock, logger });
+  const peers = new Peers({ table: process.platform === 'linux' ? new KernelPeerTable() : undefined, logger });
   const doorParts: HttpDoorParts = {
     routes,
     ledger,
     logger,
     forwarder,
-    peers: new Peers(process.platform === 'linux' ? new KernelPeerTable() : undefined),
+    peers,
     callers: new Callers({ uids: [...(ownUid === undefined ? [] : [ownUid]), ...access.uids], leases: verifier }),
     access,
     audit,
     clock,
-    hostNames: settings.listen.names,
+    hostNames: listen.names,
+    tls: certificates && { isFor: (host) => hasTls(tls, host), certificates },
     stallMs: timeouts.stall,
   };
   const door = new HttpDoor(doorParts);
-  return { door, doorParts, vault, ledger, routes, connections, throttle, leases };
+  return { door, doorParts, certificates, vault, ledger, routes, connections, throttle, leases, audit };
 }
 
 /** The keys that seal leases: of a file of our own, of one that others manage, or given once. */
@@ -114,4 +151,25 @@ function leaseKeys(
     return stateDirectory === undefined ? undefined : new FileLeaseKeys(join(stateDirectory, 'lease-keys'), { isOwn: true, onFault });
   if (reference.kind === 'file') return new FileLeaseKeys(reference.path, { isOwn: false, onFault });
   return new GivenLeaseKeys(() => read(reference));
+}
+
+function auditOf({ audit: settings }: Settings, surroundings: { clock: Clock; logger: Logger; audit: AuditHome }): Audit {
+  if (!settings.isOn) {
+    return {
+      write: () => undefined,
+      refusal: () => undefined,
+      start: () => Promise.resolve(),
+      close: () => Promise.resolve(),
+      state: () => ({ kind: 'off' }),
+    };
+  }
+  const { clock, logger, audit } = surroundings;
+  return new AuditWriter({
+    places: auditPlaces(audit.stateDirectory, settings.directory),
+    chain: audit.chain,
+    settings,
+    clock,
+    logger,
+    redact,
+  });
 }

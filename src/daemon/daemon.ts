@@ -6,17 +6,23 @@ import type { Clock } from '../model/ports.js';
 import type { Settings } from '../model/settings.js';
 import { isLoopback } from '../upstream/outgoing-proxy.js';
 import { type AdminSocket, openAdmin } from './admin.js';
-import { assemble, type House } from './assemble.js';
+import { assemble, type AuditHome, type House } from './assemble.js';
 import { leaseActions } from './lease-actions.js';
 import type { DaemonLog } from './log.js';
 import type { Places } from './places.js';
 import { portHolder } from './port-holder.js';
+import { checkCallers } from './self-check.js';
 import { type DaemonStatus, failedOperation, type RunningOperation, runningOperation } from './status.js';
 
 /** How often a stopping daemon looks whether the last transfer has ended. */
 const DRAIN_LOOK_MS = 50;
 
 export const EXIT = { ok: 0, failure: 1, usage: 2, interrupted: 130, terminated: 143 } as const;
+
+/** The chain of the audit that a service writes. */
+const AUDIT_CHAIN = 'daemon';
+/** Transfers that were cut close their records as their sockets close: at once, and if not, the audit does not wait. */
+const CUT_MS = 1_000;
 
 /** Who wants it to end. */
 type StopCause = 'admin' | 'SIGTERM' | 'SIGINT';
@@ -28,6 +34,8 @@ export interface DaemonOptions {
   readonly log: DaemonLog;
   readonly clock: Clock;
   readonly version: string;
+  /** Where its audit is; by default the chain `daemon` in the state directory. */
+  readonly audit?: AuditHome | undefined;
 }
 
 export class Daemon {
@@ -43,17 +51,15 @@ export class Daemon {
 
   constructor(options: DaemonOptions) {
     this.#options = options;
-    this.#house = assemble(options.settings, {
-      environment: options.environment,
-      clock: options.clock,
-      logger: options.log,
-      stateDirectory: options.places.stateDirectory,
-    });
+    const { settings, environment, clock, log, places } = options;
+    const { stateDirectory } = places;
+    const audit = options.audit ?? { stateDirectory, chain: AUDIT_CHAIN };
+    this.#house = assemble(settings, { environment, clock, logger: log, stateDirectory, audit });
   }
 
   /**
    * Opens the admin socket, then all listeners. When one fails, what was opened is closed again.
-   * @throws ProxyError `listen-failed`, `already-running`, `secret-unreadable`, `state-unusable`
+   * @throws ProxyError `listen-failed`, `caller-unknown`, `already-running`, `secret-unreadable`, `state-unusable`
    */
   start(): Promise<void> {
     this.#starting ??= this.#open();
@@ -72,14 +78,19 @@ export class Daemon {
       });
       // Before a listener opens: what is revoked must be known by then.
       await this.#house.leases?.load();
+      // Before anyone can come in: what they do has to have a place.
+      await this.#house.audit.start();
       for (const address of settings.listen.http) {
         const isOpen = await this.#house.door.listen(address);
         if (!isOpen)
           log.log('info', 'listener-skipped', { address: `${address.host}:${address.port}`, why: 'this system has no such address' });
       }
       this.#refuseLoops();
+      if (settings.access.local === 'uid') await checkCallers(this.#house.doorParts.peers, this.#boundHosts().filter(isLoopback));
     } catch (thrown) {
       await this.#house.door.close();
+      this.#house.certificates?.close();
+      await this.#house.audit.close();
       await this.#admin?.close();
       this.#house.vault.close();
       throw await withHolder(thrown);
@@ -92,10 +103,11 @@ export class Daemon {
 
   /** A route whose upstream is this very door would ask itself until all connections are used up. */
   #refuseLoops(): void {
+    const { routes, listen } = this.#options.settings;
     const ports = new Set(this.#house.door.bound.map(({ port }) => String(port)));
-    const loop = this.#options.settings.routes.find(
-      ({ upstream }) => upstream !== undefined && isLoopback(upstream.hostname) && ports.has(upstream.port),
-    );
+    const own = new Set([...this.#boundHosts(), ...listen.names]);
+    const isOwn = (hostname: string): boolean => isLoopback(hostname) || own.has(hostname.replace(/^\[|\]$/g, ''));
+    const loop = routes.find(({ upstream }) => upstream !== undefined && isOwn(upstream.hostname) && ports.has(upstream.port));
     if (loop === undefined) return;
     throw new ProxyError('config-invalid', `The route ${loop.match} leads back to this daemon: its upstream is the door itself`, {
       todo: 'write the address of the real server as `upstream` of the route',
@@ -139,7 +151,7 @@ export class Daemon {
       startedAt: this.#startedAt.toISOString(),
       configuration: options.settings.file,
       state: this.#state,
-      listen: { http: this.#addresses() },
+      listen: { http: this.#addresses(), certificate: house.certificates?.state },
       access: settings.access,
       identities: house.vault.states(),
       routes: house.routes.routes.map(({ match, identity, allow, upstream }) => ({ match, identity, allow, upstream: upstream?.href })),
@@ -150,6 +162,7 @@ export class Daemon {
       callersForgotten: callers.forgotten,
       upstreams: house.connections.states(),
       throttled: house.throttle.states(),
+      audit: house.audit.state(),
       memory: process.memoryUsage.rss(),
     };
   }
@@ -176,8 +189,12 @@ export class Daemon {
         bytesDown: record.bytesDown,
       });
     await house.door.close();
+    house.certificates?.close();
     house.connections.close();
     house.vault.close();
+    const closedAt = performance.now();
+    while (house.ledger.running().length > 0 && performance.now() - closedAt < CUT_MS) await this.#pause(DRAIN_LOOK_MS);
+    await house.audit.close();
     await this.#admin?.close();
     const code = exitCode(cause, cut.length > 0);
     log.log('info', 'stopped', { code });
@@ -190,8 +207,12 @@ export class Daemon {
     return new Promise((resolve) => setTimeout(resolve, ms));
   }
 
+  #boundHosts(): string[] {
+    return this.#house.door.bound.map(({ host }) => host);
+  }
+
   #addresses(): string[] {
-    return this.#house.door.bound.map(({ host, port }) => `http://${host.includes(':') ? `[${host}]` : host}:${port}`);
+    return this.#house.door.bound.map(({ scheme, host, port }) => `${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}`);
   }
 }
 

@@ -3,9 +3,11 @@
  */
 import type { CallerState } from '../gate/callers-seen.js';
 import type { IdentityState } from '../identity/vault.js';
+import type { AuditState } from '../model/audit.js';
 import { leaseName } from '../model/lease.js';
 import type { OperationRecord } from '../model/record.js';
 import type { AccessSettings } from '../model/settings.js';
+import type { CertificateState } from '../store/door-certificates.js';
 import type { PoolState } from '../upstream/connections.js';
 
 export interface DaemonStatus {
@@ -15,7 +17,11 @@ export interface DaemonStatus {
   /** Path of the configuration file, or undefined when the defaults are used. */
   readonly configuration: string | undefined;
   readonly state: 'ready' | 'draining';
-  readonly listen: { readonly http: readonly string[] };
+  readonly listen: {
+    readonly http: readonly string[];
+    /** Of the listeners with TLS; undefined when there are none. */
+    readonly certificate?: CertificateState | undefined;
+  };
   /** Who may use the doors. */
   readonly access: Pick<AccessSettings, 'local' | 'remote' | 'uids'>;
   readonly identities: readonly IdentityState[];
@@ -34,6 +40,7 @@ export interface DaemonStatus {
   readonly callersForgotten: number;
   readonly upstreams: readonly PoolState[];
   readonly throttled: readonly { readonly key: string; readonly waitMs: number }[];
+  readonly audit: AuditState;
   /** Resident memory, bytes. */
   readonly memory: number;
 }

@@ -10,19 +10,26 @@ import type { Refusal } from '../model/refusal.js';
 /** `sec-fetch-mode` is left out: Node's own fetch sends that one, and it is no browser. */
 const BROWSER_HEADERS = ['origin', 'sec-fetch-site', 'sec-fetch-dest'];
 
-/**
- * Refuses what a browser sent, or what was sent to a name that is not ours. `names` holds the accepted values of the
- * Host header, lower case, with port.
- */
-export function refuseBrowser(header: (name: string) => string | undefined, names: ReadonlySet<string>): Refusal | undefined {
+/** The values of the Host header that are ours, lower case, with port. */
+export interface OwnNames {
+  readonly names: ReadonlySet<string>;
+  /**
+   * The address that this one connection was made to, on a listener that hears on all of them. An address is not looked up, so
+   * no page can point it elsewhere; a name can be pointed anywhere by its owner, so a name counts only when it is configured.
+   */
+  readonly dialed: string | undefined;
+}
+
+/** Refuses what a browser sent, or what was sent to a name that is not ours. */
+export function refuseBrowser(header: (name: string) => string | undefined, { names, dialed }: OwnNames): Refusal | undefined {
   const host = header('host')?.toLowerCase();
-  if (host === undefined || !names.has(host)) {
+  if (host === undefined || !(names.has(host) || host === dialed)) {
     return {
       kind: 'refusal',
       code: 'request-not-ours',
       status: 403,
       what: 'The Host header of the request is not an address of this door',
-      todo: `use one of ${[...names].join(', ')} as the address`,
+      todo: `use one of ${[...new Set([...names, ...(dialed === undefined ? [] : [dialed])])].join(', ')} as the address, or add a name to \`listen.http.names\``,
     };
   }
   const telling = BROWSER_HEADERS.find((name) => header(name) !== undefined);

@@ -77,21 +77,21 @@ function faultOf(
 }
 
 /**
- * Whether an address lies in one of the blocks. The list is made for each request that comes with such a lease: 32 blocks take
- * some microseconds, and a lease is read anew each time anyway.
+ * Whether an address lies in one of the blocks. Blocks of the other family are left out: a BlockList takes IPv4 addresses for
+ * members of IPv6 blocks such as ::/0. It is made for each request that comes with such a lease, which takes microseconds.
  */
 function isWithin(ip: string, blocks: readonly string[]): boolean {
+  // A link-local peer has the name of its interface behind it.
+  const bare = ip.replace(/%.*$/, '');
+  const version = isIP(bare);
+  if (version === 0) return false;
+  const family = version === 6 ? 'ipv6' : 'ipv4';
   const list = new BlockList();
   for (const block of blocks) {
     const [address = '', prefix] = block.split('/');
-    if (prefix === undefined) list.addAddress(address, familyOf(address));
-    else list.addSubnet(address, Number(prefix), familyOf(address));
+    if (isIP(address) !== version) continue;
+    if (prefix === undefined) list.addAddress(address, family);
+    else list.addSubnet(address, Number(prefix), family);
   }
-  // A link-local peer has the name of its interface behind it.
-  const bare = ip.replace(/%.*$/, '');
-  return isIP(bare) !== 0 && list.check(bare, familyOf(bare));
-}
-
-function familyOf(ip: string): 'ipv4' | 'ipv6' {
-  return isIP(ip) === 6 ? 'ipv6' : 'ipv4';
+  return list.check(bare, family);
 }

@@ -62,6 +62,7 @@ export class Ledger {
       kind: 'unknown',
       step: '',
       repository: '',
+      address: undefined,
       route: undefined,
       identity: undefined,
       caller,

@@ -61,15 +61,20 @@ export class KeptBodies {
       request.on('data', seen);
       return { kind: 'stream', stream: request, length };
     }
-    const ahead = await this.#readAhead(request, response, list, isLong);
-    let held = ahead.size;
+    const room = this.#room(list);
+    let held = 0;
     const release = (bytes: number): void => {
       const freed = Math.min(held, bytes);
       held -= freed;
       this.#bytes -= freed;
     };
-    response.once('close', () => release(held));
-    if (request.socket.destroyed) release(held);
+    response.once('close', () => {
+      room.close();
+      release(held);
+    });
+    const ahead = await this.#readAhead(request, list, isLong, room.hasRoom);
+    held = ahead.size;
+    if (response.closed || request.socket.destroyed) release(held);
     if (ahead.why === 'end') {
       ahead.chunks.forEach(seen);
       return { kind: 'whole', bytes: Buffer.concat(ahead.chunks) };
@@ -86,8 +91,7 @@ export class KeptBodies {
    * Reads to the end of the body, or until there is more than is kept (`isLong` says that there will be) and the list is known;
    * the request is paused then, and has back what was read of it.
    */
-  #readAhead(request: IncomingMessage, response: ServerResponse, list: PushList | undefined, isLong: boolean): Promise<Ahead> {
-    const hasRoom = this.#roomFor(response, list);
+  #readAhead(request: IncomingMessage, list: PushList | undefined, isLong: boolean, hasRoom: () => boolean): Promise<Ahead> {
     const chunks: Buffer[] = [];
     let size = 0;
     let isEnded = false;
@@ -150,19 +154,24 @@ export class KeptBodies {
     });
   }
 
-  /** Counts what a list takes until the request is over; what is given back tells whether there is room for what it has become. */
-  #roomFor(response: ServerResponse, list: PushList | undefined): () => boolean {
-    if (list === undefined) return () => true;
+  /**
+   * Counts what a list takes in memory, until `close`; `hasRoom` tells whether there is room for what it has become.
+   */
+  #room(list: PushList | undefined): { readonly hasRoom: () => boolean; readonly close: () => void } {
     let held = 0;
-    response.once('close', () => {
-      this.#listBytes -= held;
-      held = 0;
-    });
-    return () => {
-      if (list.isSettled || list.bytes <= LONG_LIST_BYTES || response.closed) return true;
-      this.#listBytes += list.bytes - held;
-      held = list.bytes;
-      return this.#listBytes <= LISTS_ALTOGETHER_BYTES;
+    let isClosed = false;
+    return {
+      hasRoom: () => {
+        if (list === undefined || isClosed || list.isSettled || list.bytes <= LONG_LIST_BYTES) return true;
+        this.#listBytes += list.bytes - held;
+        held = list.bytes;
+        return this.#listBytes <= LISTS_ALTOGETHER_BYTES;
+      },
+      close: () => {
+        isClosed = true;
+        this.#listBytes -= held;
+        held = 0;
+      },
     };
   }
 }

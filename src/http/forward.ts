@@ -9,7 +9,7 @@ import { isSignInPage, readActivityId, readFailure, readRetryAfter } from '../ho
 import { Vault } from '../identity/vault.js';
 import type { Credential } from '../model/credential.js';
 import type { Pass } from '../model/decision.js';
-import { messageOf, type ProxyError } from '../model/errors.js';
+import { messageOf } from '../model/errors.js';
 import type { GitOperation } from '../model/operation.js';
 import type { Clock, Logger } from '../model/ports.js';
 import type { OperationRecord } from '../model/record.js';
@@ -31,7 +31,7 @@ import { CallerGone, send, StaleConnection, Unanswered } from './proxying.js';
 import { relay } from './relay.js';
 import { sayGit } from './speech.js';
 import { type Carried, takeBody } from './take-body.js';
-import { commandsOf, isGone, isRepeatable, needOf, planTrip, refusalFor, type Trip, unsure } from './trip.js';
+import { commandsOf, isGone, isRepeatable, needOf, planTrip, refusalFor, throttled, type Trip, unsure } from './trip.js';
 
 export interface ForwardParts {
   readonly vault: Vault;
@@ -44,6 +44,11 @@ export interface ForwardParts {
   readonly privateAgents: PrivateAgents;
 }
 
+/**
+ * Each step of the way waits for the end of the caller by itself, and each try anew: some fifteen at most, of which Node would warn on
+ * stderr from the eleventh on, as of a leak.
+ */
+const MOST_LISTENERS = 32;
 /** Headers of a 401 that a passthrough caller needs. */
 const CHALLENGE: ReadonlySet<string> = new Set(['www-authenticate']);
 
@@ -67,6 +72,7 @@ export class Forwarder {
   ): Promise<void> {
     const { ledger } = this.#parts;
     const trip = planTrip(request, response, operation, route, record, ledger.killSignal(record));
+    response.setMaxListeners(MOST_LISTENERS);
     cutWhenKilled(trip, this.#parts.clock);
     record.route = route.match;
     record.identity = route.identity;
@@ -101,6 +107,8 @@ export class Forwarder {
     refusal: Refusal,
     record: OperationRecord,
   ): Promise<void> {
+    const { ledger, clock } = this.#parts;
+    cutWhenKilled({ response, killed: ledger.killSignal(record) }, clock);
     const carried = { request, response, record, commands: commandsOf(request, operation) };
     // A list that cannot be read, or a caller that goes, changes nothing about the refusal.
     await takeBody(this.#bodies, carried, []).catch(() => undefined);
@@ -144,7 +152,7 @@ export class Forwarder {
           this.#replayed(trip, 'stale connection');
           continue;
         }
-        throw thrown instanceof StaleConnection ? staleFailure(thrown) : thrown;
+        throw thrown instanceof StaleConnection ? thrown.asUnanswered() : thrown;
       }
       this.#note(trip, answer);
       this.#obeyDelay(trip, answer);
@@ -253,18 +261,7 @@ export class Forwarder {
   async #waitForThrottle(trip: Trip): Promise<Refusal | undefined> {
     const waitMs = this.#parts.throttle.waitFor(trip.throttleKey);
     if (waitMs === 0) return undefined;
-    if (waitMs > LONGEST_WAIT_MS) {
-      return {
-        kind: 'refusal',
-        code: 'upstream-throttled',
-        status: 429,
-        what: `The upstream asked this identity to wait; ${Math.ceil(waitMs / 1000)} s are left`,
-        todo: `try again in ${Math.ceil(waitMs / 1000)} s`,
-        route: trip.route.match,
-        identity: trip.route.identity,
-        retryAfterSeconds: waitMs / 1000,
-      };
-    }
+    if (waitMs > LONGEST_WAIT_MS) return throttled(trip, waitMs);
     await this.#wait(trip, waitMs);
     return undefined;
   }
@@ -309,11 +306,4 @@ export class Forwarder {
 function killedRefusal(trip: Trip, { refusal }: Killed): Refusal {
   const told = { ...refusal, route: trip.route.match, identity: trip.route.identity };
   return trip.request.complete ? unsure(trip, told) : told;
-}
-
-function staleFailure(stale: StaleConnection): ProxyError {
-  return new Unanswered('upstream-broken', 'The upstream closed the connection before it answered', {
-    todo: 'run the command again',
-    cause: stale,
-  });
 }

@@ -4,7 +4,7 @@
  *
  * Limits are on heads and on silence. There is none on the length of a request: a push of gigabytes takes its time.
  */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { admit } from '../gate/admit.js';
@@ -15,13 +15,15 @@ import type { RouteTable } from '../gate/route-table.js';
 import type { Caller, Entry } from '../model/caller.js';
 import { messageOf, ProxyError, systemCodeOf } from '../model/errors.js';
 import type { GitOperation } from '../model/operation.js';
-import type { AuditTrail, Clock, Logger } from '../model/ports.js';
+import type { AuditTrail, CertificateSource, Clock, Logger } from '../model/ports.js';
 import type { OperationRecord } from '../model/record.js';
 import type { Refusal } from '../model/refusal.js';
 import type { AccessSettings, ListenAddress } from '../model/settings.js';
 import type { Pass } from '../model/decision.js';
+import { type DoorListener, plainListener, secureListener } from './door-listener.js';
+import { DoorNames } from './door-names.js';
 import type { Forwarder } from './forward.js';
-import { isLoopbackAddress, type Peers } from './peers.js';
+import { forwardedBy, isLoopbackAddress, type Peers } from './peers.js';
 import { takeLease } from './presented-lease.js';
 import { readOperation } from './read-operation.js';
 import { sayGit, sayNoTunnel, sayPlain, sayUnreadable } from './speech.js';
@@ -51,6 +53,8 @@ export interface HttpDoorParts {
   readonly access: Pick<AccessSettings, 'local' | 'remote'>;
   readonly audit: AuditTrail;
   readonly clock: Clock;
+  /** Which listeners speak TLS, and what they show; none when absent. */
+  readonly tls?: { readonly isFor: (host: string) => boolean; readonly certificates: CertificateSource } | undefined;
   /** Names besides the listeners' own that may stand in the Host header, without port. */
   readonly hostNames: readonly string[];
   /** ms of silence after which a client connection is closed; our own waits are added. */
@@ -59,22 +63,18 @@ export interface HttpDoorParts {
   readonly headMs?: number;
 }
 
+/** What a request has to know of the listener that it came by. */
+interface Way {
+  readonly entry: Entry;
+  /** What the listener listens on. */
+  readonly host: string;
+}
+
 export interface BoundAddress {
+  readonly scheme: 'http' | 'https';
   readonly host: string;
   readonly port: number;
 }
-
-/** Headers of those who pass requests on for others (RFC 9110 section 7.6.3, RFC 7239, and the custom before it). */
-const FORWARDING_HEADERS: readonly string[] = [
-  'via',
-  'forwarded',
-  'x-forwarded-for',
-  'x-forwarded-host',
-  'x-forwarded-proto',
-  'x-forwarded-port',
-  'x-forwarded-server',
-  'x-real-ip',
-];
 
 const STOPPING: Refusal = {
   kind: 'refusal',
@@ -86,9 +86,9 @@ const STOPPING: Refusal = {
 
 export class HttpDoor {
   readonly #parts: HttpDoorParts;
-  readonly #servers: Server[] = [];
+  readonly #listeners: DoorListener[] = [];
   readonly #bound: BoundAddress[] = [];
-  readonly #names = new Set<string>();
+  readonly #names: DoorNames;
   /** Connections on which a refusal was the last answer. */
   readonly #closing = new WeakSet<Duplex>();
   /** The latest request of each connection, settled when the gate has answered. */
@@ -97,6 +97,7 @@ export class HttpDoor {
 
   constructor(parts: HttpDoorParts) {
     this.#parts = parts;
+    this.#names = new DoorNames(parts.hostNames);
   }
 
   /** Addresses that are open, in the order of the configuration. */
@@ -106,26 +107,35 @@ export class HttpDoor {
 
   /**
    * Opens one address. Gives false when an optional one does not exist on this system.
-   * @throws ProxyError `listen-failed`
+   * @throws ProxyError `listen-failed`, `certificate-unusable`
    */
   async listen(address: ListenAddress): Promise<boolean> {
     const headMs = this.#parts.headMs ?? HEAD_MS;
-    const entry = isLoopbackAddress(address.host) ? this.#parts.access.local : this.#parts.access.remote;
-    const server = createServer(
-      {
-        maxHeaderSize: LARGEST_HEAD_BYTES,
-        highWaterMark: BUFFER_BYTES,
-        noDelay: true,
-        // Node would answer a missing Host without a word; it is refused further down.
-        requireHostHeader: false,
-        connectionsCheckingInterval: Math.ceil(headMs / 3),
-      },
-      (request, response) => void this.#walk(request, response, entry),
-    );
+    const way: Way = {
+      entry: isLoopbackAddress(address.host) ? this.#parts.access.local : this.#parts.access.remote,
+      host: address.host,
+    };
+    const options = {
+      maxHeaderSize: LARGEST_HEAD_BYTES,
+      highWaterMark: BUFFER_BYTES,
+      noDelay: true,
+      // Node would answer a missing Host without a word; it is refused further down.
+      requireHostHeader: false,
+      connectionsCheckingInterval: Math.ceil(headMs / 3),
+    };
+    const handle = (request: IncomingMessage, response: ServerResponse): void => void this.#walk(request, response, way);
+    const { tls } = this.#parts;
+    const listener =
+      tls?.isFor(address.host) === true
+        ? await secureListener(options, handle, { certificates: tls.certificates, handshakeMs: headMs })
+        : plainListener(options, handle);
+    const { server, scheme } = listener;
     server.on('connection', (socket) => this.#parts.peers.accepted(socket));
     // Node would answer an expectation that it does not know without a word; nothing here depends on one.
-    server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => void this.#walk(request, response, entry));
+    server.on('checkExpectation', handle);
     server.on('connect', sayNoTunnel);
+    // Node would read the first 2000 and drop the others unseen; the size of the head is bounded as it is.
+    server.maxHeadersCount = 0;
     server.headersTimeout = headMs;
     server.requestTimeout = 0;
     server.keepAliveTimeout = IDLE_MS;
@@ -158,22 +168,20 @@ export class HttpDoor {
     }
     // Without this a fault while accepting (no more file descriptors) would end the process.
     server.on('error', (fault) => this.#parts.logger.log('error', 'unexpected', { what: `accepting connections: ${messageOf(fault)}` }));
-    this.#servers.push(server);
+    this.#listeners.push(listener);
     const { port } = server.address() as AddressInfo; // because a TCP server that listens has such an address
-    this.#bound.push({ host: address.host, port });
-    for (const name of [address.host, 'localhost', ...this.#parts.hostNames]) {
-      this.#names.add(`${display(name)}:${port}`);
-      if (port === 80) this.#names.add(display(name));
-    }
+    this.#bound.push({ scheme, host: address.host, port });
+    this.#names.add({ scheme, host: address.host, port });
     return true;
   }
 
   /** Refuses new operations from now on; running ones go on. */
   drain(): void {
     this.#isDraining = true;
-    for (const server of this.#servers) {
+    for (const { server, closeUnopened } of this.#listeners) {
       server.close();
       server.closeIdleConnections();
+      closeUnopened();
     }
   }
 
@@ -181,21 +189,22 @@ export class HttpDoor {
   async close(): Promise<void> {
     this.#isDraining = true;
     await Promise.all(
-      this.#servers.map(
-        (server) =>
+      this.#listeners.map(
+        ({ server, closeUnopened }) =>
           new Promise<void>((resolve) => {
             server.close(() => resolve());
             server.closeAllConnections();
+            closeUnopened();
           }),
       ),
     );
   }
 
-  async #walk(request: IncomingMessage, response: ServerResponse, entry: Entry): Promise<void> {
+  async #walk(request: IncomingMessage, response: ServerResponse, way: Way): Promise<void> {
     const { ledger, forwarder } = this.#parts;
     const { socket } = request;
     // One after the other on a connection: what was sent behind a request that is refused must not be looked at meanwhile.
-    const asked = (this.#asked.get(socket) ?? Promise.resolve()).then(() => this.#ask(request, entry));
+    const asked = (this.#asked.get(socket) ?? Promise.resolve()).then(() => this.#ask(request, way));
     this.#asked.set(
       socket,
       asked.then(() => undefined),
@@ -203,8 +212,11 @@ export class HttpDoor {
     const outcome = await asked;
     if (outcome === undefined) return;
     const { record, walked } = outcome;
-    if (walked.kind === 'gone') ledger.finish(record, { verdict: 'client-gone' });
-    else if (walked.kind === 'pass') await forwarder.forward(request, response, walked.operation, walked.pass, record);
+    if (walked.kind === 'gone') {
+      ledger.finish(record, { verdict: 'client-gone' });
+      // A socket that is not read on would not notice by itself.
+      socket.destroy();
+    } else if (walked.kind === 'pass') await forwarder.forward(request, response, walked.operation, walked.pass, record);
     else {
       const { refusal, operation } = walked;
       record.route ??= refusal.route;
@@ -220,24 +232,24 @@ export class HttpDoor {
   }
 
   /** Asks the gate; undefined when nothing on this connection is answered any more. */
-  async #ask(request: IncomingMessage, entry: Entry): Promise<{ record: OperationRecord; walked: Walked } | undefined> {
+  async #ask(request: IncomingMessage, way: Way): Promise<{ record: OperationRecord; walked: Walked } | undefined> {
     const { socket } = request;
     // What a client sent behind a request that was refused and closed is not answered: it may be that request's body.
     if (this.#closing.has(socket)) return undefined;
     const { remoteAddress = 'gone', remotePort = 0 } = socket;
     const record = this.#parts.ledger.begin(`${display(remoteAddress)}:${remotePort}`);
-    const walked = await this.#askGate(request, entry, record);
+    const walked = await this.#askGate(request, way, record);
     if (walked.kind === 'no' && !isKeptOpen(walked)) this.#closing.add(socket);
     return { record, walked };
   }
 
   /** The questions that a request has to pass, in their order. What is understood on the way is noted in `record`. */
-  async #askGate(request: IncomingMessage, entry: Entry, record: OperationRecord): Promise<Walked> {
+  async #askGate(request: IncomingMessage, way: Way, record: OperationRecord): Promise<Walked> {
     const { routes, audit, clock } = this.#parts;
     if (this.#isDraining) return no(STOPPING);
-    const browser = refuseBrowser((name) => request.headersDistinct[name]?.join(', '), this.#names);
+    const browser = refuseBrowser((name) => request.headersDistinct[name]?.join(', '), this.#names.on(request.socket, way.host));
     if (browser !== undefined) return no(browser);
-    const caller = await this.#callerOf(request, entry, record);
+    const caller = await this.#callerOf(request, way, record);
     if (caller === undefined) return { kind: 'gone' };
     if (caller.kind === 'refusal') return no(caller);
     const read = readOperation(request, routes, record);
@@ -250,14 +262,13 @@ export class HttpDoor {
   }
 
   /** Who asks; undefined when they have gone. */
-  async #callerOf(request: IncomingMessage, entry: Entry, record: OperationRecord): Promise<Caller | Refusal | undefined> {
+  async #callerOf(request: IncomingMessage, way: Way, record: OperationRecord): Promise<Caller | Refusal | undefined> {
     // Before anything is waited for: what holds a lease must be gone from the headers whatever comes of it.
     const presented = takeLease(request);
     const peer = await this.#parts.peers.of(request.socket);
     if (peer === undefined || request.socket.destroyed) return undefined;
     record.uid = peer.uid.kind === 'known' ? peer.uid.uid : undefined;
-    const forwardedBy = FORWARDING_HEADERS.find((name) => request.headersDistinct[name] !== undefined);
-    const caller = this.#parts.callers.identify({ peer, ...presented, entry, forwardedBy });
+    const caller = this.#parts.callers.identify({ peer, ...presented, entry: way.entry, forwardedBy: forwardedBy(request) });
     if (caller.kind === 'lease') record.lease = caller.lease;
     return caller;
   }

@@ -55,7 +55,7 @@ function redirected(trip: Trip, answer: IncomingMessage): Judgement {
     suffix: trip.suffix,
     address: operation.address,
     localHost: isMapped && operation.address.kind === 'azure-services' ? 'dev.azure.com' : operation.address.upstreamHost,
-    doorBase: `http://${request.headers.host ?? ''}`,
+    doorBase: `${'encrypted' in request.socket ? 'https' : 'http'}://${request.headers.host ?? ''}`,
   });
   if (redirect.kind === 'here' && operation.step === 'advertisement') return { kind: 'redirect', answer, location: redirect.location };
   discard(answer);

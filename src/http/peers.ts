@@ -1,21 +1,46 @@
 /**
  * Who is at the other end of each connection of this door. The look-up begins when the connection is accepted, so that it is
  * mostly done when the first request has been read, and is made once for each connection.
+ *
+ * A caller can reset its connection when everything is sent: the bytes are still read here, while the port at its end is free
+ * again for another user, whose connection would then be found in its place. So whoever is found counts only if this end is
+ * connected still when the search is over: then nobody else had that port in between.
  */
+import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
-import type { Peer } from '../model/caller.js';
-import type { ConnectionEnds, PeerTable } from '../model/ports.js';
+import type { Peer, PeerUid } from '../model/caller.js';
+import { messageOf } from '../model/errors.js';
+import type { ConnectionEnds, Logger, PeerTable } from '../model/ports.js';
 
 const MAPPED = /^::ffff:(?=[0-9.]+$)/i;
+const ZONE = /%.*$/;
+/** A table that cannot be read stays so for a while; what it means stands in every refusal. */
+const LOG_AGAIN_MS = 60_000;
+
+interface Found {
+  /** The socket as it was accepted. */
+  readonly socket: Socket;
+  /** Undefined when the connection was gone before its peer could be told. */
+  readonly peer: Promise<Peer | undefined>;
+}
 
 export class Peers {
   readonly #table: PeerTable | undefined;
+  readonly #logger: Logger;
+  readonly #bySocket = new WeakMap<Socket, Found>();
   /** By the ends of a connection, which no other has while it is open: TLS makes another socket of the accepted one. */
-  readonly #byEnds = new Map<string, Promise<Peer>>();
+  readonly #byEnds = new Map<string, Found>();
+  #loggedAt = Number.NEGATIVE_INFINITY;
 
   /** Without a table no peer has a uid. */
-  constructor(table: PeerTable | undefined) {
-    this.#table = table;
+  constructor(options: { readonly table: PeerTable | undefined; readonly logger: Logger }) {
+    this.#table = options.table;
+    this.#logger = options.logger;
+  }
+
+  /** How many connections are open that were accepted. */
+  get size(): number {
+    return this.#byEnds.size;
   }
 
   /** Begins the look-up for a connection that was just accepted. */
@@ -24,25 +49,44 @@ export class Peers {
     // Gone already: there is nobody to look up.
     if (ends === undefined) return;
     const key = keyOf(ends);
-    this.#byEnds.set(key, this.#lookUp(ends));
-    socket.once('close', () => this.#byEnds.delete(key));
+    // The kernel gave the same ends out again, so the older connection is over, whatever of it is still to be read.
+    this.#byEnds.get(key)?.socket.destroy();
+    const found: Found = { socket, peer: this.#lookUp(ends, connectionOf(socket)) };
+    this.#bySocket.set(socket, found);
+    this.#byEnds.set(key, found);
+    socket.once('close', () => {
+      if (this.#byEnds.get(key) === found) this.#byEnds.delete(key);
+    });
   }
 
-  /** The peer of a connection; undefined when the connection is closed. Never rejects. */
+  /** The peer of a connection; undefined when the connection is gone. `socket` is the accepted one or what TLS made of it. Never rejects. */
   of(socket: Socket): Promise<Peer | undefined> {
-    const ends = endsOf(socket);
-    return ends === undefined ? Promise.resolve(undefined) : (this.#byEnds.get(keyOf(ends)) ?? Promise.resolve(undefined));
+    let found = this.#bySocket.get(socket);
+    if (found === undefined) {
+      const ends = endsOf(socket);
+      found = ends === undefined ? undefined : this.#byEnds.get(keyOf(ends));
+      if (found === undefined) return Promise.resolve(undefined);
+      this.#bySocket.set(socket, found);
+    }
+    return found.peer;
   }
 
-  async #lookUp(ends: ConnectionEnds): Promise<Peer> {
+  async #lookUp(ends: ConnectionEnds, connection: Connection): Promise<Peer | undefined> {
     const ip = ends.remoteAddress;
     const address = `${ip.includes(':') ? `[${ip}]` : ip}:${ends.remotePort}`;
     if (!isLoopbackAddress(ip) || !isLoopbackAddress(ends.localAddress)) return { address, ip, uid: { kind: 'remote' } };
     if (this.#table === undefined) return { address, ip, uid: { kind: 'unknown', why: 'this system does not tell' } };
-    const uid = await this.#table
-      .uidOf(ends)
-      .catch(() => ({ kind: 'unknown', why: "the kernel's table of connections cannot be read" }) as const);
-    return { address, ip, uid };
+    const uid = await this.#table.uidOf(ends).catch((thrown: unknown) => this.#unreadable(thrown));
+    return isConnected(connection) ? { address, ip, uid } : undefined;
+  }
+
+  #unreadable(thrown: unknown): PeerUid {
+    const now = performance.now();
+    if (now - this.#loggedAt > LOG_AGAIN_MS) {
+      this.#loggedAt = now;
+      this.#logger.log('warn', 'caller-unknown', { what: messageOf(thrown) });
+    }
+    return { kind: 'unknown', why: "the kernel's table of connections cannot be read" };
   }
 }
 
@@ -51,10 +95,38 @@ export function isLoopbackAddress(ip: string): boolean {
   return ip === '::1' || /^127\.[0-9]+\.[0-9]+\.[0-9]+$/.test(ip);
 }
 
+/**
+ * The name of a header of those who pass requests on for others, if a request has one: then the peer is not who asks.
+ *
+ * Source: RFC 9110 section 7.6.3 (Via), RFC 7239 (Forwarded), and the custom before it.
+ */
+export function forwardedBy(request: IncomingMessage): string | undefined {
+  return Object.keys(request.headersDistinct).find(
+    (name) => name === 'via' || name === 'forwarded' || name === 'x-real-ip' || name.startsWith('x-forwarded'),
+  );
+}
+
+/** What Node.js has below a socket; undefined when it is closed. */
+type Connection = { readonly getpeername?: (out: object) => number } | null | undefined;
+
+function connectionOf(socket: Socket): Connection {
+  return (socket as Socket & { readonly _handle?: Connection })._handle; // because the public remoteAddress is what it was when first asked for
+}
+
+/** Asks the kernel; false for a connection that was reset, and where this Node.js has no way to ask. */
+function isConnected(connection: Connection): boolean {
+  return connection?.getpeername?.({}) === 0;
+}
+
 function endsOf(socket: Socket): ConnectionEnds | undefined {
   const { remoteAddress, remotePort, localAddress, localPort } = socket;
   if (remoteAddress === undefined || remotePort === undefined || localAddress === undefined || localPort === undefined) return undefined;
-  return { remoteAddress: remoteAddress.replace(MAPPED, ''), remotePort, localAddress: localAddress.replace(MAPPED, ''), localPort };
+  return { remoteAddress: plain(remoteAddress), remotePort, localAddress: plain(localAddress), localPort };
+}
+
+/** An address without its zone, an IPv4-mapped one as IPv4. */
+function plain(address: string): string {
+  return address.replace(MAPPED, '').replace(ZONE, '');
 }
 
 function keyOf({ remoteAddress, remotePort, localAddress, localPort }: ConnectionEnds): string {

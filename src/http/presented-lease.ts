@@ -13,7 +13,10 @@ import { Secret } from '../model/secret.js';
 const HEADER = 'x-postern-lease';
 
 /** What of a request may be proof; takes the lease out of its headers, whatever it is worth. */
-export function takeLease(request: IncomingMessage): { readonly lease: PresentedLease; readonly hasOtherCredential: boolean } {
+export function takeLease(request: Pick<IncomingMessage, 'headers' | 'headersDistinct'>): {
+  readonly lease: PresentedLease;
+  readonly hasOtherCredential: boolean;
+} {
   const found = new Set<string>();
   // Present and empty is a lease too, and one that is refused: whoever sent it meant to be judged by it.
   for (const value of request.headersDistinct[HEADER] ?? []) found.add(value.trim());

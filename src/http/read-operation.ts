@@ -42,6 +42,7 @@ export function readOperation(
   record.kind = operation.kind;
   record.step = operation.step;
   record.repository = parsed.address.display;
+  record.address = parsed.address;
   return { kind: 'operation', operation };
 }
 

@@ -8,6 +8,7 @@
  * There is no 401 for trouble of ours: git would ask for a user name and drop the text. The one that is said asks for a lease.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { CommandList } from '../git/receive-pack.js';
 import { writeRefusedPush } from '../git/report-status.js';
@@ -101,8 +102,24 @@ export function sayNoTunnel(_request: IncomingMessage, socket: Duplex): void {
   sayUnasked(socket, '405 Method Not Allowed', 'This is no forward proxy: CONNECT is not served');
 }
 
-function sayUnasked(socket: Duplex, status: string, what: string): void {
-  const text = `postern: ${what}\n  what to do: use a git client, with url.<base>.insteadOf as \`postern setup\` writes it\n`;
+/** Plain HTTP on a port that speaks TLS: said in the plain, because who asks cannot read anything else. */
+export function sayUseTls(socket: Socket): void {
+  const { localAddress = '', localPort = 0 } = socket;
+  const host = localAddress.includes(':') ? `[${localAddress}]` : localAddress;
+  sayUnasked(
+    socket,
+    '400 Bad Request',
+    'This port speaks TLS, and the request came without',
+    `use https://${host}:${localPort} as the address; \`postern setup\` writes it, and which authority to trust`,
+  );
+  // Unread bytes would turn the end into a reset, and the text would be lost.
+  socket.resume();
+}
+
+const USE_GIT = 'use a git client, with url.<base>.insteadOf as `postern setup` writes it';
+
+function sayUnasked(socket: Duplex, status: string, what: string, todo = USE_GIT): void {
+  const text = `postern: ${what}\n  what to do: ${todo}\n`;
   socket.on('error', () => socket.destroy());
   socket.end(
     `HTTP/1.1 ${status}\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(text)}\r\nconnection: close\r\n\r\n${text}`,

@@ -105,6 +105,21 @@ export function refusalFor(trip: Trip, thrown: unknown): Refusal {
   };
 }
 
+/** The refusal of what the upstream asked to come later, by more than can be waited out. */
+export function throttled(trip: Trip, waitMs: number): Refusal {
+  const seconds = Math.ceil(waitMs / 1000);
+  return {
+    kind: 'refusal',
+    code: 'upstream-throttled',
+    status: 429,
+    what: `The upstream asked this identity to wait; ${seconds} s are left`,
+    todo: `try again in ${seconds} s`,
+    route: trip.route.match,
+    identity: trip.route.identity,
+    retryAfterSeconds: waitMs / 1000,
+  };
+}
+
 /** A refusal of which it is not certain that nothing happened: an unanswered push may have been carried out, and must not be told as undone. */
 export function unsure(trip: Trip, refusal: Refusal): Refusal {
   if (trip.operation.kind !== 'push' || trip.operation.step !== 'exchange') return refusal;

@@ -32,6 +32,7 @@ export const LOG_EVENTS = [
   'audit-recovered',
   'operation-killed',
   'certificate-renewed',
+  'certificate-failed',
   'token-obtained',
   'token-failed',
   'token-invalidated',
@@ -82,4 +83,19 @@ export interface AuditTrail {
   write(record: OperationRecord): void;
   /** Why nothing may begin now: the last record could not be written, and it is configured that this matters. */
   refusal(): Refusal | undefined;
+}
+
+/** What a TLS listener shows, PEM; the key is not encrypted. */
+export interface DoorCertificate {
+  readonly certificate: string;
+  readonly key: Secret;
+}
+
+/** Hands out the certificate of the doors, and another one when it was renewed. */
+export interface CertificateSource {
+  /** Makes it or reads it; from the first call on it is kept fresh. @throws ProxyError `certificate-unusable` */
+  current(): Promise<DoorCertificate>;
+  /** Calls back with every later one, until `close`. */
+  onRenewal(use: (certificate: DoorCertificate) => void): void;
+  close(): void;
 }

@@ -1,4 +1,5 @@
 /** One operation as it is remembered: for the log, `status` and the audit. */
+import type { RepoAddress } from './address.js';
 import type { ErrorCode } from './errors.js';
 import type { Lease } from './lease.js';
 import type { RefCommand } from './refs.js';
@@ -12,6 +13,8 @@ export interface OperationRecord {
   kind: string;
   step: string;
   repository: string;
+  /** Once it has been read. */
+  address: RepoAddress | undefined;
   route: string | undefined;
   identity: string | undefined;
   /** The peer, `ip:port`. */

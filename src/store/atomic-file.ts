@@ -136,7 +136,8 @@ async function keepOwner(handle: FileHandle, uid: number, gid: number): Promise<
   });
 }
 
-async function syncDirectory(path: string): Promise<void> {
+/** Makes the names in a directory last. */
+export async function syncDirectory(path: string): Promise<void> {
   const handle = await open(path, 'r');
   try {
     await handle.sync();

@@ -51,14 +51,14 @@ describe('git goes to the door', () => {
 
   it('for each spelling, with the variables of environmentFor(), after those that are there', async () => {
     const theirs = { GIT_CONFIG_COUNT: '1', GIT_CONFIG_KEY_0: 'user.name', GIT_CONFIG_VALUE_0: 'Jane' };
-    const variables = environmentFor(rulesFor({ base: BASE, ...INPUT }), BASE, theirs);
+    const variables = environmentFor(rulesFor({ base: BASE, ...INPUT }), { base: BASE }, theirs);
     const env = { ...theirs, ...Object.fromEntries(variables.map(({ name, value }) => [name, value])) };
     await expectRewritten(env);
     expect(await bench.scratch.git(['config', 'user.name'], bench.scratch.home, env)).toBe('Jane\n');
   });
 
   it('from a shell that evaluated the sh format', async () => {
-    const script = writeEnvironment('sh', rulesFor({ base: BASE, ...INPUT }), BASE);
+    const script = writeEnvironment('sh', rulesFor({ base: BASE, ...INPUT }), { base: BASE });
     const url = await new Promise((resolve, reject) => {
       const command = 'eval "$1"; git ls-remote --get-url https://contoso@dev.azure.com/contoso/p/_git/r';
       execFile('sh', ['-c', command, 'sh', script], { cwd: '/', env: bench.scratch.env }, (error, stdout) => {
@@ -198,7 +198,7 @@ describe('a proxy does not get between git and the door', () => {
       if (twin === 'setup') await bench.setup({ base: door.base });
       else {
         const rules = rulesFor({ base: door.base, organisations: [], onPrem: [] });
-        env = { ...env, ...Object.fromEntries(environmentFor(rules, door.base).map(({ name, value }) => [name, value])) };
+        env = { ...env, ...Object.fromEntries(environmentFor(rules, { base: door.base }).map(({ name, value }) => [name, value])) };
       }
       await ask(url);
       expect(door.paths).toEqual([`/dev.azure.com/contoso/${PATH}/info/refs?service=git-upload-pack`]);

@@ -8,12 +8,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type House, assemble } from '../../src/daemon/assemble.js';
 import { systemClock } from '../../src/model/clock.js';
+import type { Clock, Logger } from '../../src/model/ports.js';
 import type { Route, Settings } from '../../src/model/settings.js';
 import { Emulator } from '../azure/emulator.js';
 
 export interface Door {
   readonly emulator: Emulator;
   readonly house: House;
+  /** Where the door's certificate is kept when it speaks TLS. */
+  readonly stateDirectory: string;
   readonly port: number;
   /** Sends bytes on a connection of its own and gives all that comes back until it closes; a served request must ask for that (`CLOSE`). */
   raw(bytes: string): Promise<string>;
@@ -27,13 +30,26 @@ export const SHUT: Pick<Settings, 'listen' | 'access' | 'audit'> = {
   audit: { isOn: false, directory: undefined, onFailure: 'continue', maxSizeBytes: 1024 * 1024, maxAge: 86_400_000 },
 };
 
+/** For houses whose audit is off: nothing is written there. */
+export const NO_HOME = { stateDirectory: '/nowhere', chain: 'none' };
+
 const TOKEN_MS = 5_000;
 const QUIET_MS = 3_000;
 
 /** Header of a request after which the door is to close the connection. */
 export const CLOSE = 'Connection: close';
 
-export async function openDoor(routes: (emulator: Emulator) => readonly Partial<Route>[] = () => []): Promise<Door> {
+/** What a test may want otherwise than usual. */
+export interface RigOptions {
+  readonly listen?: Settings['listen'];
+  readonly clock?: Clock;
+  readonly logger?: Logger;
+}
+
+export async function openDoor(
+  routes: (emulator: Emulator) => readonly Partial<Route>[] = () => [],
+  { listen = SHUT.listen, clock = systemClock, logger = { log: () => undefined } }: RigOptions = {},
+): Promise<Door> {
   const directory = await mkdtemp(join(tmpdir(), 'postern-door-'));
   const emulator = await Emulator.start({ directory });
   await emulator.createRepository('contoso/Payments/web');
@@ -51,6 +67,7 @@ export async function openDoor(routes: (emulator: Emulator) => readonly Partial<
   const settings: Settings = {
     file: undefined,
     ...SHUT,
+    listen,
     identities: [
       {
         name: 'sp',
@@ -71,18 +88,22 @@ export async function openDoor(routes: (emulator: Emulator) => readonly Partial<
   };
   const house = assemble(settings, {
     environment: { SP_SECRET: secretClient.secret },
-    clock: systemClock,
-    logger: { log: () => undefined },
+    clock,
+    logger,
+    stateDirectory: join(directory, 'state'),
+    audit: NO_HOME,
   });
   await house.door.listen({ host: '127.0.0.1', port: 0, optional: false });
   const port = house.door.bound[0]?.port ?? 0;
   return {
     emulator,
     house,
+    stateDirectory: join(directory, 'state'),
     port,
     raw: (bytes) => exchange(connect(port, '127.0.0.1'), bytes),
     async close() {
       await house.door.close();
+      house.certificates?.close();
       house.connections.close();
       house.vault.close();
       await emulator.stop();

@@ -9,7 +9,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { assemble, type House } from '../../src/daemon/assemble.js';
 import { systemClock } from '../../src/model/clock.js';
 import type { Route } from '../../src/model/settings.js';
-import { CLOSE, requestBytes, SHUT } from './door-rig.js';
+import { CLOSE, NO_HOME, requestBytes, SHUT } from './door-rig.js';
 
 const ADVERTISEMENT = 'Content-Type: application/x-git-upload-pack-advertisement';
 const FIRST_LINE = '001e# service=git-upload-pack\n';
@@ -75,7 +75,7 @@ async function openBench(
       timeouts: { connect: 2_000, stall: STALL_MS, token: 2_000 },
       log: { level: 'debug', format: 'json' },
     },
-    { environment: { PASSWORD: options.password ?? 'a-password' }, clock: systemClock, logger: { log: () => undefined } },
+    { environment: { PASSWORD: options.password ?? 'a-password' }, clock: systemClock, logger: { log: () => undefined }, audit: NO_HOME },
   );
   await house.door.listen({ host: '127.0.0.1', port: 0, optional: false });
   const port = house.door.bound[0]?.port ?? 0;
@@ -149,7 +149,9 @@ describe('a connection on which the answer came before the request was sent is c
     ]);
     const socket = connect(port, '127.0.0.1').on('error', () => undefined);
     const answered = new Promise((resolve) => socket.once('data', resolve));
-    socket.write(push + 'x'.repeat(100_000), 'latin1');
+    const command = `${'0'.repeat(40)} ${'1'.repeat(40)} refs/heads/x`;
+    const list = `${(command.length + 4).toString(16).padStart(4, '0')}${command}0000`;
+    socket.write(push + list + 'x'.repeat(100_000 - list.length), 'latin1');
     // A refusal is told when the caller has sent everything.
     socket.write('y'.repeat(large - 100_000), 'latin1');
     await answered;

@@ -1,5 +1,4 @@
 /** `postern lease create|narrow|list|revoke|rotate`: leases given out, made smaller and ended. `explain` is in lease-explain.ts. */
-import { askStatus } from '../../daemon/admin.js';
 import { askCreate, askList, askRevoke, askRotate } from '../../daemon/lease-actions.js';
 import { readLeaseRepo } from '../../daemon/lease-repos.js';
 import { narrowLease, newLeaseId } from '../../gate/lease-seal.js';
@@ -7,29 +6,29 @@ import { isLeaseText } from '../../gate/lease-text.js';
 import { readLease } from '../../gate/lease-verifier.js';
 import { endOf, patternText } from '../../gate/lease-words.js';
 import type { HostKind } from '../../model/address.js';
-import { messageOf, ProxyError, systemCodeOf } from '../../model/errors.js';
+import { ProxyError } from '../../model/errors.js';
 import type { Caveat, Lease, RepoPattern } from '../../model/lease.js';
 import { overlaps } from '../../model/route-pattern.js';
 import type { Secret } from '../../model/secret.js';
-import { writePrivateFile } from '../../store/private-file.js';
-import type { Context, SettingsFlags } from '../context.js';
+import { type Context, type SettingsFlags, STANDARD_INPUT } from '../context.js';
 import { type LeaseFlags, readGrantFlags, readLeaseFlags } from '../lease-flags.js';
 import { readLeaseInput, refuseArgument } from '../lease-input.js';
+import { prepareHandOut } from './hand-out.js';
 import { notRunning } from './stop.js';
-
-export const LEASE_FORMATS = ['text'] as const;
 
 /** @throws ProxyError `usage`, `not-running`, `state-unusable`, `secret-unreadable` */
 export async function leaseCreate(context: Context, flags: SettingsFlags): Promise<number> {
   const asked = readGrantFlags(flags);
   const socket = context.places.adminSocket;
+  // First of all: a lease that cannot be handed out is not to be made.
+  const handOut = await prepareHandOut(context, flags);
   const made = await askCreate(socket, asked);
   if (made === undefined) throw notRunning(socket);
   const { printer } = context;
   for (const note of made.notes) printer.note(`note: ${note}`);
   const label = asked.label === undefined ? '' : ` (${asked.label})`;
   printer.note(`Lease ${made.id}${label}, ends ${made.expiresAt}; \`postern lease revoke ${made.id}\` ends it before`);
-  await handOut(context, flags, made);
+  await handOut({ ...made, written: asked.repos });
   return 0;
 }
 
@@ -42,6 +41,7 @@ export async function leaseNarrow(context: Context, flags: SettingsFlags): Promi
     throw new ProxyError('usage', 'Nothing says how the lease is to be narrowed', {
       todo: 'add --repo, --allow, --ref, --for or another of its flags',
     });
+  const handOut = await prepareHandOut(context, flags);
   const narrowing = narrowingOf(asked, lease, Date.now());
   refuseEmpty(narrowing, lease);
   let narrowed: Secret;
@@ -54,7 +54,7 @@ export async function leaseNarrow(context: Context, flags: SettingsFlags): Promi
   const end = endOf(parsed(narrowed));
   context.printer.note(`Lease ${narrowing.id}, a part of ${lease.caveats.at(-1)?.id ?? ''}, ends ${end?.toISOString() ?? 'never'}`);
   const repos = narrowing.repos ?? lease.caveats.findLast((caveat) => caveat.repos !== undefined)?.repos ?? [];
-  await handOut(context, flags, { lease: narrowed.reveal(), repos });
+  await handOut({ lease: narrowed.reveal(), repos, written: asked.repos ?? [] });
   return 0;
 }
 
@@ -79,7 +79,7 @@ export async function leaseRevoke(context: Context, flags: SettingsFlags): Promi
   const given = Array.isArray(flags['id']) ? flags['id'].map(String) : [];
   if (given.some(isLeaseText)) throw refuseArgument();
   const ids = await Promise.all(
-    given.map(async (id) => (id === '-' ? (parsed(await readLeaseInput(context, '-')).caveats.at(-1)?.id ?? '') : id)),
+    given.map(async (id) => (id === STANDARD_INPUT ? (parsed(await readLeaseInput(context, id)).caveats.at(-1)?.id ?? '') : id)),
   );
   const done = await askRevoke(context.places.adminSocket, ids);
   if (done === undefined) throw notRunning(context.places.adminSocket);
@@ -146,41 +146,4 @@ function refuseEmpty(narrowing: Caveat, { caveats }: Lease): void {
 
 function meet(a: RepoPattern, b: RepoPattern): boolean {
   return a.hostKind === b.hostKind && overlaps(a.parts, b.parts);
-}
-
-/** Prints the lease, or writes it into a file that only its owner can read. */
-async function handOut(
-  context: Context,
-  flags: SettingsFlags,
-  made: { readonly lease: string; readonly repos: readonly RepoPattern[] },
-): Promise<void> {
-  const text = `${made.lease}\n`;
-  const output = flags['output'];
-  if (typeof output !== 'string') {
-    context.printer.line(text.trimEnd());
-    return;
-  }
-  await writePrivateFile(output, text).catch((thrown: unknown) => {
-    const code = systemCodeOf(thrown);
-    const why =
-      code === 'EINVAL'
-        ? 'it is a link, a directory or a device'
-        : code === 'EPERM'
-          ? 'it belongs to another user'
-          : (code ?? messageOf(thrown));
-    throw new ProxyError('usage', `The lease cannot be written to ${output} (${why})`, {
-      todo: 'name a new file in a directory of your own',
-      cause: thrown,
-    });
-  });
-  context.printer.note(`Written to ${output}, readable by its owner alone`);
-}
-
-/** `http://host:port` under which the holder reaches the door. @throws ProxyError `usage` when it cannot be known */
-export async function leaseBase(context: Context, flags: SettingsFlags): Promise<string> {
-  const named = flags['door'];
-  if (typeof named === 'string') return named;
-  const address = (await askStatus(context.places.adminSocket))?.listen.http[0];
-  if (address !== undefined) return address;
-  throw new ProxyError('usage', 'No daemon answers, so the address of the door is not known', { todo: 'add --door http://HOST:PORT' });
 }

@@ -1,5 +1,6 @@
 /** `postern setup` and `postern env`: git pointed at the door, for a user or for one environment. */
-import { ProxyError } from '../../model/errors.js';
+import { ProxyError, systemCodeOf } from '../../model/errors.js';
+import { removeFileDurably } from '../../store/atomic-file.js';
 import { type Context, loadFor, type SettingsFlags } from '../context.js';
 import { discover } from '../gitconfig/discovery.js';
 import { ENVIRONMENT_FORMATS, type EnvironmentFormat, writeEnvironment } from '../gitconfig/environment.js';
@@ -8,7 +9,8 @@ import { placesFor } from '../gitconfig/places.js';
 import { onPremBases, rulesFor } from '../gitconfig/rules.js';
 import { setup as setUpGit } from '../gitconfig/setup.js';
 import { undo as undoGit } from '../gitconfig/undo.js';
-import { setupBase } from './door-base.js';
+import { machineWideAuthority, setupDoor } from './door-base.js';
+import { offerTls, settleAddress } from './setup-address.js';
 
 /** @throws ProxyError `git-config`, `usage`, and the faults of the configuration */
 export async function setup(context: Context, flags: SettingsFlags): Promise<number> {
@@ -21,17 +23,19 @@ export async function setup(context: Context, flags: SettingsFlags): Promise<num
     print: context.printer.line,
   };
   if (flags['undo'] === true) {
+    if (twin.system && !twin.dryRun) await removeFileDurably(await machineWideAuthority(context)).catch(ignoreAbsent);
     const outcome = await undoGit(twin);
     // Something of ours had to be left where it is; the text above says what and why.
     return outcome.kind === 'left' ? 1 : 0;
   }
-  const { settings } = await loadFor(context, flags);
+  const settings = await settleAddress(context, flags, twin.dryRun);
   await setUpGit({
     ...twin,
-    base: await setupBase(context, settings),
+    ...(await setupDoor(context, settings, { isSystem: twin.system, isDry: twin.dryRun })),
     organisations: organisationsIn(flags),
     onPrem: onPremBases(settings.routes),
   });
+  await offerTls(context, settings);
   return 0;
 }
 
@@ -41,12 +45,12 @@ export async function env(context: Context, flags: SettingsFlags): Promise<numbe
   const format = ENVIRONMENT_FORMATS.find((known) => known === flags['format']);
   if (format === undefined)
     throw new ProxyError('usage', 'There is no such format', { todo: `use one of ${ENVIRONMENT_FORMATS.join(', ')}` });
-  const base = await setupBase(context, settings);
+  const door = await setupDoor(context, settings, { isSystem: false, isDry: false });
   const git = new Git(context.environment, context.home, context.workingDirectory);
   const places = await placesFor({ env: context.environment, home: context.home });
   const found = await discover({ git, named: organisationsIn(flags), repositories: [context.workingDirectory], owned: places.owned });
-  const rules = rulesFor({ base, organisations: found.organisations, users: found.users, onPrem: onPremBases(settings.routes) });
-  context.printer.line(writeEnvironment(format, rules, base, inherits(format) ? context.environment : {}).trimEnd());
+  const rules = rulesFor({ base: door.base, organisations: found.organisations, users: found.users, onPrem: onPremBases(settings.routes) });
+  context.printer.line(writeEnvironment(format, rules, door, inherits(format) ? context.environment : {}).trimEnd());
   return 0;
 }
 
@@ -55,7 +59,12 @@ function inherits(format: EnvironmentFormat): boolean {
   return format === 'sh' || format === 'fish' || format === 'powershell';
 }
 
-function organisationsIn(flags: SettingsFlags): string[] {
+/** The names given with `--org`. */
+export function organisationsIn(flags: SettingsFlags): string[] {
   const value = flags['org'];
   return (Array.isArray(value) ? value : [value]).filter((name): name is string => typeof name === 'string');
+}
+
+function ignoreAbsent(thrown: unknown): void {
+  if (systemCodeOf(thrown) !== 'ENOENT') throw thrown;
 }

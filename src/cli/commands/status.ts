@@ -1,6 +1,7 @@
 /** `postern status`: what the daemon is doing, who it can be, and what went wrong lately. */
 import { askStatus } from '../../daemon/admin.js';
 import type { DaemonStatus, RunningOperation } from '../../daemon/status.js';
+import { isLoopback } from '../../upstream/outgoing-proxy.js';
 import { bytesText, columns, countText, spanText } from '../amounts.js';
 import type { Context } from '../context.js';
 import { visibleAll } from '../visible.js';
@@ -24,7 +25,9 @@ export function statusLines(status: DaemonStatus, now: number, bold: (text: stri
     `${bold('postern')} ${status.version} is ${status.state} (pid ${status.pid}, since ${status.startedAt}, ${mebibytes(status.memory)} MiB)`,
     `  configuration  ${status.configuration ?? 'none: built-in defaults'}`,
     `  http door      ${status.listen.http.join(', ')}`,
-    `  who may use it ${accessText(status.access)}`,
+    ...certificateLines(status.listen.certificate),
+    ...accessLines(status),
+    ...auditLines(status.audit),
     bold('identities'),
     ...status.identities.flatMap((identity) => identityLines(identity, now)),
     bold('routes'),
@@ -60,6 +63,20 @@ export function statusLines(status: DaemonStatus, now: number, bold: (text: stri
   return lines.filter((line) => line.trim() !== '');
 }
 
+function auditLines(audit: DaemonStatus['audit']): string[] {
+  if (audit.kind === 'off') return ['  audit          off'];
+  const { chain, count, last, anchor, directory, onFailure, waiting, lost, failure, findings } = audit;
+  const lines = [`  audit          ${chain ?? 'no chain is open'} in ${directory}`];
+  if (chain !== undefined) lines.push(`    head ${count} ${last}`, `    anchor ${anchor.count} ${anchor.last}`);
+  if (failure !== undefined) {
+    const so = onFailure === 'refuse' ? 'operations are refused' : 'operations go on';
+    lines.push(`    CANNOT BE WRITTEN since ${failure.since}: ${failure.what}; ${so}`);
+  }
+  if (waiting > 0 || lost > 0) lines.push(`    ${waiting} records wait, ${lost} are lost`);
+  for (const finding of findings) lines.push(`    NOT AS IT WAS LEFT: ${finding} (\`postern audit verify\` tells more)`);
+  return lines;
+}
+
 function identityLines(identity: DaemonStatus['identities'][number], now: number): string[] {
   // Dates are text once they have been through JSON.
   const ends = identity.expiresAt === undefined ? undefined : new Date(identity.expiresAt).getTime();
@@ -69,18 +86,29 @@ function identityLines(identity: DaemonStatus['identities'][number], now: number
   return lines;
 }
 
+function certificateLines(certificate: DaemonStatus['listen']['certificate']): string[] {
+  if (certificate === undefined) return [];
+  const trust = certificate.ca === undefined ? '' : `; clients trust ${certificate.ca}`;
+  return [`  certificate    good until ${certificate.expiresAt}${trust}`];
+}
+
 function mebibytes(bytes: number): number {
   return Math.round(bytes / 1024 / 1024);
 }
 
-function accessText({ local, remote, uids }: DaemonStatus['access']): string {
+/** Who may use the listeners on loopback, and who the others, as far as there are any. */
+function accessLines({ listen, access: { local, remote, uids } }: DaemonStatus): string[] {
+  const isHere = (address: string): boolean => isLoopback(new URL(address).hostname);
   const others = uids.length === 0 ? '' : ` and uid ${uids.join(', ')}`;
   const here = {
     uid: `the user of the daemon${others}, and holders of leases`,
-    lease: 'holders of leases',
-    anyone: 'ANYONE on this machine',
+    lease: 'holders of leases only, also of the own user',
+    anyone: 'ANYONE: EVERY USER AND PROGRAM OF THIS MACHINE',
   };
-  return remote === 'anyone' ? `${here[local]}; from elsewhere ANYONE` : here[local];
+  const there = { lease: 'holders of leases only', anyone: 'ANYONE WHO CAN REACH IT' };
+  const lines = listen.http.some(isHere) ? [`  who may use it ${here[local]}`] : [];
+  const far = listen.http.filter((address) => !isHere(address));
+  return far.length === 0 ? lines : [...lines, `  who may use ${far.join(', ')}: ${there[remote]}`];
 }
 
 /** Who asked, latest first. */

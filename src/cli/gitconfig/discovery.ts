@@ -23,6 +23,8 @@ export interface DiscoveryInput {
   readonly git: Git;
   /** Names as typed (`--org`). */
   readonly named: readonly string[];
+  /** Addresses that somebody is about to use. */
+  readonly addresses?: readonly string[];
   /** Repositories to look at: the one at the working directory and those that the caller names. */
   readonly repositories: readonly string[];
   /** Our own file, whose rules tell the names of earlier runs. */
@@ -35,13 +37,14 @@ export interface DiscoveryInput {
  * @throws ProxyError `usage` for a name that cannot be an organisation, or a directory that is not there;
  *   `git-config` when git cannot read its configuration.
  */
-export async function discover({ git, named, repositories, owned }: DiscoveryInput): Promise<Discovery> {
+export async function discover({ git, named, addresses = [], repositories, owned }: DiscoveryInput): Promise<Discovery> {
   const found: Found = {
     organisations: new Set(named.map(parseOrganisation)),
     users: new Set(),
     remotes: new Set(),
     withSecrets: new Set(),
   };
+  for (const address of addresses) addAddress(address, false, found);
   const earlier = await insteadOfsIn(git, owned);
   const names = namesIn(earlier);
   for (const name of names.organisations) found.organisations.add(name);

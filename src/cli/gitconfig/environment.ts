@@ -4,7 +4,7 @@
  * file and lose to `git -c`.
  */
 import { ProxyError } from '../../model/errors.js';
-import { settingsBesideRules, writeOwnedFile } from './owned-file.js';
+import { type DoorAddress, settingsBesideRules, writeOwnedFile } from './owned-file.js';
 import type { Rule } from './rules.js';
 
 export interface Variable {
@@ -26,12 +26,24 @@ export type Environment = Readonly<Record<string, string | undefined>>;
  *
  * @throws ProxyError `git-config` when GIT_CONFIG_COUNT in `env` is not a count; git itself would die of it.
  */
-export function environmentFor(rules: readonly Rule[], base: string, env: Environment = {}): Variable[] {
-  const pairs = [
-    ...rules.map((rule) => ({ key: `url.${rule.base}.insteadOf`, value: rule.insteadOf })),
-    // Last, so that a shell that cannot hold an empty variable can leave it off (see powershell below).
-    ...settingsBesideRules(base),
-  ];
+export function environmentFor(rules: readonly Rule[], door: DoorAddress, env: Environment = {}): Variable[] {
+  // Last, so that a shell that cannot hold an empty variable can leave it off (see powershell below).
+  return variablesOf([...rulePairs(rules), ...settingsBesideRules(door)], env);
+}
+
+/** One setting of git's, as `git -c` knows it. */
+export interface Pair {
+  readonly key: string;
+  readonly value: string;
+}
+
+/** The rules as settings, in their order. */
+export function rulePairs(rules: readonly Rule[]): Pair[] {
+  return rules.map((rule) => ({ key: `url.${rule.base}.insteadOf`, value: rule.insteadOf }));
+}
+
+/** Settings as variables, numbered after those that `env` holds. @throws ProxyError `git-config` as `environmentFor` */
+export function variablesOf(pairs: readonly Pair[], env: Environment = {}): Variable[] {
   const first = countIn(env);
   return [
     { name: 'GIT_CONFIG_COUNT', value: String(first + pairs.length) },
@@ -49,8 +61,8 @@ export function environmentFor(rules: readonly Rule[], base: string, env: Enviro
  *
  * @throws ProxyError as `environmentFor`, and `usage` for a value that `dotenv` cannot hold (a newline).
  */
-export function writeEnvironment(format: EnvironmentFormat, rules: readonly Rule[], base: string, env: Environment = {}): string {
-  return format === 'gitconfig' ? writeOwnedFile(rules, base) : writeVariables(format, environmentFor(rules, base, env));
+export function writeEnvironment(format: EnvironmentFormat, rules: readonly Rule[], door: DoorAddress, env: Environment = {}): string {
+  return format === 'gitconfig' ? writeOwnedFile(rules, door) : writeVariables(format, environmentFor(rules, door, env));
 }
 
 /** Variables in one of the formats that hold variables, as text that ends in a newline. @throws as `writeEnvironment`. */

@@ -21,6 +21,7 @@ export interface Finding {
     | 'remote-proxy'
     | 'protocol'
     | 'proactive-auth'
+    | 'tls-variable'
     | 'secret-in-address'
     | 'uncaught-address';
   /** What was found, then what to do. */
@@ -37,6 +38,12 @@ export interface Proof {
 const EXAMPLE = '-/project/_git/repository';
 
 const AT_ONCE = 8;
+
+/** Variables that git takes before any `http.<url>.ssl...` (git(1); http.c reads them after the configuration). */
+const TLS_VARIABLES = [
+  ['GIT_SSL_CAINFO', "git trusts the authorities in that file and not the door's"],
+  ['GIT_SSL_NO_VERIFY', "git does not check the door's certificate, so whoever holds its port is believed"],
+] as const;
 
 /** Proves rules with a git that is tied to no repository (`Git.neutral`). `owned` is our file, whose lines are not foreign. */
 export async function prove(git: Git, rules: readonly Rule[], base: string, owned: string): Promise<Proof> {
@@ -179,6 +186,15 @@ async function settings(git: Git, entries: readonly ConfigEntry[], door: string)
         `allow it: git config --global protocol.${scheme}.allow always`,
       ],
     });
+  }
+  if (scheme === 'https') {
+    for (const [name, effect] of TLS_VARIABLES) {
+      if (git.variable(name) === undefined) continue;
+      findings.push({
+        kind: 'tls-variable',
+        lines: [`${name} is set, and beats the configuration: ${effect}`, `unset it (${name}) where git runs`],
+      });
+    }
   }
   const proactive = await httpSettingFor(git, 'proactiveAuth', door);
   if (proactive !== '' && proactive.toLowerCase() !== 'none') {

@@ -4,7 +4,8 @@
  * spelling that people have needs a rule of its own. Both sides end in `/`: without it `https://dev.azure.com` would
  * also catch `https://dev.azure.com.evil.example/`.
  *
- * A family is a list of spellings with the path behind the door that they lead to; another door adds another family.
+ * A family is a list of spellings with the path behind the door that they lead to; another door adds another family, and
+ * lease-rules.ts adds those of environments that have no ssh.
  */
 import type { Route } from '../../model/settings.js';
 import { ProxyError } from '../../model/errors.js';
@@ -27,8 +28,8 @@ export interface RulesInput {
   readonly users?: readonly string[];
 }
 
-/** Prefixes as they stand in addresses, and the host with path behind the door; both end in `/`. */
-interface Family {
+/** Prefixes as they stand in addresses, and the host with path behind the door, which ends in `/`. */
+export interface Family {
   readonly spellings: readonly string[];
   readonly behindDoor: string;
 }
@@ -49,6 +50,11 @@ export function rulesFor(input: RulesInput): Rule[] {
     ...organisations.map(visualStudio),
     ...[...input.onPrem].sort().map((base) => otherHost(base, door)),
   ];
+  return rulesOf(families, door);
+}
+
+/** The rules of families, in their order; a spelling that comes twice is the first one's. `door` ends in `/`. */
+export function rulesOf(families: readonly Family[], door: string): Rule[] {
   const rules = new Map<string, Rule>();
   for (const family of families) {
     for (const insteadOf of family.spellings) {
@@ -105,7 +111,8 @@ export function onPremBases(routes: readonly Pick<Route, 'match' | 'hostKind'>[]
   return [...bases];
 }
 
-function devAzure(organisations: readonly string[], users: readonly string[]): Family {
+/** dev.azure.com, by itself and after each user part. */
+export function devAzure(organisations: readonly string[], users: readonly string[]): Family {
   const host = 'dev.azure.com';
   const spellings = [`https://${host}/`, `https://${host}:443/`, `http://${host}/`];
   for (const user of [...organisations, ...users]) {
@@ -114,7 +121,8 @@ function devAzure(organisations: readonly string[], users: readonly string[]): F
   return { spellings, behindDoor: `${host}/` };
 }
 
-function visualStudio(organisation: string): Family {
+/** The host of one organisation's own name. */
+export function visualStudio(organisation: string): Family {
   const host = `${organisation}.visualstudio.com`;
   return {
     spellings: [
@@ -128,7 +136,8 @@ function visualStudio(organisation: string): Family {
   };
 }
 
-function otherHost(base: string, door: string): Family {
+/** Any other host, from its base. @throws ProxyError `usage` as `rulesFor` */
+export function otherHost(base: string, door: string): Family {
   const url = URL.canParse(base) ? new URL(base) : undefined;
   if (url === undefined || !/^https?:$/.test(url.protocol) || url.host === '' || /[@?#\s"\\]/.test(base)) {
     throw new ProxyError('usage', 'Not the base of a git host: an http(s) address without user, password, query and fragment is needed', {
@@ -148,7 +157,7 @@ function otherHost(base: string, door: string): Family {
 }
 
 /** Sorted, without doubles, each also in lower case if asked; so that the same names give the same file. */
-function spelledOnce(names: readonly string[], lower = true): string[] {
+export function spelledOnce(names: readonly string[], lower = true): string[] {
   const all = new Set(names);
   if (lower) for (const name of names) all.add(name.toLowerCase());
   return [...all].sort();

@@ -22,6 +22,8 @@ import { printDryRun, printFindings } from './report.js';
 export interface SetupOptions extends TwinOptions {
   /** The door's own address: `http://127.0.0.1:8417`. */
   readonly base: string;
+  /** PEM file that git is to trust for it; see `DoorAddress`. */
+  readonly ca?: string | undefined;
   /** Organisations as typed. */
   readonly organisations: readonly string[];
   /** Bases of hosts that are not Azure DevOps Services; `onPremBases` makes them from routes. */
@@ -61,14 +63,14 @@ export async function setup(options: SetupOptions): Promise<SetupOutcome> {
     owned: earlier?.owned.path ?? places.owned,
   });
   const rules = rulesFor({ base, organisations: found.organisations, users: found.users, onPrem: options.onPrem });
-  const text = writeOwnedFile(rules, base);
+  const text = writeOwnedFile(rules, options);
   const moved = earlier !== undefined && !(await isSamePlace(earlier, places)) ? earlier : undefined;
 
   if (options.dryRun === true) {
     const target = await realConfig(places.config);
     const plan = await planFor({ git: git.neutral(), home, places, target, earlier: moved === undefined ? earlier : undefined, text });
     printDryRun({ plan, places, target, moved, print });
-    const trial = git.neutral().with(environmentFor(rules, base, env));
+    const trial = git.neutral().with(environmentFor(rules, options, env));
     // Rules that an earlier run wrote for another door would seem to beat ours; they are about to go.
     const foreign = (await prove(trial, rules, base, places.owned)).findings.filter(({ kind }) => kind !== 'rule-ignored');
     const findings = [...foreign, ...addressFindings(found, rules)];

@@ -23,6 +23,7 @@ const QUIET: DaemonStatus = {
   callersForgotten: 0,
   upstreams: [],
   throttled: [],
+  audit: { kind: 'off' },
   memory: 64 * 1024 * 1024,
 };
 

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import fc from 'fast-check';
 import { parseDuration, parseTimeLimit, writeDuration } from '../../../src/config/duration.js';
 import { quote, writeKeyPath } from '../../../src/config/fault.js';
+import { parseListenName } from '../../../src/config/listen-names.js';
 import { parseListenAddress, parseListenAddresses, writeListenAddress } from '../../../src/config/listen-address.js';
 import { nearestName } from '../../../src/config/nearest-name.js';
 import { parseAuthority, parseProxy, parseUpstream } from '../../../src/config/outside-url.js';
@@ -57,6 +58,10 @@ describe('parseListenAddress()', () => {
     ['127.0.0.1:8417', [{ host: '127.0.0.1', port: 8417, optional: false }]],
     ['127.9.9.9:0', [{ host: '127.9.9.9', port: 0, optional: false }]],
     ['[::1]:8417', [{ host: '::1', port: 8417, optional: false }]],
+    ['0.0.0.0:8417', [{ host: '0.0.0.0', port: 8417, optional: false }]],
+    ['[::]:8417', [{ host: '::', port: 8417, optional: false }]],
+    ['10.88.0.1:8417', [{ host: '10.88.0.1', port: 8417, optional: false }]],
+    ['[FD00:0::1]:8417', [{ host: 'fd00::1', port: 8417, optional: false }]],
     ['[0:0:0:0:0:0:0:1]:65535', [{ host: '::1', port: 65535, optional: false }]],
     [
       'localhost:8417',
@@ -69,13 +74,9 @@ describe('parseListenAddress()', () => {
     expect(parseListenAddress(text)).toEqual(addresses);
   });
 
-  const notLoopback =
-    'is not a loopback address, and listeners that others can reach need leases, which this version does not have; use 127.0.0.1 or [::1]';
   it.each([
-    ['0.0.0.0:8417', `\`0.0.0.0:8417\` ${notLoopback}`],
-    ['[::]:8417', `\`[::]:8417\` ${notLoopback}`],
-    ['[::ffff:127.0.0.1]:1', `\`[::ffff:127.0.0.1]:1\` ${notLoopback}`],
-    ['10.0.0.1:8417', `\`10.0.0.1:8417\` ${notLoopback}`],
+    ['[::ffff:127.0.0.1]:1', '`[::ffff:127.0.0.1]:1` is an IPv4 address in the form of IPv6; write it as IPv4'],
+    ['[fe80::1%eth0]:1', '`[fe80::1%eth0]:1` does not begin with an IP address; write `127.0.0.1:1` or `[::1]:1`'],
     ['127.0.0.1.example.com:1', '`127.0.0.1.example.com:1` does not begin with an IP address; write `127.0.0.1:1` or `[::1]:1`'],
     ['127.1:1', '`127.1:1` does not begin with an IP address; write `127.0.0.1:1` or `[::1]:1`'],
     ['[127.0.0.1]:1', '`[127.0.0.1]:1` does not begin with an IP address; write `127.0.0.1:1` or `[::1]:1`'],
@@ -95,8 +96,51 @@ describe('parseListenAddresses()', () => {
       '[::1]:1 comes twice; write it once (`localhost` stands for 127.0.0.1 and ::1)',
     );
   });
+  it.each([
+    ['0.0.0.0:1,127.0.0.1:1', '0.0.0.0:1 listens on 127.0.0.1:1 as well; write one of the two, or another port'],
+    ['[fd00::1]:1,[::]:1', '[::]:1 listens on [fd00::1]:1 as well; write one of the two, or another port'],
+    ['localhost:1,[::]:1', '[::]:1 listens on [::1]:1 as well; write one of the two, or another port'],
+  ])('refuses %s, which cannot be opened both', (text, message) => {
+    expect(messageOf(() => parseListenAddresses(text))).toBe(message);
+  });
+  it.each(['0.0.0.0:1,[::]:1', '0.0.0.0:1,127.0.0.1:2', '127.0.0.1:8417,10.88.0.1:8417,[fd00::1]:8417', '0.0.0.0:0,127.0.0.1:0'])(
+    'takes %s',
+    (text) => {
+      expect(parseListenAddresses(text).map(writeListenAddress).join(',')).toBe(text);
+    },
+  );
   it('takes port 0 twice, which is two ports', () => {
     expect(parseListenAddresses('127.0.0.1:0,127.0.0.1:0').map(writeListenAddress)).toEqual(['127.0.0.1:0', '127.0.0.1:0']);
+  });
+});
+
+describe('parseListenName()', () => {
+  it.each([
+    ['host.containers.internal', 'host.containers.internal'],
+    ['Host.Docker.Internal', 'host.docker.internal'],
+    ['buildhost', 'buildhost'],
+    ['win_host-7', 'win_host-7'],
+  ])('reads %s', (text, name) => {
+    expect(parseListenName(text)).toBe(name);
+  });
+
+  const address = 'is an address, and those of the listeners are known; leave it out';
+  const noName = 'is not a host name; write it as `host.example.com`';
+  it.each([
+    ['host.example.com:8417', '`host.example.com:8417` has a port; write the name alone, it is taken with the port of each listener'],
+    ['10.0.0.1', `\`10.0.0.1\` ${address}`],
+    ['127.1', `\`127.1\` ${address}`],
+    ['0x7f.1', `\`0x7f.1\` ${address}`],
+    ['[::1]', `\`[::1]\` ${address}`],
+    ['::1', `\`::1\` ${address}`],
+    ['*.example.com', `\`*.example.com\` ${noName}`],
+    ['host.', `\`host.\` ${noName}`],
+    ['', `\`\` ${noName}`],
+    ['h\u00f6st', `\`h\u00f6st\` ${noName}`],
+    ['http://host', `\`http://host\` ${noName}`],
+    [`${'a.'.repeat(127)}a`, `\`${'a.'.repeat(40)}...\` ${noName}`],
+  ])('refuses %s', (text, message) => {
+    expect(messageOf(() => parseListenName(text))).toBe(message);
   });
 });
 

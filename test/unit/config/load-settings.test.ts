@@ -158,6 +158,41 @@ routes:
   });
 });
 
+describe('loadSettings() and who may use the doors', () => {
+  it('reads addresses that others can reach, names, proof and uids', async () => {
+    const { settings, warnings, effective } = await load(
+      'listen: { http: { address: [localhost:1, 10.88.0.1:1], names: [Host.Containers.Internal] } }\naccess: { local: uid, remote: lease, uids: [1001, 0] }\n',
+    );
+    expect(settings.listen).toMatchObject({
+      http: [{ host: '127.0.0.1' }, { host: '::1' }, { host: '10.88.0.1', port: 1, optional: false }],
+      names: ['host.containers.internal'],
+    });
+    expect(settings.access).toEqual({ local: 'uid', remote: 'lease', uids: [1001, 0], leaseKey: undefined });
+    expect(warnings).toEqual([]);
+    expect(effective.filter(({ path }) => /names|uids/.test(path))).toEqual([
+      { path: 'listen.http.names', value: ['host.containers.internal'], origin: 'F:1:63' },
+      { path: 'access.uids', value: ['1001', '0'], origin: 'F:2:44' },
+    ]);
+  });
+
+  it('takes names for the default addresses', async () => {
+    const { settings } = await load('listen: { http: { names: [a.example] } }\n');
+    expect(settings.listen).toMatchObject({ http: [{ host: '127.0.0.1', port: 8417 }, { host: '::1' }], names: ['a.example'] });
+  });
+
+  it('warns of doors that stand open, wherever that was said, and of uids that have no effect', async () => {
+    const { warnings } = await load('access: { local: anyone, uids: [1000, 65534] }\n', {
+      environment: { POSTERN_ACCESS_REMOTE: 'anyone' },
+    });
+    expect(warnings).toEqual([
+      'F:1:18: access.local: EVERY user and program of this machine may use the identities of the routes; write `uid` or `lease`',
+      'F:1:32: access.uids: has no effect, because `access.local` is `anyone`; leave it out',
+      'F:1:32: access.uids: 65534 also stands for every user that the kernel cannot tell, so it is served nowhere',
+      'environment POSTERN_ACCESS_REMOTE: access.remote: EVERYONE who can reach a listener may use the identities of the routes; write `lease`',
+    ]);
+  });
+});
+
 describe('loadSettings() precedence', () => {
   const file = 'log:\n  level: warn\n';
   const environment = { POSTERN_LOG_LEVEL: 'error' };
@@ -180,6 +215,7 @@ describe('loadSettings() precedence', () => {
         POSTERN_LISTEN_HTTP: '127.0.0.1:0, [::1]:1',
         POSTERN_DRAIN_MAX: '2h',
         POSTERN_LOG_FORMAT: 'json',
+        POSTERN_ACCESS_LOCAL: 'lease',
       },
       flags: { 'drain.min': '1h' },
     });
@@ -194,8 +230,13 @@ describe('loadSettings() precedence', () => {
         ],
       },
     });
-    expect(loaded.effective.slice(0, 8)).toEqual([
+    expect(loaded.effective.slice(0, 13)).toEqual([
       { path: 'listen.http', value: ['127.0.0.1:0', '[::1]:1'], origin: 'environment POSTERN_LISTEN_HTTP' },
+      { path: 'listen.http.tls', value: 'off', origin: 'default' },
+      { path: 'listen.http.names', value: [], origin: 'default' },
+      { path: 'access.local', value: 'lease', origin: 'environment POSTERN_ACCESS_LOCAL' },
+      { path: 'access.remote', value: 'lease', origin: 'default' },
+      { path: 'access.uids', value: [], origin: 'default' },
       { path: 'drain.min', value: '1h', origin: 'flag --drain-min' },
       { path: 'drain.max', value: '2h', origin: 'environment POSTERN_DRAIN_MAX' },
       { path: 'log.level', value: 'info', origin: 'default' },

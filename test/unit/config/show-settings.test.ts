@@ -17,6 +17,11 @@ routes:
 
 const VALUES = [
   ['listen.http: [127.0.0.1:8417, [::1]:8417 (optional)]', 'default'],
+  ['listen.http.tls: off', 'default'],
+  ['listen.http.names: []', 'default'],
+  ['access.local: uid', 'default'],
+  ['access.remote: lease', 'default'],
+  ['access.uids: []', 'default'],
   ['drain.min: 0s', 'default'],
   ['drain.max: 30s', 'default'],
   ['log.level: debug', 'flag --log-level'],
@@ -24,6 +29,9 @@ const VALUES = [
   ['timeouts.connect: 15s', 'default'],
   ['timeouts.stall: 15m', 'default'],
   ['timeouts.token: 30s', 'default'],
+  ['audit.onFailure: continue', 'default'],
+  ['audit.maxSize: 64MiB', 'default'],
+  ['audit.maxAge: 90d', 'default'],
   ['identities.a.kind: basic', 'F:3:11'],
   ['identities.a.user: "b  c"', 'F:4:11'],
   ['identities.a.secret: { command: [pass, show, a b] }', 'F:5:13'],

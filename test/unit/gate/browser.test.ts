@@ -8,7 +8,7 @@ import { refuseBrowser } from '../../../src/gate/browser.js';
 const NAMES = new Set(['127.0.0.1:8417', 'localhost:8417', '[::1]:8417']);
 
 function refusal(headers: Readonly<Record<string, string>>): string | undefined {
-  return refuseBrowser((name) => headers[name], NAMES)?.code;
+  return refuseBrowser((name) => headers[name], { names: NAMES, dialed: undefined })?.code;
 }
 
 describe('refuseBrowser()', () => {
@@ -56,8 +56,23 @@ describe('refuseBrowser()', () => {
   });
 
   it('is told with 403, what to do, and nothing of what the page sent', () => {
-    const found = refuseBrowser((name) => (name === 'host' ? 'evil.example' : undefined), NAMES);
-    expect(found).toMatchObject({ status: 403, todo: 'use one of 127.0.0.1:8417, localhost:8417, [::1]:8417 as the address' });
+    const found = refuseBrowser((name) => (name === 'host' ? 'evil.example' : undefined), { names: NAMES, dialed: undefined });
+    expect(found).toMatchObject({
+      status: 403,
+      todo: 'use one of 127.0.0.1:8417, localhost:8417, [::1]:8417 as the address, or add a name to `listen.http.names`',
+    });
     expect(JSON.stringify(found)).not.toContain('evil');
+  });
+
+  it.each([
+    ['10.88.0.1:8417', '10.88.0.1:8417', undefined],
+    ['[fd00::1]:8417', '[FD00::1]:8417', undefined],
+    ['10.88.0.1:8417', 'localhost:8417', undefined],
+    ['10.88.0.1:8417', '10.88.0.2:8417', 'request-not-ours'],
+    ['10.88.0.1:8417', '10.88.0.1', 'request-not-ours'],
+    ['10.88.0.1:8417', '10.88.0.1.evil.example:8417', 'request-not-ours'],
+    ['10.88.0.1:8417', 'host.containers.internal:8417', 'request-not-ours'],
+  ])('on a connection made to %s takes %s as: %s', (dialed, host, code) => {
+    expect(refuseBrowser((name) => ({ host })[name], { names: NAMES, dialed })?.code).toBe(code);
   });
 });

@@ -1,6 +1,6 @@
 /** What both readers of a pattern make of one is in one-grammar.test.ts; here is what the gate must refuse by itself. */
 import { describe, expect, it } from 'vitest';
-import { canonicalPattern, matchesHost, matchesPattern, patternHost } from '../../../src/model/route-pattern.js';
+import { canonicalPattern, matchesHost, matchesPattern, overlaps, patternHost } from '../../../src/model/route-pattern.js';
 
 describe('canonicalPattern()', () => {
   it.each([
@@ -69,4 +69,25 @@ it.each([
   ['h/a/b', 'h/**', false],
 ])('matchesPattern(%s, %s) is %s', (pattern, address, verdict) => {
   expect(matchesPattern(pattern.split('/'), address.split('/'))).toBe(verdict);
+});
+
+describe('overlaps()', () => {
+  it.each([
+    ['h/a/b', 'h/a/b', true],
+    ['h/a/b', 'h/a/c', false],
+    ['h/a/*', 'h/a/c', true],
+    ['h/*/b', 'h/a/*', true],
+    ['h/a/**', 'h/a', true],
+    ['h/a/**', 'h/a/b/c', true],
+    ['h/a/**', 'h/b/**', false],
+    ['h/**', 'h/b/**', true],
+    ['h/a', 'h/a/b', false],
+    ['h/a/*', 'h/a', false],
+    ['*.h/a', 'x.h/a', true],
+    ['*.h/a', 'x.y.h/a', false],
+    ['g/**', 'h/**', false],
+  ])('of %s and %s: %s', (one, other, meet) => {
+    expect(overlaps(one.split('/'), other.split('/'))).toBe(meet);
+    expect(overlaps(other.split('/'), one.split('/'))).toBe(meet);
+  });
 });

@@ -1,0 +1,54 @@
+/**
+ * The port of the door when nobody chose one: if something else listens on the default, another is taken, the same one each
+ * time, and written down, so that the daemon, git and the next setup agree on it.
+ */
+import { createServer } from 'node:net';
+import { askStatus } from '../../daemon/admin.js';
+import { ProxyError, systemCodeOf } from '../../model/errors.js';
+import type { ListenAddress } from '../../model/settings.js';
+import { hostInUrl } from '../../http/listener-tls.js';
+import type { Context } from '../context.js';
+
+/** How far above a taken port a free one is looked for. */
+export const PORTS_TRIED = 80;
+/** Of the SSH door, which will want it. */
+const KEPT_FREE: readonly number[] = [8422];
+
+/** What the addresses of a configuration are to one who wants to open them. */
+export type Holder = 'nobody' | 'this-daemon' | 'something-else';
+
+/** Who holds these addresses now. Opens and closes them for a moment to find out. */
+export async function holderOf(context: Pick<Context, 'places'>, addresses: readonly ListenAddress[]): Promise<Holder> {
+  if (await areFree(addresses)) return 'nobody';
+  const running = await askStatus(context.places.adminSocket);
+  const held = new Set(running?.listen.http.map((address) => address.replace(/^https?:\/\//, '')));
+  return addresses.some(({ host, port }) => held.has(`${hostInUrl(host)}:${port}`)) ? 'this-daemon' : 'something-else';
+}
+
+/**
+ * The first port above the one of these addresses that all of them can have.
+ * @throws ProxyError `usage` when none of `PORTS_TRIED` is free
+ */
+export async function freePort(addresses: readonly ListenAddress[]): Promise<number> {
+  const taken = addresses[0]?.port ?? 0;
+  for (let port = taken + 1; port <= Math.min(taken + PORTS_TRIED, 65_535); port++) {
+    if (!KEPT_FREE.includes(port) && (await areFree(addresses.map((address) => ({ ...address, port }))))) return port;
+  }
+  throw new ProxyError('usage', `Port ${taken} is in use, and so are the ${PORTS_TRIED} above it`, {
+    todo: 'write a free one as `listen.http` into the configuration',
+  });
+}
+
+async function areFree(addresses: readonly ListenAddress[]): Promise<boolean> {
+  for (const address of addresses) if (!(await isFree(address))) return false;
+  return true;
+}
+
+/** Whether an address can be opened; one that this system does not have, or lets nobody open, is not held by anybody. */
+function isFree({ host, port }: ListenAddress): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = createServer((socket) => socket.destroy());
+    probe.once('error', (fault) => resolve(systemCodeOf(fault) !== 'EADDRINUSE'));
+    probe.listen({ host, port, ipv6Only: true, exclusive: true }, () => probe.close(() => resolve(true)));
+  });
+}

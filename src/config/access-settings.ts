@@ -1,0 +1,90 @@
+/** Who may use the doors, `access`: what a listener takes as proof, and which local users are served besides the daemon's own. */
+import type { EffectiveValue } from './effective-value.js';
+import { asMap, ownValue, typeName } from './fault.js';
+import type { Fault, Place, ShapeFault } from './fault.js';
+import { secretKey } from './identity-schema.js';
+import { LOCAL_ENTRIES, REMOTE_ENTRIES, SCALARS } from './scalar-settings.js';
+import { checked, section, word } from './schema-parts.js';
+import type { SettingsSource } from './settings-source.js';
+
+/** The largest is no uid: it stands for "leave as it is" in chown(2). */
+const LARGEST_UID = 2 ** 32 - 2;
+/** Of the user nobody, and on nearly every kernel also of all users that it cannot tell. */
+const OVERFLOW_UID = 65_534;
+const RIGHT = 'write a list of numbers, such as `[1001]`';
+
+const uids = checked((raw) => (raw === undefined ? [] : uidFaults(raw)), {
+  description: 'Local users besides the one of the daemon, as numbers; for `local: uid`.',
+  default: [],
+  type: 'array',
+  items: { type: 'integer', minimum: 0, maximum: LARGEST_UID },
+  minItems: 1,
+});
+
+export const accessSchema = section('a map such as `{ local: lease }`', {
+  local: word(
+    LOCAL_ENTRIES,
+    'What listeners on loopback take as proof. uid: the user of the daemon and those of `uids`, told by the kernel (Linux), or a lease; ' +
+      'lease: a lease alone; anyone: every user and program of this machine.',
+    SCALARS['access.local'].fallback,
+  ).optional(),
+  remote: word(
+    REMOTE_ENTRIES,
+    'What every other listener takes as proof. lease: a lease alone; anyone: whoever can reach it.',
+    SCALARS['access.remote'].fallback,
+  ).optional(),
+  uids: uids.optional(),
+  leaseKey: secretKey(
+    'Where the keys that seal leases are, as lines `KEYID BASE64KEY` (16 hex digits, 32 bytes), the one for new leases first; daemons ' +
+      'with the same keys take the same leases. Default: a file of its own in the state directory.',
+  ).optional(),
+})
+  .meta({ description: 'Who may use the doors.' })
+  .optional();
+
+/** The uids of a file without faults, and where they come from. */
+export function readUids(source: SettingsSource): { uids: readonly number[]; effective: EffectiveValue } {
+  const raw = ownValue(asMap(ownValue(asMap(source.raw), 'access')), 'uids');
+  const listed = (raw ?? []) as readonly number[]; // the shape was checked
+  const origin = raw === undefined ? 'default' : source.place(['access', 'uids']).text;
+  return { uids: listed, effective: { path: 'access.uids', value: listed.map(String), origin } };
+}
+
+/** What opens the doors wider than most people mean, and what has no effect. */
+export function accessWarnings(found: {
+  readonly local: { readonly value: string; readonly place: Place };
+  readonly remote: { readonly value: string; readonly place: Place };
+  readonly uids: readonly unknown[];
+  readonly uidsPlace: Place;
+}): Fault[] {
+  const { local, remote, uids: listed, uidsPlace } = found;
+  const warnings: Fault[] = [];
+  const warn = (place: Place, path: string, text: string): void => void warnings.push({ place, path, text });
+  if (local.value === 'anyone')
+    warn(
+      local.place,
+      'access.local',
+      'EVERY user and program of this machine may use the identities of the routes; write `uid` or `lease`',
+    );
+  if (remote.value === 'anyone')
+    warn(remote.place, 'access.remote', 'EVERYONE who can reach a listener may use the identities of the routes; write `lease`');
+  if (listed.length > 0 && local.value !== 'uid')
+    warn(uidsPlace, 'access.uids', `has no effect, because \`access.local\` is \`${local.value}\`; leave it out`);
+  if (listed.includes(OVERFLOW_UID))
+    warn(uidsPlace, 'access.uids', `${OVERFLOW_UID} also stands for every user that the kernel cannot tell, so it is served nowhere`);
+  return warnings;
+}
+
+/** Everything wrong with the value, with paths that begin below `access.uids`. */
+function uidFaults(raw: unknown): ShapeFault[] {
+  const wrong = (path: readonly number[], text: string): ShapeFault => ({ path, on: 'value', text });
+  if (!Array.isArray(raw)) return [wrong([], `is ${typeName(raw)}; ${RIGHT}`)];
+  const values = raw as readonly unknown[];
+  if (values.length === 0) return [wrong([], `is an empty list; ${RIGHT}, or leave the key out`)];
+  return values.flatMap((value, index) => {
+    if (typeof value !== 'number') return [wrong([index], `is ${typeName(value)}; write the number of a user (\`id -u NAME\` tells it)`)];
+    if (!Number.isInteger(value) || value < 0 || value > LARGEST_UID)
+      return [wrong([index], `${value} is no uid; write a whole number from 0 to ${LARGEST_UID}`)];
+    return values.indexOf(value) < index ? [wrong([index], `${value} comes twice; write it once`)] : [];
+  });
+}

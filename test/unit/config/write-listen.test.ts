@@ -1,0 +1,51 @@
+import { describe, expect, it } from 'vitest';
+import { appendListen, listenLines } from '../../../src/config/write-listen.js';
+import { load } from './loading.js';
+
+const BLOCK = '# Why.\nlisten:\n  http: localhost:8418\n';
+const edit = (text: string | undefined) =>
+  appendListen(text === undefined ? undefined : Buffer.from(text, 'latin1'), 'localhost:8418', 'Why.');
+
+describe('appendListen()', () => {
+  it.each([
+    ['no file', undefined, BLOCK],
+    ['an empty file', '', BLOCK],
+    ['a comment', '# mine\n', `# mine\n\n${BLOCK}`],
+    ['a last line without its newline', 'log: { level: debug }', `log: { level: debug }\n\n${BLOCK}`],
+    ['CRLF', 'log:\r\n  level: debug\r\n', `log:\r\n  level: debug\r\n\n${BLOCK}`],
+    ['an anchor and blanks at the end', 'log: &x { level: debug }\n\n\n', `log: &x { level: debug }\n\n\n\n${BLOCK}`],
+    ['a document that begins with ---', '---\nlog: { level: debug }\n', `---\nlog: { level: debug }\n\n${BLOCK}`],
+  ])('adds lines to %s and keeps every byte before them', async (_, before, after) => {
+    const found = edit(before);
+    expect(found.kind === 'text' && found.bytes.toString('latin1')).toBe(after);
+    const { settings } = await load(after);
+    expect(settings.listen.http.map(({ port }) => port)).toEqual([8418, 8418]);
+  });
+
+  it.each([
+    ['names listen.http', 'listen: { http: 127.0.0.1:1 }\n'],
+    ['has a listen of its own', 'listen: {}\n'],
+    ['is one flow map', '{ log: { level: debug } }\n'],
+    ['has its keys indented', '  log: { level: debug }\n'],
+    ['ends in the end of its document', 'log: { level: debug }\n...\n'],
+    ['ends in a block of text that would change', 'log: |+\n  a\n'],
+    ['is a list', '- a\n'],
+    ['is no YAML', 'log: [\n'],
+    ['holds what is not UTF-8', 'log: \xff\n'],
+  ])('does not touch a file that %s', (_, before) => {
+    expect(edit(before)).toEqual({ kind: 'by-hand' });
+  });
+});
+
+describe('listenLines()', () => {
+  it.each([
+    [['localhost:1'], 'auto', '  http: { address: localhost:1, tls: auto }'],
+    [['[::1]:1'], 'auto', '  http: { address: "[::1]:1", tls: auto }'],
+    [['127.0.0.1:1', '[::1]:1'], 'auto', '  http: { address: [127.0.0.1:1, "[::1]:1"], tls: auto }'],
+    [['localhost:1'], undefined, '  http: localhost:1'],
+  ] as const)('writes %j with TLS %s so that it is read back', async (addresses, tls, line) => {
+    expect(listenLines(addresses, tls)).toEqual(['listen:', line]);
+    const { settings } = await load(`${listenLines(addresses, tls).join('\n')}\n`);
+    expect(settings.listen.tls.kind).toBe(tls ?? 'default');
+  });
+});
