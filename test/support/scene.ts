@@ -118,7 +118,7 @@ export class Scene {
       SP_SECRET: this.emulator.sts.samples.secretClient.secret,
       ...options.env,
     };
-    const [program = process.execPath, ...args] = [...(options.through ?? []), process.execPath, PROGRAM, 'start', '--config', file];
+    const [program, ...args] = [...(options.through ?? []), process.execPath, PROGRAM, 'start', '--config', file] as [string, ...string[]]; // because it ends in five words
     const child = spawn(program, [...args, ...(options.args ?? [])], {
       env,
       stdio: ['ignore', 'pipe', 'pipe'],
