@@ -475,8 +475,10 @@ describe('postern audit why', () => {
     const push = async (ref: string) => scene.git([...withLease, 'push', '-q', 'origin', `HEAD:${ref}`], { cwd: work });
     await succeed(push('refs/heads/agent/x'));
     expect((await push('refs/heads/trunk')).code).not.toBe(0);
+    // The answer to git does not wait for the disk.
+    let records = await operations(directory);
+    while (!records.some(({ code }) => code === 'ref-refused')) records = await operations(directory);
     const text = await readFile(join(directory, 'daemon.000001.jsonl'), 'utf8');
-    const records = await operations(directory);
     const [passed, refused] = records.filter(({ operation, step }) => operation === 'push' && step === 'exchange');
     expect(passed).toMatchObject({
       verdict: 'passed',
