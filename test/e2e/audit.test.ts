@@ -83,6 +83,8 @@ test('every operation that passed and every refusal has exactly one record, afte
   const { operations: counts, audit } = await daemon.status();
   expect(audit).toMatchObject({ kind: 'on', chain: 'daemon', lost: 0, directory });
   expect(await daemon.stop()).toBe(0);
+  // Its lock is gone with it: the end was an orderly one.
+  expect(await readdir(directory)).toEqual(['daemon.000001.jsonl']);
   const records = await operations(directory);
   const ended = daemon.log.filter(({ event }) => ['request-finished', 'request-refused', 'request-failed', 'client-gone'].includes(event));
   expect(records.map(({ id }) => id).sort((a, b) => a - b)).toEqual(ended.map(({ id }) => Number(id)).sort((a, b) => a - b));
@@ -96,6 +98,24 @@ test('every operation that passed and every refusal has exactly one record, afte
   const ran = await postern(state, 'audit', 'verify');
   expect(ran).toMatchObject({ code: 0 });
   expect(ran.stdout).toContain(`daemon: good, ${records.length} records`);
+});
+
+test('a transfer that the stop of the daemon cuts is on record', async () => {
+  const { state, directory } = await place();
+  const configuration = scene.plainConfiguration.replace('log:', 'drain: { max: 0s }\nlog:');
+  const daemon = await scene.daemon(configuration, { env: { POSTERN_STATE_DIRECTORY: state } });
+  scene.emulator.git.faults.set('contoso/Payments/web', { kind: 'stall' });
+  try {
+    const listed = lsRemote(daemon);
+    while (!(await daemon.status()).running.some(({ upstreamStatus }) => upstreamStatus === 200));
+    expect(await daemon.stop('SIGTERM')).toBe(143);
+    expect((await listed).code).not.toBe(0);
+  } finally {
+    scene.emulator.git.faults.clear('contoso/Payments/web');
+  }
+  const records = await operations(directory);
+  expect(records.at(-1)).toMatchObject({ operation: 'fetch', verdict: expect.stringMatching(/^(client-gone|broken)$/) as string });
+  expect((await postern(state, 'audit', 'verify')).code).toBe(0);
 });
 
 test(
@@ -455,8 +475,10 @@ describe('postern audit why', () => {
     const push = async (ref: string) => scene.git([...withLease, 'push', '-q', 'origin', `HEAD:${ref}`], { cwd: work });
     await succeed(push('refs/heads/agent/x'));
     expect((await push('refs/heads/trunk')).code).not.toBe(0);
+    // The answer to git does not wait for the disk.
+    let records = await operations(directory);
+    while (!records.some(({ code }) => code === 'ref-refused')) records = await operations(directory);
     const text = await readFile(join(directory, 'daemon.000001.jsonl'), 'utf8');
-    const records = await operations(directory);
     const [passed, refused] = records.filter(({ operation, step }) => operation === 'push' && step === 'exchange');
     expect(passed).toMatchObject({
       verdict: 'passed',
