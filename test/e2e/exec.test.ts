@@ -92,6 +92,10 @@ describe('the command', () => {
       code: 127,
       stderr: 'postern: The command no-such-command-anywhere was not found\n  what to do: check how it is spelt, and the PATH\n',
     });
+    // Root may look into it all the same, and then the system says what is true by itself.
+    const shut = join(work, 'shut');
+    await mkdir(shut, { mode: 0o000 });
+    expect((await exec(['no-such-command-anywhere'], { env: { PATH: `${shut}:${process.env['PATH'] ?? ''}` } })).code).toBe(127);
     const script = join(work, 'script');
     await writeFile(script, '#!/no/such/interpreter\n');
     expect((await exec([script])).stderr).toContain(`The command ${script} cannot be run (it is not executable)`);
@@ -137,6 +141,17 @@ describe('the environment of the command', () => {
     expect(ran.stdout).toContain('GIT_CONFIG_COUNT=');
     expect(ran.stdout).not.toContain('LEASE_KEY');
     expect(ran.stdout).not.toContain(key);
+  });
+
+  test('holds a lease where the configuration takes nothing else, and no other program gets in', async () => {
+    const leased = await scene.writeConfiguration(`${await readFile(configuration, 'utf8')}access: { local: lease }\n`);
+    const script = `git clone -q ${WEB} web && git -C web push -q origin HEAD:refs/heads/leased; git ls-remote --get-url ${WEB}; GIT_CONFIG_VALUE_1= git ls-remote ${WEB}; git -C web remote -v`;
+    const ran = await exec(['sh', '-c', script], { own: ['--config', leased] });
+    const [url, ...rest] = ran.stdout.split('\n');
+    expect(url).toMatch(/^http:\/\/127\.0\.0\.1:[0-9]+\//);
+    expect(rest).toEqual([`origin\t${WEB} (fetch)`, `origin\t${WEB} (push)`, ''].map((line) => line.replace(WEB, url ?? '')));
+    expect(ran.stderr).toMatch(/"code":"lease-(?:required|invalid)"/);
+    expect(ran.stderr).not.toContain('ptl1_');
   });
 
   test('keeps the pairs of git that it had', async () => {
