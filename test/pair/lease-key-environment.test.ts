@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { assemble } from '../../src/daemon/assemble.js';
 import { systemClock } from '../../src/model/clock.js';
-import { SHUT } from './door-rig.js';
+import { NO_HOME, SHUT } from './door-rig.js';
 
 test('assemble() takes the keys of leases out of the environment', () => {
   const environment: Record<string, string | undefined> = { LEASE_KEYS: 'x', OTHER: 'y' };
@@ -17,7 +17,7 @@ test('assemble() takes the keys of leases out of the environment', () => {
       timeouts: { connect: 1000, stall: 1000, token: 1000 },
       log: { level: 'info', format: 'json' },
     },
-    { environment, clock: systemClock, logger: { log: () => undefined } },
+    { environment, clock: systemClock, logger: { log: () => undefined }, audit: NO_HOME },
   );
   expect(environment).toEqual({ OTHER: 'y' });
   house.connections.close();
