@@ -14,6 +14,7 @@ import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
+import { FEW_REFS, MANY_REFS, measureJudging } from './judging.js';
 import { type Ran, run, type RunningDaemon, Scene } from '../test/support/scene.js';
 import { lookUpLines, type LookUpRow, measureLookUps } from './look-up.js';
 import { type Spread, spread } from './spread.js';
@@ -33,6 +34,8 @@ const QUICK_GIT = [
 const GOAL_START_MS = 250;
 const GOAL_IDLE_MIB = 90;
 const GOAL_GROWTH_MIB = 64;
+/** A ref among many over a ref among few; linear is 1. */
+const GOAL_PER_REF = 2;
 /** Door over direct. What two busy cores make of a ratio is no failure of the door: a missed one is said, no more. */
 const GOAL_RATIO: Readonly<Record<string, number>> = { 'ls-remote': 0.5, clone: 1.25, push: 1 };
 /** A look-up takes milliseconds, so many are as quick as one of the others. */
@@ -78,6 +81,14 @@ async function main(): Promise<void> {
   const starts = await measureStarts();
   print(`start to ready        ${write(starts.ms)} ms      goal below ${GOAL_START_MS}: ${verdict(starts.ms.median < GOAL_START_MS)}`);
   print(`memory before a token ${write(starts.mib)} MiB    goal below ${GOAL_IDLE_MIB}: ${verdict(starts.mib.median < GOAL_IDLE_MIB)}`);
+  const judging = measureJudging(Math.max(runs, 9));
+  const [few, many] = [spread(judging.few), spread(judging.many)];
+  // By the least: of a few milliseconds a busy machine can make any number.
+  const perRef = many.least / MANY_REFS / (few.least / FEW_REFS);
+  print(`judging ${grouped(FEW_REFS)} refs   ${write(few, 1)} ms`);
+  print(
+    `judging ${grouped(MANY_REFS)} refs  ${write(many, 1)} ms    per ref ${perRef.toFixed(2)} of that, goal at most ${GOAL_PER_REF}: ${verdict(perRef <= GOAL_PER_REF)}`,
+  );
   const scene = await Scene.open();
   let rows: Row[];
   let cpu: number | undefined;
@@ -108,7 +119,18 @@ async function main(): Promise<void> {
       print(`${operation.padEnd(20)}goal at most ${goal.toFixed(2)} of direct: ${verdict(ratio <= goal)} (${ratio.toFixed(2)})`);
   }
   const lookUps = await lookedUp();
-  const result = { node: process.versions.node, git, cores: cpus().length, runs, starts, memory, cpuSecondsPerGib: cpu, rows, lookUps };
+  const result = {
+    node: process.versions.node,
+    git,
+    cores: cpus().length,
+    runs,
+    starts,
+    judging: { few, many, perRef },
+    memory,
+    cpuSecondsPerGib: cpu,
+    rows,
+    lookUps,
+  };
   await writeFile(join('build', 'bench.json'), `${JSON.stringify(result, null, 2)}\n`);
   print();
   print('Written to build/bench.json');
@@ -268,9 +290,13 @@ async function processorSeconds(daemon: RunningDaemon): Promise<number> {
   return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
 }
 
-function write(figures: Spread | undefined): string {
+function write(figures: Spread | undefined, digits = 0): string {
   if (figures === undefined) return 'failed';
-  return `${figures.median.toFixed(0)} (${figures.least.toFixed(0)} - ${figures.most.toFixed(0)})`;
+  return `${figures.median.toFixed(digits)} (${figures.least.toFixed(digits)} - ${figures.most.toFixed(digits)})`;
+}
+
+function grouped(count: number): string {
+  return count.toLocaleString('en');
 }
 
 function verdict(isMet: boolean): string {

@@ -29,6 +29,11 @@ export interface Knock {
   readonly entry: Entry;
   /** The name of a header that says that something stands between us and who asks; undefined when none does. */
   readonly forwardedBy: string | undefined;
+  /**
+   * What the request calls the door, where a web page may be called the same: a name that is looked up, without TLS. To such a one
+   * a browser sends nothing that tells it from git. Undefined for loopback's own names and over TLS.
+   */
+  readonly calledBy: string | undefined;
   /** Whether something was sent that may be meant as proof and is no lease (an Authorization header). */
   readonly hasOtherCredential: boolean;
 }
@@ -71,12 +76,19 @@ export class Callers {
     }
   }
 
-  #byUid({ peer, forwardedBy }: Knock): Caller | Refusal {
+  #byUid({ peer, forwardedBy, calledBy }: Knock): Caller | Refusal {
     if (forwardedBy !== undefined) {
       return refusal(
         'caller-forwarded',
         `The request carries the header ${forwardedBy}, so it came through something else, and the user at the other end of the connection is not who asks`,
         'let git come to the door directly, or give whoever asks a lease (`postern lease create`)',
+      );
+    }
+    if (calledBy !== undefined) {
+      return refusal(
+        'caller-forwarded',
+        `The request calls this door ${calledBy}, and a web page may have that name, so the user at the other end of the connection may not know of it`,
+        'use 127.0.0.1 or localhost as the address, or TLS (`listen.http.tls`), or give whoever asks a lease (`postern lease create`)',
       );
     }
     switch (peer.uid.kind) {

@@ -141,7 +141,7 @@ function callerOf(peer: Peer, lease: Lease | undefined, rules: ReplayRules): Cal
     return { kind: 'refusal', code: 'lease-invalid', status: 403, what: fault, todo: 'ask for a new lease' };
   }
   const entry = isLoopback(peer.ip) ? rules.entry.local : rules.entry.remote;
-  return callers.identify({ peer, lease: { kind: 'none' }, entry, forwardedBy: undefined, hasOtherCredential: false });
+  return callers.identify({ peer, lease: { kind: 'none' }, entry, forwardedBy: undefined, calledBy: undefined, hasOtherCredential: false });
 }
 
 function whoText(caller: Exclude<Caller, { kind: 'lease' }>): string {

@@ -20,43 +20,48 @@ const SLASH = '/'.charCodeAt(0);
 
 /** Makes a glob ready for names; `*` runs to the next slash, `**` anywhere, and everything else is itself. */
 export function refGlob(text: string): RefGlob {
+  const firstStar = text.indexOf('*');
+  const prefix = firstStar < 0 ? text : text.slice(0, firstStar);
+  const rest = firstStar < 0 ? undefined : starGlob(text.slice(firstStar));
+  const matches = (name: string, work: Work): boolean => {
+    work.steps += 1;
+    if (rest === undefined) return name === text;
+    return name.startsWith(prefix) && rest(name, prefix.length, work);
+  };
+  return { text, matches };
+}
+
+/** Matches what stands in a name from `from` on; `text` begins with a star. */
+function starGlob(text: string): (name: string, from: number, work: Work) => boolean {
   const tokens = text.match(/\*+|[^*]/g) ?? [];
-  if (!text.includes('*')) {
-    return {
-      text,
-      matches: (name, work) => {
-        work.steps += 1;
-        return name === text;
-      },
-    };
-  }
   // Bit n is on when the first n tokens have matched what was read so far.
   const words = Math.floor(tokens.length / BITS) + 1;
   const stars = new Int32Array(words);
   const doubles = new Int32Array(words);
   const literals = new Map<number, Int32Array>();
   for (const [index, token] of tokens.entries()) {
-    if (token.startsWith('*')) set(stars, index);
-    if (token.startsWith('**')) set(doubles, index);
-    if (token.startsWith('*')) continue;
+    if (token.startsWith('*')) {
+      set(stars, index);
+      if (token !== '*') set(doubles, index);
+      continue;
+    }
     const code = token.charCodeAt(0);
     const places = literals.get(code) ?? new Int32Array(words);
     literals.set(code, places);
     set(places, index);
   }
   const nowhere = new Int32Array(words);
-  const matches = (name: string, work: Work): boolean => {
+  return (name, from, work) => {
     const active = new Int32Array(words);
     set(active, 0);
-    if (isSet(stars, 0)) set(active, 1);
-    for (let at = 0; at < name.length; at++) {
+    set(active, 1);
+    for (let at = from; at < name.length; at++) {
       work.steps += words;
       const code = name.charCodeAt(at);
       if (!step(active, literals.get(code) ?? nowhere, code === SLASH ? doubles : stars, stars)) return false;
     }
     return isSet(active, tokens.length);
   };
-  return { text, matches };
 }
 
 /** Reads one character: `moving` are the tokens that it is, `staying` the stars that take it. False when nothing is left. */

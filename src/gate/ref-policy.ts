@@ -26,6 +26,7 @@ export function changeOf({ oldOid, newOid }: RefCommand): Exclude<RefChange, 'ta
  * would take the other spelling for the protected ref. Upper case comes last because one capital can have two small letters.
  */
 export function foldRef(name: string): string {
+  if (/^[\u0020-\u007e]*$/.test(name)) return name.toUpperCase();
   return name.normalize('NFC').toLowerCase().toUpperCase().normalize('NFC');
 }
 

@@ -5,7 +5,9 @@
  * A listener on all addresses (`0.0.0.0`, `::`) is known by the one that a connection was made to, whichever network brought it.
  * An address is not looked up, so nobody can point it elsewhere; a name can be, so no name counts that was not written down.
  */
+import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import type { OwnNames } from '../gate/browser.js';
 import { hostInUrl } from './listener-tls.js';
 
@@ -38,6 +40,18 @@ export class DoorNames {
     // A zone is of this machine, and is in no Host header (RFC 9844).
     return { names: this.#names, dialed: `${hostInUrl(localAddress.replace(/%.*$/, ''))}:${localPort}` };
   }
+}
+
+/**
+ * What a request calls the door, when a web page may be called the same (gate/callers.ts). Browsers take loopback's own names and
+ * https for trustworthy, and tell there where a request comes from.
+ *
+ * Source: Secure Contexts, "Is origin potentially trustworthy?"; Fetch Metadata Request Headers, section 2.
+ */
+export function sharedName({ headers, socket }: IncomingMessage): string | undefined {
+  const host = headers.host?.toLowerCase() ?? '';
+  if (socket instanceof TLSSocket || /^(?:localhost|127\.[0-9]+\.[0-9]+\.[0-9]+|\[::1\])(?::[0-9]+)?$/.test(host)) return undefined;
+  return host;
 }
 
 function isWildcard(host: string): boolean {

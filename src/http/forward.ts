@@ -9,7 +9,7 @@ import { isSignInPage, readActivityId, readFailure, readRetryAfter } from '../ho
 import { Vault } from '../identity/vault.js';
 import type { Credential } from '../model/credential.js';
 import type { Pass } from '../model/decision.js';
-import { messageOf, type ProxyError } from '../model/errors.js';
+import { messageOf } from '../model/errors.js';
 import type { GitOperation } from '../model/operation.js';
 import type { Clock, Logger } from '../model/ports.js';
 import type { OperationRecord } from '../model/record.js';
@@ -44,6 +44,11 @@ export interface ForwardParts {
   readonly privateAgents: PrivateAgents;
 }
 
+/**
+ * Each step of the way waits for the end of the caller by itself, and each try anew: some fifteen at most, of which Node would warn on
+ * stderr from the eleventh on, as of a leak.
+ */
+const MOST_LISTENERS = 32;
 /** Headers of a 401 that a passthrough caller needs. */
 const CHALLENGE: ReadonlySet<string> = new Set(['www-authenticate']);
 
@@ -67,6 +72,7 @@ export class Forwarder {
   ): Promise<void> {
     const { ledger } = this.#parts;
     const trip = planTrip(request, response, operation, route, record, ledger.killSignal(record));
+    response.setMaxListeners(MOST_LISTENERS);
     cutWhenKilled(trip, this.#parts.clock);
     record.route = route.match;
     record.identity = route.identity;
@@ -101,6 +107,8 @@ export class Forwarder {
     refusal: Refusal,
     record: OperationRecord,
   ): Promise<void> {
+    const { ledger, clock } = this.#parts;
+    cutWhenKilled({ response, killed: ledger.killSignal(record) }, clock);
     const carried = { request, response, record, commands: commandsOf(request, operation) };
     // A list that cannot be read, or a caller that goes, changes nothing about the refusal.
     await takeBody(this.#bodies, carried, []).catch(() => undefined);
@@ -144,7 +152,7 @@ export class Forwarder {
           this.#replayed(trip, 'stale connection');
           continue;
         }
-        throw thrown instanceof StaleConnection ? staleFailure(thrown) : thrown;
+        throw thrown instanceof StaleConnection ? thrown.asUnanswered() : thrown;
       }
       this.#note(trip, answer);
       this.#obeyDelay(trip, answer);
@@ -298,11 +306,4 @@ export class Forwarder {
 function killedRefusal(trip: Trip, { refusal }: Killed): Refusal {
   const told = { ...refusal, route: trip.route.match, identity: trip.route.identity };
   return trip.request.complete ? unsure(trip, told) : told;
-}
-
-function staleFailure(stale: StaleConnection): ProxyError {
-  return new Unanswered('upstream-broken', 'The upstream closed the connection before it answered', {
-    todo: 'run the command again',
-    cause: stale,
-  });
 }

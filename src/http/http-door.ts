@@ -21,7 +21,7 @@ import type { Refusal } from '../model/refusal.js';
 import type { AccessSettings, ListenAddress } from '../model/settings.js';
 import type { Pass } from '../model/decision.js';
 import { type DoorListener, plainListener, secureListener } from './door-listener.js';
-import { DoorNames } from './door-names.js';
+import { DoorNames, sharedName } from './door-names.js';
 import type { Forwarder } from './forward.js';
 import { forwardedBy, isLoopbackAddress, type Peers } from './peers.js';
 import { takeLease } from './presented-lease.js';
@@ -268,7 +268,8 @@ export class HttpDoor {
     const peer = await this.#parts.peers.of(request.socket);
     if (peer === undefined || request.socket.destroyed) return undefined;
     record.uid = peer.uid.kind === 'known' ? peer.uid.uid : undefined;
-    const caller = this.#parts.callers.identify({ peer, ...presented, entry: way.entry, forwardedBy: forwardedBy(request) });
+    const second = { forwardedBy: forwardedBy(request), calledBy: sharedName(request) };
+    const caller = this.#parts.callers.identify({ peer, ...presented, entry: way.entry, ...second });
     if (caller.kind === 'lease') record.lease = caller.lease;
     return caller;
   }

@@ -37,6 +37,14 @@ export class StaleConnection extends Error {
     super('a kept connection was closed by the upstream', { cause });
     this.name = 'StaleConnection';
   }
+
+  /** For a request that cannot be sent again. */
+  asUnanswered(): Unanswered {
+    return new Unanswered('upstream-broken', 'The upstream closed the connection before it answered', {
+      todo: 'run the command again',
+      cause: this,
+    });
+  }
 }
 
 /** No answer came to a request that was on its way: it may have been carried out all the same. */

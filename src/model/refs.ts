@@ -53,9 +53,13 @@ const NAME_FAULTS: readonly (readonly [RegExp, string])[] = [
   [/@\{/, 'holds `@{`'],
 ];
 
+/** What most names are: nothing of the above can be in them. */
+const PLAIN_NAME = /^refs(?:\/[A-Za-z0-9_+-]+)+$/;
+
 /** Why `name` is none that a ref can have, as the end of a sentence; undefined when it is one. All refs begin with `refs/`. */
 export function refNameFault(name: string): string | undefined {
   if (!name.startsWith('refs/')) return 'does not begin with `refs/`';
+  if (PLAIN_NAME.test(name)) return undefined;
   return NAME_FAULTS.find(([pattern]) => pattern.test(name))?.[1];
 }
 

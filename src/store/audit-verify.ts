@@ -98,7 +98,6 @@ async function readThrough({ places, key, chain, numbers }: FoundChain, head: Ch
   // A chain that has removed nothing begins at its beginning, whatever its head says.
   if (head.anchorSeq === 0 && head.anchorMac !== startOf(key, chain).mac) return undefined;
   const kept = numbers.filter((number) => number >= head.anchorFile);
-  if (head.seq > head.anchorSeq && kept[0] !== head.anchorFile) return undefined;
   if (kept.length > 0 && (kept.at(-1) ?? 0) - (kept[0] ?? 0) + 1 !== kept.length) return undefined;
   const quick: Quick = { count: 0, first: undefined, last: undefined, lastSeq: 0, torn: undefined, notes: [] };
   let headMac = point.seq === head.seq ? point.mac : undefined;

@@ -23,7 +23,7 @@ import { inferHostKind, parseHost } from '../../src/model/host-name.js';
 import { Secret } from '../../src/model/secret.js';
 import type { Route } from '../../src/model/settings.js';
 import { Emulator } from '../azure/emulator.js';
-import { CLOSE, requestBytes, SHUT } from '../pair/door-rig.js';
+import { CLOSE, NO_HOME, requestBytes, SHUT } from '../pair/door-rig.js';
 import { type AddressRow, REPOSITORIES, ROWS } from './address-rows.js';
 
 const PAT = 'x'.repeat(52);
@@ -277,6 +277,7 @@ async function open({ routes, road, lease: held }: CallerCase): Promise<Opened> 
       clock: systemClock,
       logger: { log: () => undefined },
       stateDirectory: await mkdtemp(join(directory, 'state-')),
+      audit: NO_HOME,
     },
   );
   const text = held === undefined ? undefined : await leaseOf(house, held);

@@ -6,7 +6,7 @@
  *   unshare --net --mount node build/container-stage.mjs tls|plain namespace|podman
  */
 import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type ContainerSpace, enterOuterSpace, HOST_NAME, INNER_ROOT, InnerSpace } from '../support/inner-space.js';
 import { PodmanSpace } from '../support/podman-space.js';
@@ -17,7 +17,7 @@ const PORT = 8417;
 const ME = ['-c', 'user.name=Ada', '-c', 'user.email=ada@example.com'];
 const ZERO = '0'.repeat(40);
 /** A lease that ends while the stage plays: time enough to be used once, ten times over. */
-const SHORT_SECONDS = 5;
+const SHORT_SECONDS = 8;
 
 export type Shown = Pick<Ran, 'code' | 'stdout' | 'stderr'>;
 
@@ -43,6 +43,7 @@ type Variables = Readonly<Record<string, string>>;
 interface Minted {
   readonly text: string;
   readonly id: string;
+  readonly endsAt: Date;
   readonly variables: Variables;
 }
 
@@ -123,19 +124,11 @@ class Stage {
     const variables = format === 'dotenv' ? readEnvFile(ran.stdout) : await this.#evaluate(ran.stdout);
     const text = variables['POSTERN_LEASE'] ?? '';
     if (!text.startsWith('ptl1_')) throw new Error(`no lease in: ${Object.keys(variables).join(' ')}`);
-    const id = await this.#idOf(label);
-    const minted = { text, id, variables };
+    const [, id = '', ends = ''] = /^Lease ([0-9a-f]+) .*ends ([^;]+);/m.exec(ran.stderr) ?? [];
+    if (id === '') throw new Error(`lease create does not say which lease it made: ${ran.stderr}`);
+    const minted = { text, id, endsAt: new Date(ends), variables };
     this.leases[label] = minted;
     return minted;
-  }
-
-  async #idOf(label: string): Promise<string> {
-    const ran = await this.daemon.postern(['lease', 'list', '--json']);
-    if (ran.code !== 0) throw new Error(`postern lease list: ${ran.stderr}`);
-    const all = JSON.parse(ran.stdout) as { id: string; label?: string }[];
-    const id = all.find((lease) => lease.label === label)?.id;
-    if (id === undefined) throw new Error(`lease list does not know ${label}: ${ran.stdout}`);
-    return id;
   }
 
   /** What a shell of the container makes of the format env. */
@@ -160,7 +153,7 @@ async function play(scene: Scene, isTls: boolean, isPodman: boolean): Promise<St
   try {
     const state = join(scene.directory, 'state');
     const daemon = await scene.daemon(configuration(scene, inner.hostAddress, isTls), { env: { XDG_STATE_HOME: state } });
-    if (isTls) await cp(await findAuthority(state), join(shared, 'ca.pem'));
+    if (isTls) await cp(await authorityOf(daemon), join(shared, 'ca.pem'));
     const stage = new Stage({ scene, daemon, inner, isTls, shared });
     const before = await refsOf(scene, web);
     const seenBefore = emulator.git.seen.length;
@@ -275,9 +268,8 @@ async function withEndedLeases(stage: Stage): Promise<void> {
   await ended('withdrawn', revoked);
 
   const short = await stage.mint('short', [...grant, '--for', `${SHORT_SECONDS}s`]);
-  const endsAt = Date.now() + SHORT_SECONDS * 1000;
   await stage.git('short: before', ['ls-remote', '--heads', SPELLINGS[0] ?? ''], short.variables);
-  await sleep(Math.max(0, endsAt - Date.now()) + 1);
+  await sleep(Math.max(0, short.endsAt.getTime() - Date.now()) + 1);
   await ended('short', short);
 }
 
@@ -349,11 +341,11 @@ function configuration(scene: Scene, hostAddress: string, isTls: boolean): strin
   ].join('\n');
 }
 
-async function findAuthority(state: string): Promise<string> {
-  const names = await readdir(state, { recursive: true });
-  const found = names.find((name) => basename(name) === 'door-ca.pem');
-  if (found === undefined) throw new Error(`no certificate of an authority in the state directory: ${names.join(' ')}`);
-  return join(state, found);
+/** The certificate that whoever comes to the door has to trust, where the daemon says that it lies. */
+async function authorityOf(daemon: RunningDaemon): Promise<string> {
+  const file = (await daemon.status()).listen.certificate?.ca;
+  if (file === undefined) throw new Error(`the daemon shows no certificate of its own: ${daemon.output}`);
+  return file;
 }
 
 async function refsOf(scene: Scene, repository: string): Promise<Record<string, string>> {

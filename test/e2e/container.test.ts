@@ -212,7 +212,7 @@ describe.each(['tls', 'plain'])('a container with a lease, at a door that speaks
     // Arguments of everything that git ran.
     expect(step('clone').stderr).toContain('trace: run_command');
     const places = Object.keys(report().searched);
-    for (const part of ['/container/web/.git/config', '/state/'])
+    for (const part of ['/container/web/.git/config', '/audit/', 'leases.json'])
       expect(
         places.some((place) => place.includes(part)),
         part,

@@ -130,7 +130,11 @@ describe('a listener on all addresses', () => {
 
 test('several listeners take the names that are configured, each with its own port, and each its own kind of proof', async () => {
   const [here = 0, there = 0] = await open({ access: { local: 'uid', remote: 'lease' }, hostNames: ['a.example'] }, '127.0.0.1', '0.0.0.0');
-  expect(statusOf(await send({ host: '127.0.0.1', port: here }, [`Host: a.example:${here}`]))).toBe('200');
+  // Our own user, but by a name that a web page may have as well: a lease is wanted.
+  const local = await send({ host: '127.0.0.1', port: here }, [`Host: a.example:${here}`]);
+  expect(statusOf(local)).toBe('403');
+  expect(local).toContain(`postern: The request calls this door a.example:${here}, and a web page may have that name`);
+  expect(rig.emulator.git.seen).toEqual([]);
   expect(statusOf(await send({ host: '127.0.0.1', port: there }, [`Host: a.example:${there}`]))).toBe('401');
   expect(statusOf(await send({ host: '127.0.0.1', port: here }, ['Host: b.example:1']))).toBe('403');
 });

@@ -162,7 +162,7 @@ describe('malformed pkt-lines are refused, never forwarded', () => {
     ['one byte behind the probe', '0000P'],
   ];
   test.each(cases)('%s', async (_, body) => {
-    for (const bytes of [sized(body), chunked([body]), chunked([...body]), sized(body, [], post('Open/_git/web'))]) {
+    for (const bytes of [sized(body), chunked([body]), chunked(body.split('')), sized(body, [], post('Open/_git/web'))]) {
       const answer = await door.raw(bytes);
       expect(answer).toMatch(/^HTTP\/1\.1 400 /);
       expect(answer).toContain('\r\ncontent-type: text/plain; charset=utf-8\r\n');
@@ -188,7 +188,9 @@ describe('a coded body is read, and goes up as it came', () => {
   test.each(['gzip', 'x-gzip'])('%s', async (coding) => {
     const header = [`Content-Encoding: ${coding}`];
     expect(await door.raw(sized(gzipSync(Buffer.from(AGENT, 'latin1')), header))).toMatch(/^HTTP\/1\.1 200 /);
-    expect(await door.raw(chunked([...gzipSync(Buffer.from(AGENT, 'latin1')).toString('latin1')], header))).toMatch(/^HTTP\/1\.1 200 /);
+    expect(await door.raw(chunked(gzipSync(Buffer.from(AGENT, 'latin1')).toString('latin1').split(''), header))).toMatch(
+      /^HTTP\/1\.1 200 /,
+    );
     const seen = door.emulator.git.seen.map(({ headers }) => headers['content-encoding']);
     expect(seen).toEqual([coding, coding]);
     door.emulator.git.seen.length = 0;
@@ -282,6 +284,7 @@ describe('what is refused before its body is told in the way that git shows', ()
     );
     expect(answer).toMatch(/^HTTP\/1\.1 200 /);
     expect(answer).toContain('ERR postern: No route matches');
+    expect(answer.toLowerCase()).toContain('\r\nconnection: close\r\n');
     expect(answer.match(/HTTP\/1\.1 /g)).toHaveLength(1);
     unseen();
   });

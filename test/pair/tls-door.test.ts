@@ -179,7 +179,13 @@ test('a door that closes ends the connections that never spoke, and those in the
 test('one that stops goes on with what runs, and takes nothing new', async () => {
   const { other, port } = await another({});
   const idle = await secure({ port });
-  const answered = new Promise((resolve) => idle.once('data', resolve));
+  let text = '';
+  const answered = new Promise<void>((resolve) =>
+    idle.on('data', (chunk: Buffer) => {
+      text += chunk.toString('latin1');
+      if (text.endsWith('\r\n0\r\n\r\n')) resolve();
+    }),
+  );
   idle.write(requestBytes(port, GET));
   await answered;
   const silent = connect(port, '127.0.0.1');

@@ -118,8 +118,11 @@ export class Scene {
       SP_SECRET: this.emulator.sts.samples.secretClient.secret,
       ...options.env,
     };
-    const [program = process.execPath, ...args] = [...(options.through ?? []), process.execPath, PROGRAM, 'start', '--config', file];
-    const child = spawn(program, [...args, ...(options.args ?? [])], {
+    const [through, ...before] = options.through ?? [];
+    const words = [PROGRAM, 'start', '--config', file, ...(options.args ?? [])];
+    const program = through ?? process.execPath;
+    const args = through === undefined ? words : [...before, process.execPath, ...words];
+    const child = spawn(program, args, {
       env,
       stdio: ['ignore', 'pipe', 'pipe'],
     });

@@ -13,12 +13,14 @@ import { countText } from '../amounts.js';
 import { type Context, loadFor, requireFiles, type SettingsFlags } from '../context.js';
 import { type CommandEnd, exitCodeOf, runCommand, Signals } from '../exec/command.js';
 import { commandEnvironment } from '../exec/command-environment.js';
+import { commandLease } from '../exec/command-lease.js';
 import { makePrivateDirectory, type PrivateDirectory } from '../exec/private-directory.js';
 import { Git } from '../gitconfig/git.js';
 import { placesFor } from '../gitconfig/places.js';
-import { onPremBases } from '../gitconfig/rules.js';
 import { organisationsIn } from './setup.js';
 
+/** The chain of the audit that runs of `exec` write; those that run at once have one each. */
+const AUDIT_CHAIN = 'exec';
 /** A drain that takes longer than this is explained; one that a command has just left takes milliseconds. */
 const SILENT_DRAIN_MS = 1_000;
 
@@ -34,6 +36,7 @@ export async function exec(context: Context, flags: SettingsFlags, argv: readonl
   const loaded = await loadFor(context, flags);
   await requireFiles(context, loaded);
   const settings = settingsFor(loaded);
+  hideLeaseKey(loaded.settings, context.environment);
   const log = openLog({ level: settings.log.level, format: formatOf(settings) });
   guardProcess(log);
   for (const warning of loaded.warnings) log.log('warn', 'config-warning', { what: warning });
@@ -64,9 +67,18 @@ interface Run {
 }
 
 async function runBeside(context: Context, { argv, flags, settings, log, signals, directory }: Run): Promise<CommandEnd> {
-  const { environment, version, workingDirectory, home } = context;
+  const { environment, version, workingDirectory, home, places } = context;
   // Takes the variables that hold secrets out of the environment, before any child could inherit them.
-  const daemon = new Daemon({ settings, environment, places: directory.places, log, clock: systemClock, version });
+  const daemon = new Daemon({
+    settings,
+    environment,
+    places: directory.places,
+    log,
+    clock: systemClock,
+    version,
+    // Not in the private directory: it is to last.
+    audit: { stateDirectory: places.stateDirectory, chain: AUDIT_CHAIN },
+  });
   await daemon.start();
   try {
     const git = new Git(environment, home, workingDirectory);
@@ -78,7 +90,8 @@ async function runBeside(context: Context, { argv, flags, settings, log, signals
       base: daemon.status().listen.http[0] ?? '',
       argv,
       organisations: organisationsIn(flags),
-      onPrem: onPremBases(settings.routes),
+      routes: settings.routes,
+      lease: await commandLease(settings, directory.places.adminSocket),
       owned: (await placesFor({ env: environment, home })).owned,
       directory: directory.path,
     });
@@ -109,23 +122,26 @@ async function drain(daemon: Daemon, signals: Signals, { printer }: Context): Pr
 /**
  * What the configuration says, but for what belongs to a service. Loopback and a free port, whatever `listen` says. No TLS: it
  * keeps others from taking the port of a daemon that is down, and this port is held from before the command begins until
- * after it ends (docs/decisions/0008-exec-has-a-door-of-its-own.md).
+ * after it ends (docs/decisions/0012-exec-has-a-door-of-its-own.md).
  */
 function settingsFor({ settings, effective }: LoadedSettings): Settings {
-  if (settings.access.local === 'lease') {
-    throw new ProxyError('usage', '`access.local` is `lease`, and this version cannot give the command of `exec` a lease', {
-      todo: 'give exec a configuration of its own with `--config`, in which `access.local` is `uid`',
-    });
-  }
   const isAsked = effective.some(({ path, origin }) => path === 'log.level' && origin !== 'default');
   return {
     ...settings,
     listen: { http: [{ host: '127.0.0.1', port: 0, optional: false }], names: [], tls: { kind: 'off' } },
+    // A key that others share would seal a lease that is good for their doors too.
+    access: { ...settings.access, leaseKey: undefined },
     // Nobody has to be told first that it is going.
     drain: { min: 0, max: settings.drain.max },
     // The terminal is the command's.
     log: { ...settings.log, level: isAsked ? settings.log.level : 'warn' },
   };
+}
+
+/** The daemon takes the variables that it reads out of the environment; this one it does not read. */
+function hideLeaseKey({ access: { leaseKey } }: Settings, environment: Record<string, string | undefined>): void {
+  // eslint-disable-next-line @typescript-eslint/no-dynamic-delete -- because the variable's name comes from the configuration
+  if (leaseKey?.kind === 'env') delete environment[leaseKey.name];
 }
 
 function formatOf({ log }: Settings): 'human' | 'json' {

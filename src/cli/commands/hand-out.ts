@@ -34,8 +34,14 @@ export async function prepareHandOut(context: Context, flags: SettingsFlags): Pr
   const door = format === 'text' ? { base: 'http://localhost', caFile: undefined } : await doorOf(context, flags);
   // Tried now, because an address or a path that cannot be written must not cost a lease.
   writeLease(format, { ...door, lease: 'ptl1_', repos: [] }, environment);
-  if (ELSEWHERE.includes(format) && isLoopbackBase(door.base))
-    printer.note(`note: it leads to ${door.base}, which in a container is the container itself; give the door's address there with --door`);
+  if (ELSEWHERE.includes(format)) {
+    if (isLoopbackBase(door.base))
+      printer.note(
+        `note: it leads to ${door.base}, which in a container is the container itself; give the door's address there with --door`,
+      );
+    if (door.caFile !== undefined && flags['ca-path'] === undefined)
+      printer.note(`note: git looks for ${door.caFile} in the container too; mount it there, or name another place with --ca-path`);
+  }
   return async ({ lease, repos, written }) => {
     const organisations = organisationsAsWritten(repos, written);
     const text = writeLease(format, { ...door, lease, repos, organisations }, environment);
@@ -55,7 +61,8 @@ async function doorOf(context: Context, flags: SettingsFlags): Promise<{ base: s
   const base = named ?? status?.listen.http[0];
   if (base === undefined)
     throw new ProxyError('usage', 'No daemon answers, so the address of the door is not known', { todo: 'add --door http://HOST:PORT' });
-  return { base, caFile: caPath };
+  // A certificate of somebody else's authority has no such file.
+  return { base, caFile: caPath ?? (base.startsWith('https:') ? status?.listen.certificate?.ca : undefined) };
 }
 
 /** The door that a lease in the environment leads to, for who makes a smaller one of it. */

@@ -6,13 +6,15 @@
  * stands in for the system's configuration and includes it (git(1), GIT_CONFIG_SYSTEM, since 2.32; measured with 2.39).
  */
 import { isAbsolute, join, resolve } from 'node:path';
+import type { Route } from '../../model/settings.js';
 import { writeFileAtomic } from '../../store/atomic-file.js';
-import { discover } from '../gitconfig/discovery.js';
-import { environmentFor, type Variable } from '../gitconfig/environment.js';
+import { discover, type Discovery } from '../gitconfig/discovery.js';
+import { rulePairs, type Variable, variablesOf } from '../gitconfig/environment.js';
 import { type Git, subsectionOf } from '../gitconfig/git.js';
-import { writeOwnedFile } from '../gitconfig/owned-file.js';
+import { leaseRulesFor } from '../gitconfig/lease-rules.js';
+import { ruleLines, settingsBesideRules } from '../gitconfig/owned-file.js';
 import { writeValue } from '../gitconfig/quoting.js';
-import { type Rule, rulesFor } from '../gitconfig/rules.js';
+import { doorBase, onPremBases, type Rule, rulesFor } from '../gitconfig/rules.js';
 
 export interface CommandSurroundings {
   /** git as the command will see it, without our rules. */
@@ -25,8 +27,9 @@ export interface CommandSurroundings {
   readonly argv: readonly string[];
   /** Organisations as typed. */
   readonly organisations: readonly string[];
-  /** Bases of hosts that are not Azure DevOps Services. */
-  readonly onPrem: readonly string[];
+  readonly routes: readonly Pick<Route, 'match' | 'hostKind'>[];
+  /** The lease that the command is to show; undefined where it needs none. */
+  readonly lease: string | undefined;
   /** The file of rules that `postern setup` may have written. */
   readonly owned: string;
   /** Where a file may be written that lives as long as the command. */
@@ -39,7 +42,7 @@ export interface CommandEnvironment {
   readonly lost: readonly Rule[];
 }
 
-/** @throws ProxyError `git-config`, `usage` as `discover`, `rulesFor` and `environmentFor` */
+/** @throws ProxyError `git-config`, `usage` as `discover`, `rulesFor` and `variablesOf` */
 export async function commandEnvironment(around: CommandSurroundings): Promise<CommandEnvironment> {
   const { git, base, workingDirectory, environment } = around;
   const found = await discover({
@@ -49,12 +52,35 @@ export async function commandEnvironment(around: CommandSurroundings): Promise<C
     repositories: [workingDirectory],
     owned: around.owned,
   });
-  const rules = rulesFor({ base, organisations: found.organisations, users: found.users, onPrem: around.onPrem });
-  const variables = environmentFor(rules, base, environment);
+  const rules = commandRules(around, found);
+  const variables = variablesOf([...leasePairs(around), ...rulePairs(rules), ...settingsBesideRules({ base })], environment);
   const rivals = await rivalsOf(rules, git);
   if (rivals.length === 0) return { variables, lost: [] };
   const all = [...variables, ...(await inFront(rules, around))];
   return { variables: all, lost: await stillLeading(rivals, git.with(all)) };
+}
+
+/**
+ * The rules of `setup`, and for Azure's SSH hosts those of a lease: a job has no key for them, least of all for the submodules of
+ * others.
+ */
+function commandRules({ base, routes }: CommandSurroundings, { organisations, users }: Discovery): Rule[] {
+  const rules = rulesFor({ base, organisations, users, onPrem: onPremBases(routes) });
+  const azure = routes
+    .filter(({ hostKind }) => hostKind === 'azure-services')
+    .map(({ hostKind, match }) => ({ hostKind, parts: match.split('/').slice(0, 1) }));
+  const spellings = new Set(rules.map(({ insteadOf }) => insteadOf));
+  return [...rules, ...leaseRulesFor({ base, repos: azure, organisations }).filter(({ insteadOf }) => !spellings.has(insteadOf))];
+}
+
+/** The header that carries the lease. The empty one takes back what would be sent to every address. */
+function leasePairs({ base, lease }: CommandSurroundings): { key: string; value: string }[] {
+  if (lease === undefined) return [];
+  const key = `http.${doorBase(base)}.extraHeader`;
+  return [
+    { key, value: '' },
+    { key, value: `X-Postern-Lease: ${lease}` },
+  ];
 }
 
 /** Whatever may be an address in one word of a command, which may be a whole script. */
@@ -74,13 +100,13 @@ async function rivalsOf(rules: readonly Rule[], git: Git): Promise<Rule[]> {
 /** Variables that make git read our rules before any others. */
 async function inFront(
   rules: readonly Rule[],
-  { git, environment, workingDirectory, base, directory }: CommandSurroundings,
+  { git, environment, workingDirectory, directory }: CommandSurroundings,
 ): Promise<Variable[]> {
   const file = join(directory, 'gitconfig');
   const isWithout = isTrue(environment['GIT_CONFIG_NOSYSTEM']);
   const system = isWithout ? undefined : await systemFile(git, workingDirectory);
-  const include = system === undefined ? '' : `\n[include]\n\tpath = ${writeValue(system)}\n`;
-  await writeFileAtomic(file, `${writeOwnedFile(rules, base)}${include}`, { mode: 0o600 });
+  const include = system === undefined ? [] : ['[include]', `\tpath = ${writeValue(system)}`];
+  await writeFileAtomic(file, `${[...ruleLines(rules), ...include].join('\n')}\n`, { mode: 0o600 });
   const variables = [{ name: 'GIT_CONFIG_SYSTEM', value: file }];
   // What it keeps out is not included either.
   if (isWithout) variables.push({ name: 'GIT_CONFIG_NOSYSTEM', value: '0' });

@@ -27,7 +27,15 @@ const REMOTE = peer({ kind: 'remote' });
 const EVERYONE = [OWN, OTHER, UNKNOWN, REMOTE];
 
 function knock(over: Partial<Knock> = {}): Knock {
-  return { peer: OWN, lease: { kind: 'none' }, entry: 'uid', forwardedBy: undefined, hasOtherCredential: false, ...over };
+  return {
+    peer: OWN,
+    lease: { kind: 'none' },
+    entry: 'uid',
+    forwardedBy: undefined,
+    calledBy: undefined,
+    hasOtherCredential: false,
+    ...over,
+  };
 }
 const lease = (text: string): Knock['lease'] => ({ kind: 'one', text: new Secret(text) });
 
@@ -67,6 +75,13 @@ describe('identify() where the uid counts', () => {
   });
 
   it('refuses the own user whose request was passed on', () => {
+    expect(callers.identify(knock({ calledBy: 'build.example:8417' }))).toEqual({
+      kind: 'refusal',
+      code: 'caller-forwarded',
+      status: 403,
+      what: 'The request calls this door build.example:8417, and a web page may have that name, so the user at the other end of the connection may not know of it',
+      todo: 'use 127.0.0.1 or localhost as the address, or TLS (`listen.http.tls`), or give whoever asks a lease (`postern lease create`)',
+    });
     expect(callers.identify(knock({ forwardedBy: 'x-forwarded-for' }))).toMatchObject({
       code: 'caller-forwarded',
       status: 403,
@@ -101,7 +116,7 @@ describe('identify() of someone with a lease', () => {
 
   it.each(entries)('takes a good one from whoever it is, also passed on (%s)', (entry) => {
     for (const who of EVERYONE)
-      expect(callers.identify(knock({ peer: who, entry, lease: lease('good'), forwardedBy: 'via' }))).toEqual({
+      expect(callers.identify(knock({ peer: who, entry, lease: lease('good'), forwardedBy: 'via', calledBy: 'build.example' }))).toEqual({
         kind: 'lease',
         peer: who,
         lease: LEASE,

@@ -157,6 +157,11 @@ describe('AuditWriter after the end of a process', () => {
       async () => appendFile(rig.path(), '{"seq":6}\n'),
       /^daemon\.000001\.jsonl was changed: what stands behind record 5 does not belong there$/,
     ],
+    [
+      'a record was made up behind its last',
+      async () => appendFile(rig.path(), `${(await rig.lines())[4]!.replace('"seq":5', '"seq":6')}\n`),
+      /^daemon\.000001\.jsonl was changed: what stands behind record 5 does not belong there$/,
+    ],
     ['its head is gone', async () => unlink(rig.head()), /^its head is missing$/],
     ['its head is spoilt', async () => writeFile(rig.head(), 'x'.repeat(1024)), /^its head is wrong: it was not written with this key$/],
     ['the key is another', async () => rm(rig.places.key), /^its head is wrong: it was not written with this key$/],
@@ -208,6 +213,8 @@ describe('AuditWriter after the end of a process', () => {
       waiting: 0,
       findings: ['daemon.000001.jsonl is missing; the last of its records was number 3'],
     });
+    // The lock went with the directory, and is there again.
+    expect((await rig.writer()).state()).toMatchObject({ chain: 'daemon-2' });
     await rename(join(rig.state, 'away', 'daemon.000001.jsonl'), rig.path());
     // What was taken away is back: all that is left is the note about it.
     expect((await rig.verify()).faults).toEqual([
