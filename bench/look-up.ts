@@ -72,9 +72,11 @@ async function measure(connections: number, runs: number): Promise<LookUpRow> {
     const crowd = Array.from({ length: TOGETHER }, (_, index) => all[index % all.length] ?? first);
     return {
       connections,
-      bare: await timed(runs, readBare),
-      one: await timed(runs, () => known(first)),
-      together: await timed(runs, () => Promise.all(crowd.map(known)).then(() => undefined)),
+      ...(await inTurn(runs, {
+        bare: readBare,
+        one: () => known(first),
+        together: () => Promise.all(crowd.map(known)).then(() => undefined),
+      })),
     };
   } finally {
     for (const socket of [...sockets, ...accepted]) socket.destroy();
@@ -82,14 +84,18 @@ async function measure(connections: number, runs: number): Promise<LookUpRow> {
   }
 }
 
-async function timed(runs: number, work: () => Promise<void> | void): Promise<Spread> {
-  const times: number[] = [];
-  for (let index = -WARM_UPS; index < runs; index++) {
-    const startedAt = performance.now();
-    await work();
-    if (index >= 0) times.push(performance.now() - startedAt);
+/** Each in every round, so that a machine that is busy is busy for all of them. */
+async function inTurn<Name extends string>(rounds: number, work: Record<Name, () => Promise<void> | void>): Promise<Record<Name, Spread>> {
+  const names = Object.keys(work) as Name[]; // the keys of a record are its type's keys
+  const times = new Map<Name, number[]>(names.map((name) => [name, []]));
+  for (let round = -WARM_UPS; round < rounds; round++) {
+    for (const name of names) {
+      const startedAt = performance.now();
+      await work[name]();
+      if (round >= 0) times.get(name)?.push(performance.now() - startedAt);
+    }
   }
-  return spread(times);
+  return Object.fromEntries(names.map((name) => [name, spread(times.get(name) ?? [])])) as Record<Name, Spread>; // as built
 }
 
 function readBare(): void {
