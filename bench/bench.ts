@@ -16,6 +16,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { FEW_REFS, MANY_REFS, measureJudging } from './judging.js';
 import { type Ran, run, type RunningDaemon, Scene } from '../test/support/scene.js';
+import { lookUpLines, type LookUpRow, measureLookUps } from './look-up.js';
+import { type Spread, spread } from './spread.js';
 
 const MIB = 1024 * 1024;
 /** A daemon that has just said `ready` still loads what it did not need for that; memory is read after this. */
@@ -36,14 +38,10 @@ const GOAL_GROWTH_MIB = 64;
 const GOAL_PER_REF = 2;
 /** Door over direct. What two busy cores make of a ratio is no failure of the door: a missed one is said, no more. */
 const GOAL_RATIO: Readonly<Record<string, number>> = { 'ls-remote': 0.5, clone: 1.25, push: 1 };
+/** A look-up takes milliseconds, so many are as quick as one of the others. */
+const LOOK_UPS_PER_RUN = 10;
 /** An operation that takes longer hangs. */
 const LIMIT = { timeoutMs: 120_000 };
-
-interface Spread {
-  readonly median: number;
-  readonly least: number;
-  readonly most: number;
-}
 
 /** Resident memory of the daemon, MiB. */
 interface Memory {
@@ -120,6 +118,7 @@ async function main(): Promise<void> {
     if (goal !== undefined && ratio !== undefined)
       print(`${operation.padEnd(20)}goal at most ${goal.toFixed(2)} of direct: ${verdict(ratio <= goal)} (${ratio.toFixed(2)})`);
   }
+  const lookUps = await lookedUp();
   const result = {
     node: process.versions.node,
     git,
@@ -130,11 +129,25 @@ async function main(): Promise<void> {
     memory,
     cpuSecondsPerGib: cpu,
     rows,
+    lookUps,
   };
   await writeFile(join('build', 'bench.json'), `${JSON.stringify(result, null, 2)}\n`);
   print();
   print('Written to build/bench.json');
   if (rows.some(({ failures }) => failures.length > 0)) process.exitCode = 1;
+}
+
+/** Prints the look-ups; they need Linux, and two descriptors for each connection. */
+async function lookedUp(): Promise<readonly LookUpRow[]> {
+  print();
+  try {
+    const rows = await measureLookUps(LOOK_UPS_PER_RUN * runs);
+    for (const line of lookUpLines(rows)) print(line);
+    return rows;
+  } catch (thrown) {
+    print(`who opened it: not measured (${thrown instanceof Error ? thrown.message : String(thrown)})`);
+    return [];
+  }
 }
 
 /** Starts the built program with its defaults, as a user would, and looks at it once it is ready. */
@@ -275,14 +288,6 @@ async function processorSeconds(daemon: RunningDaemon): Promise<number> {
   // Fields are counted after the name in brackets, which may hold spaces: utime is the 14th of all, stime the 15th.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
-}
-
-function spread(figures: readonly number[]): Spread {
-  const sorted = [...figures].sort((a, b) => a - b);
-  const at = (index: number): number => sorted[index] ?? Number.NaN;
-  const middle = Math.floor(sorted.length / 2);
-  const median = sorted.length % 2 === 1 ? at(middle) : (at(middle - 1) + at(middle)) / 2;
-  return { median, least: at(0), most: at(sorted.length - 1) };
 }
 
 function write(figures: Spread | undefined, digits = 0): string {

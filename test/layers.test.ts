@@ -44,6 +44,8 @@ const LAW: HouseLaw = {
     'cli/commands/exec.ts Daemon', // as start, for as long as a command runs
     'cli/commands/route.ts RouteTable', // explains a route without a daemon
     'cli/commands/audit-why.ts RouteTable', // asks the gate again without a daemon
+    'cli/commands/audit-why.ts FileLeaseKeys', // whether the key of a lease is still there
+    'cli/commands/audit-why.ts FileLeaseRegister', // whether a lease was revoked meanwhile
     'cli/commands/start.ts Daemon', // the daemon is what start makes
     'http/push-list.ts CommandListReader', // one for each push: a reader, no part of the house
   ],

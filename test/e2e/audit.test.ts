@@ -83,6 +83,8 @@ test('every operation that passed and every refusal has exactly one record, afte
   const { operations: counts, audit } = await daemon.status();
   expect(audit).toMatchObject({ kind: 'on', chain: 'daemon', lost: 0, directory });
   expect(await daemon.stop()).toBe(0);
+  // Its lock is gone with it: the end was an orderly one.
+  expect(await readdir(directory)).toEqual(['daemon.000001.jsonl']);
   const records = await operations(directory);
   const ended = daemon.log.filter(({ event }) => ['request-finished', 'request-refused', 'request-failed', 'client-gone'].includes(event));
   expect(records.map(({ id }) => id).sort((a, b) => a - b)).toEqual(ended.map(({ id }) => Number(id)).sort((a, b) => a - b));
@@ -96,6 +98,24 @@ test('every operation that passed and every refusal has exactly one record, afte
   const ran = await postern(state, 'audit', 'verify');
   expect(ran).toMatchObject({ code: 0 });
   expect(ran.stdout).toContain(`daemon: good, ${records.length} records`);
+});
+
+test('a transfer that the stop of the daemon cuts is on record', async () => {
+  const { state, directory } = await place();
+  const configuration = scene.plainConfiguration.replace('log:', 'drain: { max: 0s }\nlog:');
+  const daemon = await scene.daemon(configuration, { env: { POSTERN_STATE_DIRECTORY: state } });
+  scene.emulator.git.faults.set('contoso/Payments/web', { kind: 'stall' });
+  try {
+    const listed = lsRemote(daemon);
+    while (!(await daemon.status()).running.some(({ upstreamStatus }) => upstreamStatus === 200));
+    expect(await daemon.stop('SIGTERM')).toBe(143);
+    expect((await listed).code).not.toBe(0);
+  } finally {
+    scene.emulator.git.faults.clear('contoso/Payments/web');
+  }
+  const records = await operations(directory);
+  expect(records.at(-1)).toMatchObject({ operation: 'fetch', verdict: expect.stringMatching(/^(client-gone|broken)$/) as string });
+  expect((await postern(state, 'audit', 'verify')).code).toBe(0);
 });
 
 test(
@@ -426,5 +446,66 @@ describe('postern audit why', () => {
       stderr: expect.stringContaining('There is no operation 9999') as string,
     });
     expect(await why('a b', scene.plainConfiguration)).toMatchObject({ code: 2 });
+  });
+
+  test('keeps what a lease grants and never the lease, the refs of a push, and knows of a revocation', async () => {
+    const { state, directory, start } = await place();
+    const daemon = await start();
+    const args = [
+      'lease',
+      'create',
+      '--repo',
+      'contoso/Payments/web',
+      '--allow',
+      'fetch,push',
+      '--ref',
+      'refs/heads/agent/*',
+      '--label',
+      'nightly',
+      '--for',
+      '1h',
+    ];
+    const created = await succeed(daemon.postern(args));
+    const lease = created.stdout.trim();
+    const id = /^Lease ([0-9a-f]{16})/m.exec(created.stderr)?.[1] ?? '';
+    const withLease = ['-c', `http.extraHeader=X-Postern-Lease: ${lease}`];
+    const work = join(scene.directory, 'leased');
+    await succeed(scene.git([...withLease, 'clone', '-q', daemon.url(REPOSITORY), work]));
+    const oid = (await succeed(scene.git(['rev-parse', 'HEAD'], { cwd: work }))).stdout.trim();
+    const push = async (ref: string) => scene.git([...withLease, 'push', '-q', 'origin', `HEAD:${ref}`], { cwd: work });
+    await succeed(push('refs/heads/agent/x'));
+    expect((await push('refs/heads/trunk')).code).not.toBe(0);
+    // The answer to git does not wait for the disk.
+    let records = await operations(directory);
+    while (!records.some(({ code }) => code === 'ref-refused')) records = await operations(directory);
+    const text = await readFile(join(directory, 'daemon.000001.jsonl'), 'utf8');
+    const [passed, refused] = records.filter(({ operation, step }) => operation === 'push' && step === 'exchange');
+    expect(passed).toMatchObject({
+      verdict: 'passed',
+      refs: [{ ref: 'refs/heads/agent/x', old: '0'.repeat(40), new: oid }],
+      lease: { label: 'nightly', ids: [id], caveats: [{ id, label: 'nightly', allow: ['fetch', 'push'], refs: ['refs/heads/agent/*'] }] },
+    });
+    expect(refused).toMatchObject({ code: 'ref-refused', refs: [{ ref: 'refs/heads/trunk', new: oid }] });
+    // The seal is the end of a lease: no piece of it may be there.
+    for (const piece of [lease, lease.slice(-24), lease.slice(5, 40)]) expect(text).not.toContain(piece);
+    const why = (seq = 0) =>
+      daemon.postern([
+        'audit',
+        'why',
+        `daemon:${seq}`,
+        '--config',
+        String(daemon.log.find(({ event }) => event === 'ready')?.['configuration']),
+      ]);
+    expect((await why(passed?.seq)).stdout).toContain('The same would be decided\n');
+    const no = (await why(refused?.seq)).stdout;
+    expect(no).toMatch(/the refs of the push: .*refs\/heads\/trunk.* <- this says no\n/);
+    expect(no).toContain('The same would be decided\n');
+    await succeed(daemon.postern(['lease', 'revoke', id]));
+    const revoked = (await why(passed?.seq)).stdout;
+    expect(revoked).toContain(`1. who asks: The lease is revoked (id ${id})  <- this says no\n`);
+    expect(revoked).toContain('THE DECISIONS DIFFER\n');
+    expect((await daemon.postern(['audit', '--lease', 'nightly', '--limit', '500'])).stdout.split('\n').length).toBeGreaterThan(4);
+    await daemon.stop();
+    expect((await postern(state, 'audit', 'verify')).code).toBe(0);
   });
 });

@@ -19,6 +19,8 @@ let configuration: string;
 let runtime: string;
 /** An empty directory for each test. */
 let work: string;
+/** Programs that a test began and may have left, if it failed. */
+const begun: ChildProcess[] = [];
 
 beforeAll(async () => {
   scene = await Scene.open();
@@ -38,6 +40,7 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
+  for (const child of begun.splice(0)) if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL');
   scene.emulator.git.faults.clear();
   expect(await readdir(runtime)).toEqual([]);
 });
@@ -92,6 +95,10 @@ describe('the command', () => {
       code: 127,
       stderr: 'postern: The command no-such-command-anywhere was not found\n  what to do: check how it is spelt, and the PATH\n',
     });
+    // Root may look into it all the same, and then the system says what is true by itself.
+    const shut = join(work, 'shut');
+    await mkdir(shut, { mode: 0o000 });
+    expect((await exec(['no-such-command-anywhere'], { env: { PATH: `${shut}:${process.env['PATH'] ?? ''}` } })).code).toBe(127);
     const script = join(work, 'script');
     await writeFile(script, '#!/no/such/interpreter\n');
     expect((await exec([script])).stderr).toContain(`The command ${script} cannot be run (it is not executable)`);
@@ -137,6 +144,17 @@ describe('the environment of the command', () => {
     expect(ran.stdout).toContain('GIT_CONFIG_COUNT=');
     expect(ran.stdout).not.toContain('LEASE_KEY');
     expect(ran.stdout).not.toContain(key);
+  });
+
+  test('holds a lease where the configuration takes nothing else, and no other program gets in', async () => {
+    const leased = await scene.writeConfiguration(`${await readFile(configuration, 'utf8')}access: { local: lease }\n`);
+    const script = `git clone -q ${WEB} web && git -C web push -q origin HEAD:refs/heads/leased; git ls-remote --get-url ${WEB}; GIT_CONFIG_VALUE_1= git ls-remote ${WEB}; git -C web remote -v`;
+    const ran = await exec(['sh', '-c', script], { own: ['--config', leased] });
+    const [url, ...rest] = ran.stdout.split('\n');
+    expect(url).toMatch(/^http:\/\/127\.0\.0\.1:[0-9]+\//);
+    expect(rest).toEqual([`origin\t${WEB} (fetch)`, `origin\t${WEB} (push)`, ''].map((line) => line.replace(WEB, url ?? '')));
+    expect(ran.stderr).toMatch(/"code":"lease-(?:required|invalid)"/);
+    expect(ran.stderr).not.toContain('ptl1_');
   });
 
   test('keeps the pairs of git that it had', async () => {
@@ -269,21 +287,33 @@ describe('signals', () => {
   });
 
   test('Ctrl-C on a terminal reaches the command once', async () => {
-    // script(1) gives it a terminal and passes what it reads on as what is typed.
-    const words = [process.execPath, PROGRAM, 'exec', '--config', configuration, '--', ...(await counter())];
-    const terminal = spawn('script', ['-qec', `exec ${words.map((word) => `'${word}'`).join(' ')}`, join(work, 'typescript')], {
-      cwd: work,
-      env: environment(),
-      stdio: ['pipe', 'ignore', 'inherit'],
-    });
+    // script(1) gives it a terminal and passes what it reads on as what is typed. The shell between the two: it stops with its child.
+    const words = [process.execPath, PROGRAM, 'exec', '--config', configuration, '--', ...(await counter({ ends: 2 }))];
+    const terminal = spawn(
+      'script',
+      ['-qec', `trap : INT; ${words.map((word) => `'${word}'`).join(' ')}; code=$?; exit $code`, join(work, 'typescript')],
+      {
+        cwd: work,
+        env: environment(),
+        stdio: ['pipe', 'ignore', 'inherit'],
+      },
+    );
+    begun.push(terminal);
     const ended = new Promise((resolve) => terminal.once('close', resolve));
     await until('the command runs', async () => (await report()).includes('begun'));
+    const [parent] = await report();
+    const tell = (signal: NodeJS.Signals): boolean => process.kill(Number(parent), signal);
+    // Two of one kind that wait at once become one. So ours hears of it only when the command has dealt with its own.
+    tell('SIGSTOP');
     terminal.stdin.write('\u0003');
     await until('it has come', async () => (await report()).includes('SIGINT'));
-    // Handled after whatever the other one led to, here and there.
-    process.kill(Number((await report())[0]), 'SIGTERM');
+    tell('SIGCONT');
+    tell('SIGTERM');
+    await until('that has come too', async () => (await report()).includes('SIGTERM'));
+    // What ours would do with the first it has done when it hears of this one.
+    tell('SIGTERM');
     expect(await ended).toBe(5);
-    expect(await report()).toEqual([expect.any(String), 'begun', 'SIGINT', 'SIGTERM']);
+    expect((await report()).slice(2).sort()).toEqual(['SIGINT', 'SIGTERM', 'SIGTERM']);
     terminal.stdin.destroy();
   });
 
@@ -351,22 +381,26 @@ async function exec(argv: readonly string[], { own = [], env, detached = false, 
 function begin(argv: readonly string[]): { child: ChildProcess; ended: Promise<number | null> } {
   const args = [PROGRAM, 'exec', '--config', configuration, '--', ...argv];
   const child = spawn(process.execPath, args, { cwd: work, env: environment(), stdio: ['ignore', 'ignore', 'inherit'] });
+  begun.push(child);
   return { child, ended: new Promise((resolve) => child.once('exit', resolve)) };
 }
 
-/** A command that writes down its parent, and each signal that it gets; SIGTERM ends it with 5. */
-async function counter(): Promise<string[]> {
+/** A command that writes down its parent, and each signal that it gets; that many SIGTERM end it with 5. */
+async function counter({ ends = 1 } = {}): Promise<string[]> {
   const file = join(work, 'counter.cjs');
   await writeFile(
     file,
     [
       "const { appendFileSync } = require('node:fs');",
       "const say = (text) => appendFileSync('report', text + '\\n');",
+      'let terms = 0;',
       "for (const signal of ['SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGTERM'])",
-      "  process.on(signal, () => { say(signal); if (signal === 'SIGTERM') setImmediate(() => process.exit(5)); });",
+      `  process.on(signal, () => { say(signal); if (signal === 'SIGTERM' && ++terms >= ${ends}) setImmediate(() => process.exit(5)); });`,
       'say(process.ppid);',
       "say('begun');",
-      'setInterval(() => undefined, 1000);',
+      '// One that was left behind by a test that failed ends by itself.',
+      'const parent = process.ppid;',
+      'setInterval(() => process.ppid === parent || process.exit(9), 1000);',
     ].join('\n'),
   );
   return [process.execPath, file];

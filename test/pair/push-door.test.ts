@@ -284,6 +284,7 @@ describe('what is refused before its body is told in the way that git shows', ()
     );
     expect(answer).toMatch(/^HTTP\/1\.1 200 /);
     expect(answer).toContain('ERR postern: No route matches');
+    expect(answer.toLowerCase()).toContain('\r\nconnection: close\r\n');
     expect(answer.match(/HTTP\/1\.1 /g)).toHaveLength(1);
     unseen();
   });

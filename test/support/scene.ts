@@ -100,10 +100,13 @@ export class Scene {
     return file;
   }
 
-  /** Starts a daemon and waits until it says `ready`. Rejects with its output when it ends before. */
+  /**
+   * Starts a daemon and waits until it says `ready`. Rejects with its output when it ends before. `through`: a program and its
+   * arguments that become the daemon, such as `unshare -Ur`.
+   */
   async daemon(
     configuration: string = this.plainConfiguration,
-    options: { env?: Readonly<Record<string, string>>; args?: readonly string[] } = {},
+    options: { env?: Readonly<Record<string, string>>; args?: readonly string[]; through?: readonly string[] } = {},
   ): Promise<RunningDaemon> {
     const file = await this.writeConfiguration(configuration);
     // Named after the file: the count may be another by now.
@@ -115,7 +118,11 @@ export class Scene {
       SP_SECRET: this.emulator.sts.samples.secretClient.secret,
       ...options.env,
     };
-    const child = spawn(process.execPath, [PROGRAM, 'start', '--config', file, ...(options.args ?? [])], {
+    const [through, ...before] = options.through ?? [];
+    const words = [PROGRAM, 'start', '--config', file, ...(options.args ?? [])];
+    const program = through ?? process.execPath;
+    const args = through === undefined ? words : [...before, process.execPath, ...words];
+    const child = spawn(program, args, {
       env,
       stdio: ['ignore', 'pipe', 'pipe'],
     });

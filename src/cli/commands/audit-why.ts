@@ -1,24 +1,28 @@
 /** `postern audit why ID`: what decided then, and what would be decided now, step by step and without the network. */
 import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { decidedThen, isSameResult, replay, type ReplayResult, type ReplayRules } from '../../gate/decision-replay.js';
 import { RouteTable } from '../../gate/route-table.js';
 import type { AuditOperation } from '../../model/audit.js';
+import { systemClock } from '../../model/clock.js';
 import { ProxyError } from '../../model/errors.js';
 import type { Settings } from '../../model/settings.js';
 import { type AuditPlaces, auditPlaces, chainNames } from '../../store/audit-files.js';
 import { findRecord } from '../../store/audit-reader.js';
+import { FileLeaseKeys } from '../../store/lease-keys.js';
+import { FileLeaseRegister } from '../../store/lease-register.js';
 import { type Context, loadFor, type SettingsFlags } from '../context.js';
 import { unreadable } from './audit.js';
 import { plain, recordLine } from './audit-text.js';
 
-/** @throws ProxyError `usage` when there is no such record, `audit-unwritable`, and the faults of the configuration */
+/** @throws ProxyError `usage` when there is no such record, `audit-unwritable`, `state-unusable`, and the faults of the configuration */
 export async function auditWhy(context: Context, id: string, flags: SettingsFlags): Promise<number> {
   const { settings } = await loadFor(context, flags);
   const places = auditPlaces(context.places.stateDirectory, settings.audit.directory);
   const { chain, record } = await find(places, id).catch((thrown: unknown) => {
     throw unreadable(places, thrown);
   });
-  const rules = rulesOf(settings, await ownerOf(places));
+  const rules = rulesOf(settings, await ownerOf(places), context.places.stateDirectory);
   const then = decidedThen(record);
   const asked = Date.parse(record.time) - record.ms;
   const today = replay(record, rules, Date.now());
@@ -89,12 +93,28 @@ async function ownerOf({ key }: AuditPlaces): Promise<number> {
   );
 }
 
-function rulesOf(settings: Settings, owner: number): ReplayRules {
+function rulesOf(settings: Settings, owner: number, stateDirectory: string): ReplayRules {
+  const fault = (thrown: ProxyError): never => {
+    throw thrown;
+  };
+  const register = new FileLeaseRegister(join(stateDirectory, 'leases.json'), { clock: systemClock, onFault: fault });
+  register.load();
+  // Keys that are configured are elsewhere, and may be for the daemon alone to read.
+  const keys =
+    settings.access.leaseKey === undefined
+      ? new FileLeaseKeys(join(stateDirectory, 'lease-keys'), { isOwn: true, onFault: fault })
+      : undefined;
+  keys?.load();
   return {
     routes: new RouteTable(settings.routes),
     uids: [owner, ...settings.access.uids],
     entry: settings.access,
-    leaseFault: () => undefined,
+    leaseFault: ({ keyId, caveats }) => {
+      const revoked = caveats.find(({ id }) => register.isRevoked(id));
+      if (revoked !== undefined) return `The lease is revoked (id ${revoked.id})`;
+      if (keys?.ids.includes(keyId) === false) return `The key ${keyId} that sealed the lease is not among the keys any more`;
+      return undefined;
+    },
   };
 }
 

@@ -122,7 +122,7 @@ async function drain(daemon: Daemon, signals: Signals, { printer }: Context): Pr
 /**
  * What the configuration says, but for what belongs to a service. Loopback and a free port, whatever `listen` says. No TLS: it
  * keeps others from taking the port of a daemon that is down, and this port is held from before the command begins until
- * after it ends (docs/decisions/0008-exec-has-a-door-of-its-own.md).
+ * after it ends (docs/decisions/0012-exec-has-a-door-of-its-own.md).
  */
 function settingsFor({ settings, effective }: LoadedSettings): Settings {
   const isAsked = effective.some(({ path, origin }) => path === 'log.level' && origin !== 'default');

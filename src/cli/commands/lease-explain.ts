@@ -9,7 +9,7 @@ import { parsed } from './lease.js';
 
 /** Why `update` cannot be read more narrowly. */
 const REWRITES =
-  'update includes a rewrite (force push): what git sends does not tell the two apart, and the upstream\u2019s own force-push permission decides';
+  "update includes a rewrite (force push): what git sends does not tell the two apart, and the upstream's own force-push permission decides";
 
 const TITLES: Readonly<Record<CaveatLine['about'], string>> = {
   repositories: 'for',

@@ -3,8 +3,9 @@
  * becomes an exit code as a shell would tell it (POSIX, Shell Command Language 2.8.2).
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { constants } from 'node:os';
+import { join } from 'node:path';
 import { messageOf, ProxyError, systemCodeOf } from '../../model/errors.js';
 
 /** A command that was not found, and one that was and cannot be run. */
@@ -72,7 +73,7 @@ export function runCommand(argv: readonly string[], environment: NodeJS.ProcessE
     signals.passTo(child);
     child.once('error', (thrown) => {
       // It has begun, and a signal could not be sent: it is ending anyway.
-      if (child.pid === undefined) resolve(notBegun(program, thrown));
+      if (child.pid === undefined) resolve(notBegun(program, thrown, environment['PATH']));
     });
     // Not `close`: that waits for whoever still holds its output.
     child.once('exit', (code, signal) => resolve({ code: code ?? exitCodeOf(signal) }));
@@ -88,9 +89,9 @@ export function exitCodeOf(signal: NodeJS.Signals | null): number {
   return EXIT_SIGNAL + (signal === null ? 0 : constants.signals[signal]);
 }
 
-function notBegun(program: string, thrown: Error): CommandEnd {
+function notBegun(program: string, thrown: Error, path: string | undefined): CommandEnd {
   const code = systemCodeOf(thrown);
-  if (code === 'ENOENT') {
+  if (code === 'ENOENT' || (code === 'EACCES' && !isThere(program, path))) {
     const what = `The command ${program} was not found${program.includes('/') ? ', or the interpreter that its first line names' : ''}`;
     return { code: EXIT_NOT_FOUND, failure: new ProxyError('usage', what, { todo: 'check how it is spelt, and the PATH' }) };
   }
@@ -101,6 +102,11 @@ function notBegun(program: string, thrown: Error): CommandEnd {
       todo: code === 'EACCES' ? '`chmod +x` it, or name the program that runs it' : 'see whether it runs without `postern exec`',
     }),
   };
+}
+
+/** A directory of the PATH that may not be looked into makes the system say "denied" of a command that stands nowhere. */
+function isThere(program: string, path = ''): boolean {
+  return program.includes('/') || path.split(':').some((directory) => existsSync(join(directory, program)));
 }
 
 /**

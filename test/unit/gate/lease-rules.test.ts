@@ -134,6 +134,19 @@ describe('refPoliciesOf()', () => {
         for (const change of changes) expect(refuseByRefs([command(ref, change)], refPoliciesOf(lease(grant(also)))), ref).toBeDefined();
   });
 
+  it.each<[what: string, narrowing: Partial<Caveat>, ref: string, change: 'create' | 'update' | 'delete', passes: boolean]>([
+    ['nothing', {}, 'refs/heads/agent/x', 'update', true],
+    ['refs', { refs: ['refs/heads/agent/y'] }, 'refs/heads/agent/x', 'update', false],
+    ['refs', { refs: ['refs/heads/agent/x'] }, 'refs/heads/agent/x', 'update', true],
+    ['refs beyond the grant', { refs: ['refs/heads/main'] }, 'refs/heads/main', 'update', false],
+    ['what may not be touched', { protect: ['refs/heads/agent/x'] }, 'refs/heads/agent/x', 'update', false],
+    ['changes', { changes: ['create'] }, 'refs/heads/agent/x', 'update', false],
+    ['changes beyond the grant', { changes: ['delete'] }, 'refs/heads/agent/x', 'delete', false],
+  ])('takes from pushes what a narrowing names: %s', (_what, narrowing, ref, change, passes) => {
+    const policies = refPoliciesOf(lease(grant(), { id: '2222222222222222', ...narrowing }));
+    expect(refuseByRefs([command(ref, change)], policies) === undefined).toBe(passes);
+  });
+
   it('names the lease as the source', () => {
     expect(refPoliciesOf(lease(grant({ label: 'nightly' })))[0]?.source).toBe('the lease 1111111111111111 (nightly)');
   });

@@ -218,7 +218,7 @@ describe('verifyAudit()', () => {
     const from = performance.now();
     expect((await rig.verify()).isGood).toBe(true);
     const ratio = (performance.now() - from) / bare;
-    // Usually 3 to 4: reading the file and its JSON is what comes on top.
+    // Reading the file and its JSON is what comes on top.
     expect(ratio).toBeLessThan(40);
   });
 });

@@ -1,7 +1,8 @@
 /** Promise: what was revoked stays revoked, over restarts, beside another daemon, and when the disk fails. */
 import { chmod, mkdtemp, readFile, rm, stat, unlink, writeFile } from 'node:fs/promises';
+import { readdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { ProxyError } from '../../../src/model/errors.js';
 import { FileLeaseRegister, type IssuedLease, MOST_ISSUED } from '../../../src/store/lease-register.js';
@@ -72,6 +73,25 @@ describe('FileLeaseRegister', () => {
     const again = open();
     expect(ids.filter((id) => !again.isRevoked(id))).toEqual([]);
     expect(again.issued()).toHaveLength(2);
+  });
+
+  it('loses nothing that is revoked while it writes', async () => {
+    const register = open();
+    await register.make();
+    const ids = Array.from({ length: 20 }, (_, n) => n.toString(16).padStart(16, '0'));
+    let during = 0;
+    for (const id of ids) {
+      const state = { isDone: false };
+      const first = register.revoke([A], soon()).then(() => (state.isDone = true));
+      // The file beside it is there once what is to be written has been put together.
+      const isWriting = (): boolean => readdirSync(dirname(path)).some((name) => /^\.leases\.json\.[0-9a-f]+\.postern-tmp$/.test(name));
+      while (!isWriting() && !state.isDone) await new Promise((resolve) => setImmediate(resolve));
+      if (!state.isDone) during += 1;
+      await Promise.all([first, register.revoke([id], soon())]);
+    }
+    expect(during).toBeGreaterThan(0);
+    const again = open();
+    expect(ids.filter((id) => !again.isRevoked(id) || !register.isRevoked(id))).toEqual([]);
   });
 
   it('sees at once what another daemon on the same file revoked', async () => {
