@@ -247,7 +247,10 @@ export class Forwarder {
         ledger.finish(record, { verdict: 'passed' });
         return;
       case 'challenge':
-        ledger.finish(record, await relay(trip, outcome.answer, callerHeaders(outcome.answer, CHALLENGE_HEADERS), this.#parts.timeouts.stall));
+        ledger.finish(
+          record,
+          await relay(trip, outcome.answer, callerHeaders(outcome.answer, CHALLENGE_HEADERS), this.#parts.timeouts.stall),
+        );
         return;
       case 'relay':
         ledger.finish(record, await relay(trip, outcome.answer, callerHeaders(outcome.answer), this.#parts.timeouts.stall));
