@@ -83,8 +83,7 @@ async function main(): Promise<void> {
   print(`memory before a token ${write(starts.mib)} MiB    goal below ${GOAL_IDLE_MIB}: ${verdict(starts.mib.median < GOAL_IDLE_MIB)}`);
   const judging = measureJudging(Math.max(runs, 9));
   const [few, many] = [spread(judging.few), spread(judging.many)];
-  // By the least: of a few milliseconds a busy machine can make any number.
-  const perRef = many.least / MANY_REFS / (few.least / FEW_REFS);
+  const perRef = many.median / MANY_REFS / (few.median / FEW_REFS);
   print(`judging ${grouped(FEW_REFS)} refs   ${write(few, 1)} ms`);
   print(
     `judging ${grouped(MANY_REFS)} refs  ${write(many, 1)} ms    per ref ${perRef.toFixed(2)} of that, goal at most ${GOAL_PER_REF}: ${verdict(perRef <= GOAL_PER_REF)}`,

@@ -22,7 +22,7 @@ import { discard, headerOf } from '../upstream/git-answer.js';
 import { DEFAULT_WAIT_MS, LONGEST_WAIT_MS, MOST_TRIES, type Throttle } from '../upstream/throttle.js';
 import { KeptBodies, type RequestBody } from './body.js';
 import { drain } from './drain.js';
-import { callerHeaders, upstreamHeaders } from './headers.js';
+import { callerHeaders, CHALLENGE_HEADERS, upstreamHeaders } from './headers.js';
 import { judge, type Outcome } from './judge.js';
 import { cutWhenKilled, Killed, unlessKilled } from './killing.js';
 import type { PrivateAgents } from './private-agents.js';
@@ -31,7 +31,7 @@ import { CallerGone, send, StaleConnection, Unanswered } from './proxying.js';
 import { relay } from './relay.js';
 import { sayGit } from './speech.js';
 import { type Carried, takeBody } from './take-body.js';
-import { commandsOf, isGone, isRepeatable, needOf, planTrip, refusalFor, throttled, type Trip, unsure } from './trip.js';
+import { commandsOf, isGone, isRepeatable, killedRefusal, needOf, planTrip, refusalFor, throttled, type Trip, unsure } from './trip.js';
 
 export interface ForwardParts {
   readonly vault: Vault;
@@ -49,9 +49,6 @@ export interface ForwardParts {
  * stderr from the eleventh on, as of a leak.
  */
 const MOST_LISTENERS = 32;
-/** Headers of a 401 that a passthrough caller needs. */
-const CHALLENGE: ReadonlySet<string> = new Set(['www-authenticate']);
-
 export class Forwarder {
   readonly #parts: ForwardParts;
   readonly #bodies = new KeptBodies();
@@ -250,7 +247,10 @@ export class Forwarder {
         ledger.finish(record, { verdict: 'passed' });
         return;
       case 'challenge':
-        ledger.finish(record, await relay(trip, outcome.answer, callerHeaders(outcome.answer, CHALLENGE), this.#parts.timeouts.stall));
+        ledger.finish(
+          record,
+          await relay(trip, outcome.answer, callerHeaders(outcome.answer, CHALLENGE_HEADERS), this.#parts.timeouts.stall),
+        );
         return;
       case 'relay':
         ledger.finish(record, await relay(trip, outcome.answer, callerHeaders(outcome.answer), this.#parts.timeouts.stall));
@@ -300,10 +300,4 @@ export class Forwarder {
     trip.record.replays += 1;
     this.#parts.logger.log('info', 'request-replayed', { id: trip.record.id, identity: trip.route.identity, why });
   }
-}
-
-/** A push that had not been sent to its end cannot have been carried out. */
-function killedRefusal(trip: Trip, { refusal }: Killed): Refusal {
-  const told = { ...refusal, route: trip.route.match, identity: trip.route.identity };
-  return trip.request.complete ? unsure(trip, told) : told;
 }

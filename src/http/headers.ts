@@ -38,6 +38,9 @@ const DOWN_GIT: ReadonlySet<string> = new Set([
   'x-vss-e2eid',
 ]);
 
+/** Headers of a 401 that a passthrough caller needs besides. */
+export const CHALLENGE_HEADERS: ReadonlySet<string> = new Set(['www-authenticate']);
+
 /** Request headers that go upstream for a git operation. Framing and Authorization are set by whoever sends. */
 export function upstreamHeaders(incoming: IncomingHttpHeaders): Record<string, string> {
   const headers: Record<string, string> = {

@@ -9,6 +9,7 @@ import type { OperationRecord } from '../model/record.js';
 import type { Refusal } from '../model/refusal.js';
 import type { Route } from '../model/settings.js';
 import type { RequestBody } from './body.js';
+import type { Killed } from './killing.js';
 import { PushList } from './push-list.js';
 
 /**
@@ -128,4 +129,10 @@ export function unsure(trip: Trip, refusal: Refusal): Refusal {
     what: `${refusal.what}; the push may have arrived all the same`,
     todo: `\`git fetch\` shows whether it has arrived; if not, ${refusal.todo}`,
   };
+}
+
+/** What the caller of an ended operation is told: a push that had not been sent to its end cannot have been carried out. */
+export function killedRefusal(trip: Trip, { refusal }: Killed): Refusal {
+  const told = { ...refusal, route: trip.route.match, identity: trip.route.identity };
+  return trip.request.complete ? unsure(trip, told) : told;
 }

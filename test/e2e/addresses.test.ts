@@ -194,6 +194,20 @@ describe('another upstream in place of the host', () => {
   });
 });
 
+test('route explain tells an address that only looks like what a route names', async () => {
+  const route = 'identity: own, host: generic';
+  const file = await scene.writeConfiguration(
+    `identities: { own: { kind: none } }\nroutes: [{ match: git.example.com/team/app, ${route} }, { match: git.example.com/**, ${route} }]\n`,
+  );
+  const explain = (url: string): Promise<Ran> => scene.postern(['route', 'explain', url, '--config', file]);
+  const ran = await explain('https://git.example.com/Team/app.git');
+  expect(ran.code).toBe(1);
+  expect(ran.stdout).toContain(
+    'route      none: it only looks like what git.example.com/team/app names, and may be another repository; requests are refused\n',
+  );
+  expect((await explain('https://git.example.com/team/app.git')).stdout).toContain('route      git.example.com/team/app (number 1 of 2)\n');
+});
+
 describe('git at work, through insteadOf rules', () => {
   const WEB = 'https://dev.azure.com/contoso/Payments/_git/web';
 

@@ -5,7 +5,7 @@ import { randomBytes } from 'node:crypto';
 import { appendFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Ran, run, type RunningDaemon, Scene } from '../support/scene.js';
+import { type Ran, type RunningDaemon, Scene } from '../support/scene.js';
 
 const RULES = 'refs: { allow: [refs/heads/agent/*, refs/heads/main], protect: [refs/heads/MAIN], changes: [create, update] }';
 
@@ -154,9 +154,11 @@ describe('through a route with `refs`', () => {
 
   test('a signed push is judged by the commands that are signed', async () => {
     const at = await work({ settings: '\tcertNonceSeed = seed\n\tcertNonceSlop = 3600\n' });
-    const key = join(scene.directory, `key-${count}`);
-    expect((await run('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', key], { env: scene.environment })).code).toBe(0);
-    const signed = ['-c', 'gpg.format=ssh', '-c', `user.signingKey=${key}`, 'push', '--signed'];
+    // Stands for gpg, which would need a keyring: the upstream here takes every signature, and it is not what is judged.
+    const signer = join(scene.directory, `signer-${count}`);
+    const signature = "printf -- '-----BEGIN PGP SIGNATURE-----\\n\\nbm8=\\n-----END PGP SIGNATURE-----\\n'";
+    await writeFile(signer, `#!/bin/sh\ncat >/dev/null\nprintf '[GNUPG:] SIG_CREATED ' >&2\n${signature}\n`, { mode: 0o755 });
+    const signed = ['-c', `gpg.program=${signer}`, 'push', '--signed'];
     await at.done(...signed, 'origin', 'HEAD:agent/x');
     const before = await at.refs();
     expect(before).toContain('refs/heads/agent/x');

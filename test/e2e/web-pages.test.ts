@@ -42,7 +42,7 @@ let willing: Server;
 let direct: Tap;
 /** Under a name of the attacker's. */
 let rebound: Tap;
-let chromium: Chromium;
+let chromium: Chromium | undefined;
 let html: string;
 /** The request lines that the willing server got. */
 const reached: string[] = [];
@@ -74,7 +74,8 @@ beforeAll(async () => {
 }, PAGE_MS);
 
 afterAll(async () => {
-  await chromium.close();
+  // It may be what is missing.
+  await chromium?.close();
   await Promise.all([direct.close(), rebound.close(), shut(pages), shut(willing)]);
   await scene.close();
 }, PAGE_MS);
@@ -169,7 +170,7 @@ async function visit(page: string, place: string, parameters: Readonly<Record<st
     });
   });
   const query = new URLSearchParams({ place, report: 'http://evil.example', ...parameters });
-  await chromium.open(`${page}/page?${query.toString()}`);
+  await chromium?.open(`${page}/page?${query.toString()}`);
   return told;
 }
 
@@ -307,9 +308,9 @@ test(
   async () => {
     for (const host of ['127.0.0.1', 'localhost']) {
       const lines = daemon.log.length;
-      await chromium.open(`http://${host}:${doorPort}/${WEB}/info/refs?service=git-upload-pack`);
+      await chromium?.open(`http://${host}:${doorPort}/${WEB}/info/refs?service=git-upload-pack`);
       await expect.poll(() => refusedSince(lines), { timeout: LATE_MS }).toContain('request-from-browser');
-      await chromium.open(`http://${host}:${doorPort}/`);
+      await chromium?.open(`http://${host}:${doorPort}/`);
       await expect.poll(() => refusedSince(lines).length, { timeout: LATE_MS }).toBeGreaterThan(1);
     }
     const seen = direct.heard(doorPort).filter(({ head }) => head.includes('Sec-Fetch-Site: none'));

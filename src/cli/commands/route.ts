@@ -39,7 +39,10 @@ export async function routeExplain(context: Context, url: string, flags: Setting
     });
   } else {
     printer.line(`address    ${address.display} (${kind})`);
-    if (route === undefined) printer.line('route      none matches: requests are refused');
+    const alike = table.lookAlike(address);
+    if (alike !== undefined)
+      printer.line(`route      none: it only looks like what ${alike.match} names, and may be another repository; requests are refused`);
+    else if (route === undefined) printer.line('route      none matches: requests are refused');
     else {
       printer.line(`route      ${route.match} (number ${settings.routes.indexOf(route) + 1} of ${settings.routes.length})`);
       printer.line(`identity   ${route.identity} (${settings.identities.find(({ name }) => name === route.identity)?.kind ?? 'unknown'})`);
