@@ -6,7 +6,7 @@
  * attributes are not carried over. Two writers at once: the last rename wins; who must not lose an update holds a lock.
  */
 import { randomBytes } from 'node:crypto';
-import type { Stats } from 'node:fs';
+import { type Stats, statSync } from 'node:fs';
 import { chmod, lstat, mkdir, open, readdir, readlink, realpath, rename, unlink, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 
@@ -54,6 +54,16 @@ export async function writeFileAtomic(path: string, content: string | Uint8Array
     throw error;
   }
   await syncDirectory(dirname(target));
+}
+
+/** What would be different if the file at `path` were: empty when there is none. Cheap enough to be asked for each request. */
+export function stampOf(path: string): string {
+  try {
+    const { dev, ino, size, mtimeNs, ctimeNs } = statSync(path, { bigint: true });
+    return [dev, ino, size, mtimeNs, ctimeNs].join(' ');
+  } catch (thrown) {
+    return systemCodeOf(thrown) === 'ENOENT' ? '' : 'unreadable';
+  }
 }
 
 /**

@@ -9,7 +9,7 @@ import { link, unlink, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { messageOf, ProxyError, systemCodeOf } from '../model/errors.js';
 import { Secret } from '../model/secret.js';
-import { makeDirectory, temporaryBeside, writeFileAtomic } from './atomic-file.js';
+import { makeDirectory, stampOf, temporaryBeside, writeFileAtomic } from './atomic-file.js';
 import { withFileLock } from './file-lock.js';
 
 /** As many as a rotation every week leaves within the longest life of a lease, and some. */
@@ -79,7 +79,7 @@ export class FileLeaseKeys {
    * @throws ProxyError `secret-unreadable`
    */
   load(): void {
-    this.#seen = this.#look();
+    this.#seen = stampOf(this.#path);
     this.#keys = [];
     if (this.#seen !== '' || !this.#isOwn) this.#keys = this.#read();
   }
@@ -132,23 +132,13 @@ export class FileLeaseKeys {
   }
 
   #refresh(): void {
-    if (this.#look() === this.#seen) return;
+    if (stampOf(this.#path) === this.#seen) return;
     try {
       this.load();
     } catch (thrown) {
       // Told once: `#seen` is what it looks like now.
       if (thrown instanceof ProxyError) this.#onFault(thrown);
       else throw thrown;
-    }
-  }
-
-  /** What would be different if the file were: empty when there is none. */
-  #look(): string {
-    try {
-      const { dev, ino, size, mtimeNs, ctimeNs } = statSync(this.#path, { bigint: true });
-      return [dev, ino, size, mtimeNs, ctimeNs].join(' ');
-    } catch (thrown) {
-      return systemCodeOf(thrown) === 'ENOENT' ? '' : 'unreadable';
     }
   }
 

@@ -9,7 +9,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { messageOf, ProxyError, systemCodeOf } from '../model/errors.js';
 import type { Clock } from '../model/ports.js';
-import { makeDirectory, writeFileAtomic } from './atomic-file.js';
+import { makeDirectory, stampOf, writeFileAtomic } from './atomic-file.js';
 import { withFileLock } from './file-lock.js';
 
 /** Leases that are alive at once; a fleet with a job every second and leases of an hour has 3,600. */
@@ -62,7 +62,7 @@ export class FileLeaseRegister {
 
   /** Whether the file is there. */
   get exists(): boolean {
-    return this.#look() !== '';
+    return stampOf(this.#path) !== '';
   }
 
   /**
@@ -70,7 +70,7 @@ export class FileLeaseRegister {
    * @throws ProxyError `state-unusable`
    */
   load(): void {
-    this.#seen = this.#look();
+    this.#seen = stampOf(this.#path);
     this.#content = this.#seen === '' ? NOTHING : this.#read();
   }
 
@@ -132,7 +132,7 @@ export class FileLeaseRegister {
       .then(async () => {
         await makeDirectory(dirname(this.#path));
         await withFileLock(`${this.#path}.lock`, async () => {
-          const current = this.#look() === '' ? NOTHING : this.#read();
+          const current = stampOf(this.#path) === '' ? NOTHING : this.#read();
           const heard = [...this.#heard];
           const revoked = new Map([...this.#content.revoked, ...current.revoked, ...heard]);
           const content = edit(this.#pruned({ issued: current.issued, revoked }));
@@ -142,7 +142,7 @@ export class FileLeaseRegister {
             });
           }
           await writeFileAtomic(this.#path, writeContent(content), { mode: 0o600, force: true });
-          this.#seen = this.#look();
+          this.#seen = stampOf(this.#path);
           this.#content = content;
           // Not what was heard of while the file was written: that waits for its turn.
           for (const [id] of heard) this.#heard.delete(id);
@@ -173,7 +173,7 @@ export class FileLeaseRegister {
   }
 
   #refresh(): void {
-    const seen = this.#look();
+    const seen = stampOf(this.#path);
     if (seen === this.#seen) return;
     this.#seen = seen;
     try {
@@ -184,15 +184,6 @@ export class FileLeaseRegister {
     } catch (thrown) {
       if (thrown instanceof ProxyError) this.#onFault(thrown);
       else throw thrown;
-    }
-  }
-
-  #look(): string {
-    try {
-      const { dev, ino, size, mtimeNs, ctimeNs } = statSync(this.#path, { bigint: true });
-      return [dev, ino, size, mtimeNs, ctimeNs].join(' ');
-    } catch (thrown) {
-      return systemCodeOf(thrown) === 'ENOENT' ? '' : 'unreadable';
     }
   }
 

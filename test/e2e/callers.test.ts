@@ -111,6 +111,15 @@ test('our own user is refused what was passed on, and served it with a lease, wi
   for (const name of [...Object.keys(passedOn), 'x-postern-lease']) expect(scene.emulator.git.seen[0]?.headers).not.toHaveProperty(name);
 });
 
+test('access.local lease: whoever runs as our user can make itself a lease', async () => {
+  const daemon = await start('access: { local: lease }\n');
+  expect((await ask(daemon.url(REFS))).status).toBe(401);
+  expectNothingWentUp();
+  // The limit that docs/THREATS.md names: the admin socket is the user's, and knows no jobs.
+  const lease = await leaseOf(daemon);
+  expect((await ask(daemon.url(REFS), { headers: { 'X-Postern-Lease': lease } })).status).toBe(200);
+});
+
 test('access.local lease: our own user needs one too, and git is asked for it', async () => {
   const daemon = await start('access: { local: lease }\n');
   const bare = await ask(daemon.url(REFS));

@@ -189,6 +189,14 @@ describe('verifyAudit()', () => {
     expect(report.faults[0]).toBe('record 1 was changed (line 1 of daemon.000001.jsonl)');
   });
 
+  it('cannot tell a chain that was made up with the key from the one that was written', async () => {
+    await rig.wrote(4);
+    await unlink(rig.path());
+    await unlink(rig.head());
+    await rig.wrote(2);
+    expect(await rig.verify()).toMatchObject({ isGood: true, count: 2, faults: [] });
+  });
+
   it('tells another key from changed records', async () => {
     await rig.wrote(4);
     await writeFile(rig.places.key, `${'ab'.repeat(32)}\n`);
