@@ -90,6 +90,7 @@ function readRoute(raw: RawMap, resolve: Resolve): Route {
     ca: read(raw, 'ca', resolve),
     proxy: read(raw, 'proxy', parseProxy),
     refs: readRefs(asMap(ownValue(raw, 'refs'))),
+    ssh: { kind: 'bridge' },
   };
 }
 

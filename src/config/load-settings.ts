@@ -94,8 +94,8 @@ export async function loadSettings(request: LoadRequest): Promise<LoadedSettings
   return {
     settings: {
       file: file?.path,
-      listen: { http, names, tls: secure.tls },
-      access: { local: access.local.value, remote: access.remote.value, uids, leaseKey: rest.leaseKey },
+      listen: { http, ssh: [], names, tls: secure.tls },
+      access: { local: access.local.value, remote: access.remote.value, uids, keys: [], leaseKey: rest.leaseKey },
       audit: rest.audit,
       identities: rest.identities,
       routes: rest.routes,

@@ -3,7 +3,7 @@
  * takes, with the daemon as its own caller. A door that could not tell would refuse everyone, and say so only to them.
  */
 import { connect, createServer, isIPv6, type AddressInfo } from 'node:net';
-import type { Peers } from '../http/peers.js';
+import type { Peers } from '../gate/peers.js';
 import type { Peer } from '../model/caller.js';
 import { messageOf, ProxyError } from '../model/errors.js';
 

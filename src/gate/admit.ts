@@ -4,7 +4,7 @@
  */
 import type { Caller } from '../model/caller.js';
 import type { Decision } from '../model/decision.js';
-import type { GitOperation } from '../model/operation.js';
+import { type GitOperation, permissionOf } from '../model/operation.js';
 import type { RefPolicy } from '../model/refs.js';
 import { refPoliciesOf, refuseByLease } from './lease-rules.js';
 import type { RouteTable } from './route-table.js';
@@ -42,13 +42,14 @@ export function admit(operation: GitOperation, caller: Caller, routes: RouteTabl
       todo: `add a route whose match covers ${address.display} to the configuration; \`postern route explain\` shows how an address is read`,
     };
   }
-  if (!route.allow.includes(operation.kind)) {
+  const permission = permissionOf(operation);
+  if (!route.allow.includes(permission)) {
     return {
       kind: 'refusal',
       code: 'not-allowed',
       status: 403,
-      what: `The route allows ${route.allow.join(', ')}, not ${operation.kind}`,
-      todo: `add ${operation.kind} to \`allow\` of this route if it should be possible`,
+      what: `The route allows ${route.allow.join(', ')}, not ${permission}`,
+      todo: `add ${permission} to \`allow\` of this route if it should be possible`,
       route: route.match,
       identity: route.identity,
     };

@@ -5,7 +5,7 @@
 import { BlockList, isIP } from 'node:net';
 import type { Peer } from '../model/caller.js';
 import { type Caveat, type Lease, leaseName } from '../model/lease.js';
-import type { GitOperation } from '../model/operation.js';
+import { type GitOperation, permissionOf } from '../model/operation.js';
 import type { RefPolicy } from '../model/refs.js';
 import type { Refusal } from '../model/refusal.js';
 import { matchesPattern } from '../model/route-pattern.js';
@@ -66,8 +66,11 @@ function faultOf(
   ) {
     return { what: `is not for the repository ${address.display}`, todo: ASK };
   }
-  if (allow === undefined ? isGrant : !allow.includes(operation.kind)) {
-    return { what: `allows ${allow === undefined || allow.length === 0 ? 'nothing' : allow.join(', ')}, not ${operation.kind}`, todo: ASK };
+  if (allow === undefined ? isGrant : !allow.includes(permissionOf(operation))) {
+    return {
+      what: `allows ${allow === undefined || allow.length === 0 ? 'nothing' : allow.join(', ')}, not ${permissionOf(operation)}`,
+      todo: ASK,
+    };
   }
   if (from !== undefined && !isWithin(peer.ip, from)) return { what: `may not be used from ${peer.ip}`, todo: ASK };
   if (uids !== undefined && (peer.uid.kind !== 'known' || !uids.includes(peer.uid.uid))) {

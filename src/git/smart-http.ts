@@ -8,11 +8,11 @@
  *
  * Source: gitprotocol-http "Smart Clients", "Smart Service git-upload-pack", "Smart Service git-receive-pack".
  */
-import type { GitService, GitStep } from '../model/operation.js';
+import type { GitService, HttpStep } from '../model/operation.js';
 
 export interface SmartRequest {
   readonly service: GitService;
-  readonly step: GitStep;
+  readonly step: HttpStep;
   /** Path of the repository, as it came, without git's own suffix. */
   readonly repositoryPath: string;
 }
@@ -47,12 +47,12 @@ export function classifySmartRequest(method: string, path: string, query: string
 }
 
 /** git's own end of the path for a step of a service, with the query: what follows the repository's path. */
-export function smartSuffix(service: GitService, step: GitStep): string {
+export function smartSuffix(service: GitService, step: HttpStep): string {
   return step === 'advertisement' ? `${ADVERTISEMENT_SUFFIX}?service=${service}` : `/${service}`;
 }
 
 /** The media type of a genuine answer. */
-export function answerMediaType(service: GitService, step: GitStep): string {
+export function answerMediaType(service: GitService, step: HttpStep): string {
   return step === 'advertisement' ? `application/x-${service}-advertisement` : `application/x-${service}-result`;
 }
 

@@ -10,7 +10,7 @@ import { Vault } from '../identity/vault.js';
 import type { Credential } from '../model/credential.js';
 import type { Pass } from '../model/decision.js';
 import { messageOf } from '../model/errors.js';
-import type { GitOperation } from '../model/operation.js';
+import type { HttpOperation } from '../model/operation.js';
 import type { Clock, Logger } from '../model/ports.js';
 import type { OperationRecord } from '../model/record.js';
 import type { Refusal } from '../model/refusal.js';
@@ -63,7 +63,7 @@ export class Forwarder {
   async forward(
     request: IncomingMessage,
     response: ServerResponse,
-    operation: GitOperation,
+    operation: HttpOperation,
     { route, refPolicies }: Pass,
     record: OperationRecord,
   ): Promise<void> {
@@ -100,7 +100,7 @@ export class Forwarder {
   async refuse(
     request: IncomingMessage,
     response: ServerResponse,
-    operation: GitOperation,
+    operation: HttpOperation,
     refusal: Refusal,
     record: OperationRecord,
   ): Promise<void> {
@@ -112,7 +112,7 @@ export class Forwarder {
     await this.#sayNo(carried, operation, refusal, { close: true });
   }
 
-  async #sayNo(carried: Carried, operation: GitOperation, refusal: Refusal, options: { close: boolean }): Promise<void> {
+  async #sayNo(carried: Carried, operation: HttpOperation, refusal: Refusal, options: { close: boolean }): Promise<void> {
     const { request, response, record, commands } = carried;
     const isThere = await drain(request, this.#parts.clock);
     // Whether or not it is still heard: what was asked for, and that it was refused, stands in the record.

@@ -11,10 +11,11 @@ import { admit } from '../gate/admit.js';
 import { refuseBrowser } from '../gate/browser.js';
 import type { Callers } from '../gate/callers.js';
 import type { Ledger } from '../gate/ledger.js';
+import { isLoopbackAddress, type Peers } from '../gate/peers.js';
 import type { RouteTable } from '../gate/route-table.js';
 import type { Caller, Entry } from '../model/caller.js';
 import { messageOf, ProxyError, systemCodeOf } from '../model/errors.js';
-import type { GitOperation } from '../model/operation.js';
+import type { HttpOperation } from '../model/operation.js';
 import type { AuditTrail, CertificateSource, Clock, Logger } from '../model/ports.js';
 import type { OperationRecord } from '../model/record.js';
 import type { Refusal } from '../model/refusal.js';
@@ -23,7 +24,7 @@ import type { Pass } from '../model/decision.js';
 import { type DoorListener, plainListener, secureListener } from './door-listener.js';
 import { DoorNames, sharedName } from './door-names.js';
 import type { Forwarder } from './forward.js';
-import { forwardedBy, isLoopbackAddress, type Peers } from './peers.js';
+import { forwardedBy } from './forwarded.js';
 import { takeLease } from './presented-lease.js';
 import { readOperation } from './read-operation.js';
 import { sayGit, sayNoTunnel, sayPlain, sayUnreadable } from './speech.js';
@@ -276,8 +277,8 @@ export class HttpDoor {
 }
 
 type Walked =
-  | { readonly kind: 'pass'; readonly operation: GitOperation; readonly pass: Pass }
-  | { readonly kind: 'no'; readonly refusal: Refusal; readonly operation: GitOperation | undefined }
+  | { readonly kind: 'pass'; readonly operation: HttpOperation; readonly pass: Pass }
+  | { readonly kind: 'no'; readonly refusal: Refusal; readonly operation: HttpOperation | undefined }
   | { readonly kind: 'gone' };
 
 /** Whether the connection can be used again after a refusal: an advertisement has no body that could follow. */
@@ -285,7 +286,7 @@ function isKeptOpen(walked: Extract<Walked, { kind: 'no' }>): boolean {
   return walked.operation?.step === 'advertisement';
 }
 
-function no(refusal: Refusal, operation?: GitOperation): Walked {
+function no(refusal: Refusal, operation?: HttpOperation): Walked {
   return { kind: 'no', refusal, operation };
 }
 

@@ -1,7 +1,7 @@
 /** Which listeners of the door speak TLS, and under which names they are known. */
 import { isIPv6 } from 'node:net';
 import type { DoorTls, Settings } from '../model/settings.js';
-import { isLoopbackAddress } from './peers.js';
+import { isLoopbackAddress } from '../gate/peers.js';
 
 /** Names of this machine for itself, which a certificate is good for whatever the door listens on. */
 const LOOPBACK: readonly string[] = ['localhost', '127.0.0.1', '::1'];

@@ -8,7 +8,7 @@ import { classifySmartRequest, type NotSmart } from '../git/smart-http.js';
 import { type ParsedAddress, parseRepoAddress } from '../hosts/repo-address.js';
 import type { HostKind } from '../model/address.js';
 import { inferHostKind, parseHost } from '../model/host-name.js';
-import type { GitOperation } from '../model/operation.js';
+import type { HttpOperation } from '../model/operation.js';
 import type { OperationRecord } from '../model/record.js';
 import type { Refusal } from '../model/refusal.js';
 import { readRequestTarget } from './request-target.js';
@@ -21,7 +21,7 @@ export function readOperation(
   request: IncomingMessage,
   routes: RouteTable,
   record: OperationRecord,
-): { readonly kind: 'operation'; readonly operation: GitOperation } | Refusal {
+): { readonly kind: 'operation'; readonly operation: HttpOperation } | Refusal {
   const framing = framingFault(request);
   if (framing !== undefined) return malformed(framing);
   const read = readRequestTarget(request.url ?? '');
@@ -34,7 +34,7 @@ export function readOperation(
   if ('why' in smart) return notSmart(smart);
   const parsed = parseAddress(routes.kindOf(host), host, smart.repositoryPath);
   if (parsed.kind === 'fault') return malformed(`The address is not a repository's: ${printable(parsed.what)}`);
-  const operation: GitOperation = {
+  const operation: HttpOperation = {
     kind: smart.service === 'git-upload-pack' ? 'fetch' : 'push',
     step: smart.step,
     address: parsed.address,

@@ -15,7 +15,7 @@ import { writeRefusedPush } from '../git/report-status.js';
 import { answerMediaType } from '../git/smart-http.js';
 import { writeErrorPacket } from '../git/upload-pack.js';
 import { systemCodeOf } from '../model/errors.js';
-import { type GitOperation, serviceOf } from '../model/operation.js';
+import { type HttpOperation, serviceOf } from '../model/operation.js';
 import { type Refusal, refusalLines, refusalSentence } from '../model/refusal.js';
 
 /** Says a refusal as plain text with its status. For anything that is not the exchange step of git. */
@@ -41,7 +41,7 @@ export function sayPlain(response: ServerResponse, refusal: Refusal, options: { 
  */
 export function sayGit(
   response: ServerResponse,
-  operation: GitOperation,
+  operation: HttpOperation,
   refusal: Refusal,
   commands: CommandList | undefined,
   options: { close?: boolean } = {},
@@ -64,7 +64,7 @@ export function sayGit(
   response.end(body);
 }
 
-function exchangeBody(operation: GitOperation, refusal: Refusal, commands: CommandList | undefined): Buffer | undefined {
+function exchangeBody(operation: HttpOperation, refusal: Refusal, commands: CommandList | undefined): Buffer | undefined {
   switch (operation.kind) {
     case 'fetch':
       return writeErrorPacket(refusalLines(refusal).join('\n'));

@@ -4,7 +4,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { PROBE_BYTES, smartSuffix } from '../git/smart-http.js';
 import { messageOf, ProxyError } from '../model/errors.js';
-import { type GitOperation, serviceOf } from '../model/operation.js';
+import { type HttpOperation, serviceOf } from '../model/operation.js';
 import type { OperationRecord } from '../model/record.js';
 import type { Refusal } from '../model/refusal.js';
 import type { Route } from '../model/settings.js';
@@ -22,7 +22,7 @@ const STREAM_LIFE_MS = 5 * 60 * 1000;
 export interface Trip {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
-  readonly operation: GitOperation;
+  readonly operation: HttpOperation;
   readonly route: Route;
   readonly record: OperationRecord;
   readonly origin: URL;
@@ -40,7 +40,7 @@ export interface Trip {
 export function planTrip(
   request: IncomingMessage,
   response: ServerResponse,
-  operation: GitOperation,
+  operation: HttpOperation,
   route: Route,
   record: OperationRecord,
   killed: AbortSignal,
@@ -66,7 +66,7 @@ export function planTrip(
 }
 
 /** What reads the commands of a push; undefined for every other operation. */
-export function commandsOf(request: IncomingMessage, operation: GitOperation): PushList | undefined {
+export function commandsOf(request: IncomingMessage, operation: HttpOperation): PushList | undefined {
   if (operation.kind !== 'push' || operation.step !== 'exchange') return undefined;
   return new PushList(request.headers['content-encoding']);
 }

@@ -26,6 +26,8 @@ export type Entry = 'uid' | 'lease' | 'anyone';
 export type Caller =
   /** A local user whom the configuration trusts. */
   | { readonly kind: 'user'; readonly peer: Peer; readonly uid: number }
+  /** The holder of a key that the configuration lists, who signed with it. */
+  | { readonly kind: 'key'; readonly peer: Peer; readonly fingerprint: string }
   /** Whoever it is: the configuration trusts everyone who can reach the listener. */
   | { readonly kind: 'anyone'; readonly peer: Peer }
   /** The holder of a valid lease, which alone decides what may be done. */

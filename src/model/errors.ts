@@ -28,6 +28,8 @@ export const ERROR_CODES = [
   'identity-rejected',
   'identity-timeout',
   'secret-unreadable',
+  'agent-unavailable',
+  'host-key-refused',
   // upstream
   'upstream-unreachable',
   'upstream-tls',

@@ -42,6 +42,34 @@ export type IdentitySettings = { readonly name: string } & (
 /** Kinds that hold an Entra token, which expires. */
 export type EntraIdentity = Extract<IdentitySettings, EntraSettings>;
 
+/** How the SSH remotes of a route are served. */
+export type RouteSsh =
+  /** Over HTTPS, with the route's identity. */
+  | { readonly kind: 'bridge' }
+  /** Over SSH, signed by an agent. */
+  | ({ readonly kind: 'agent' } & AgentRoute);
+
+export interface AgentRoute {
+  /** Fingerprint of the one key that is offered, `SHA256:` and base64 without padding; undefined: the agent must hold exactly one that can be used. */
+  readonly key: string | undefined;
+  /** Socket of the agent, an absolute path; undefined is SSH_AUTH_SOCK. */
+  readonly socket: string | undefined;
+  /** known_hosts files that are read; undefined: the user's and the system's. */
+  readonly knownHosts: readonly string[] | undefined;
+  /** Whether key exchange, ciphers and signatures with SHA-1 are allowed, which old servers need. */
+  readonly isLegacyAllowed: boolean;
+  /** Where to connect instead of the host that the client named. */
+  readonly upstream: SshUpstream | undefined;
+}
+
+/** `ssh://[user@]host[:port]` as values. */
+export interface SshUpstream {
+  readonly user: string | undefined;
+  /** Name or IP literal without brackets. */
+  readonly host: string;
+  readonly port: number;
+}
+
 export interface Route {
   /** The pattern as written; also the route's name in texts. */
   readonly match: string;
@@ -57,6 +85,7 @@ export interface Route {
   readonly proxy: URL | 'none' | undefined;
   /** What pushes through this route may touch; undefined when nothing is limited. */
   readonly refs: RefRules | undefined;
+  readonly ssh: RouteSsh;
 }
 
 /** One address to listen on. */
@@ -78,6 +107,18 @@ export type DoorTls =
   /** PEM files; read again when they change. */
   | { readonly kind: 'files'; readonly certificate: string; readonly key: string };
 
+/** A public key as authorized_keys has it. */
+export interface AccessKey {
+  /** `ssh-ed25519`, ... */
+  readonly type: string;
+  /** The key's own bytes (RFC 4253 section 6.6), base64. */
+  readonly blob: string;
+  /** `SHA256:` and base64 without padding. */
+  readonly fingerprint: string;
+  /** What stands behind the key: whose it is. */
+  readonly comment: string;
+}
+
 /** Who may use the doors. */
 export interface AccessSettings {
   /** On loopback: by uid, by lease alone, or anyone on this machine. */
@@ -86,6 +127,8 @@ export interface AccessSettings {
   readonly remote: Exclude<Entry, 'uid'>;
   /** Local users besides the daemon's own. */
   readonly uids: readonly number[];
+  /** Public keys whose holders may use the SSH door. */
+  readonly keys: readonly AccessKey[];
   /** Where the keys that seal leases are; undefined is a file of the state directory. */
   readonly leaseKey: SecretReference | undefined;
 }
@@ -117,6 +160,8 @@ export interface Settings {
   readonly file: string | undefined;
   readonly listen: {
     readonly http: readonly ListenAddress[];
+    /** Empty when the SSH door is off. */
+    readonly ssh: readonly ListenAddress[];
     /** More values of the Host header that are ours, such as `host.containers.internal`; lower case, without port. */
     readonly names: readonly string[];
     readonly tls: DoorTls;

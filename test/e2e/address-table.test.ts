@@ -247,6 +247,7 @@ async function open({ routes, road, lease: held }: CallerCase): Promise<Opened> 
       ca: emulator.caFile,
       proxy: road === 'proxy' ? new URL(emulator.proxy.origin) : undefined,
       refs: undefined,
+      ssh: { kind: 'bridge' },
     };
   };
   const house = assemble(

@@ -25,8 +25,8 @@ export interface Door {
 
 /** Settings of a house that listens nowhere by itself, serves its own user, and writes nothing down. */
 export const SHUT: Pick<Settings, 'listen' | 'access' | 'audit'> = {
-  listen: { http: [], names: [], tls: { kind: 'off' } },
-  access: { local: 'uid', remote: 'lease', uids: [], leaseKey: undefined },
+  listen: { http: [], ssh: [], names: [], tls: { kind: 'off' } },
+  access: { local: 'uid', remote: 'lease', uids: [], keys: [], leaseKey: undefined },
   audit: { isOn: false, directory: undefined, onFailure: 'continue', maxSizeBytes: 1024 * 1024, maxAge: 86_400_000 },
 };
 
@@ -63,6 +63,7 @@ export async function openDoor(
     ca: emulator.caFile,
     proxy: undefined,
     refs: undefined,
+    ssh: { kind: 'bridge' },
   };
   const settings: Settings = {
     file: undefined,

@@ -61,6 +61,7 @@ async function openBench(
     ca: undefined,
     proxy: undefined,
     refs: undefined,
+    ssh: { kind: 'bridge' },
   };
   const house = assemble(
     {

@@ -8,7 +8,7 @@
 import { connect, type Socket } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { HttpDoor, type HttpDoorParts } from '../../src/http/http-door.js';
-import { Peers } from '../../src/http/peers.js';
+import { Peers } from '../../src/gate/peers.js';
 import type { PeerUid } from '../../src/model/caller.js';
 import { FakeLogger } from '../fakes/logger.js';
 import { CLOSE, type Door, openDoor, requestBytes } from './door-rig.js';

@@ -10,7 +10,7 @@ import { connect, createServer, type AddressInfo, type Server, type Socket } fro
 import { afterEach, describe, expect, test } from 'vitest';
 import { KernelPeerTable } from '../../src/gate/peer-table.js';
 import { procFiles } from '../../src/gate/proc-files.js';
-import { Peers } from '../../src/http/peers.js';
+import { Peers } from '../../src/gate/peers.js';
 import type { PeerUid } from '../../src/model/caller.js';
 import type { PeerTable } from '../../src/model/ports.js';
 import { FakeLogger } from '../fakes/logger.js';

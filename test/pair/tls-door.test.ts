@@ -45,7 +45,7 @@ let ca: string;
 const opened: { close(): Promise<void> | void }[] = [];
 
 beforeAll(async () => {
-  door = await openDoor(undefined, { listen: { http: [], names: [], tls: auto } });
+  door = await openDoor(undefined, { listen: { http: [], ssh: [], names: [], tls: auto } });
   ca = await readFile(join(door.stateDirectory, 'door-ca.pem'), 'utf8');
 });
 afterEach(async () => {

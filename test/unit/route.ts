@@ -16,6 +16,7 @@ export function route(match: string, also: Partial<Route> = {}): Route {
     ca: undefined,
     proxy: undefined,
     refs: undefined,
+    ssh: { kind: 'bridge' },
     ...also,
   };
 }

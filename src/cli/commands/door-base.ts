@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { askStatus } from '../../daemon/admin.js';
 import { doorNames, hasTls, hostInUrl } from '../../http/listener-tls.js';
-import { isLoopbackAddress } from '../../http/peers.js';
+import { isLoopbackAddress } from '../../gate/peers.js';
 import { ProxyError, systemCodeOf } from '../../model/errors.js';
 import type { Settings } from '../../model/settings.js';
 import { systemClock } from '../../model/clock.js';

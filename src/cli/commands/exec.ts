@@ -128,7 +128,7 @@ function settingsFor({ settings, effective }: LoadedSettings): Settings {
   const isAsked = effective.some(({ path, origin }) => path === 'log.level' && origin !== 'default');
   return {
     ...settings,
-    listen: { http: [{ host: '127.0.0.1', port: 0, optional: false }], names: [], tls: { kind: 'off' } },
+    listen: { http: [{ host: '127.0.0.1', port: 0, optional: false }], ssh: [], names: [], tls: { kind: 'off' } },
     // A key that others share would seal a lease that is good for their doors too.
     access: { ...settings.access, leaseKey: undefined },
     // Nobody has to be told first that it is going.

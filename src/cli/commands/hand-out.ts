@@ -5,7 +5,7 @@
 import { askStatus } from '../../daemon/admin.js';
 import { messageOf, ProxyError, systemCodeOf } from '../../model/errors.js';
 import type { RepoPattern } from '../../model/lease.js';
-import { isLoopbackAddress } from '../../http/peers.js';
+import { isLoopbackAddress } from '../../gate/peers.js';
 import { writePrivateFile } from '../../store/private-file.js';
 import type { Context, SettingsFlags } from '../context.js';
 import type { Environment } from '../gitconfig/environment.js';

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { admit } from '../../../src/gate/admit.js';
 import { RouteTable } from '../../../src/gate/route-table.js';
 import type { Caller } from '../../../src/model/caller.js';
-import type { GitOperation } from '../../../src/model/operation.js';
+import type { HttpOperation } from '../../../src/model/operation.js';
 import type { Permission } from '../../../src/model/operation.js';
 import { addressOf, route } from '../route.js';
 
@@ -13,7 +13,7 @@ const CALLER: Caller = {
 };
 const NOW = 0;
 
-function operation(kind: GitOperation['kind'], step: GitOperation['step'] = 'advertisement'): GitOperation {
+function operation(kind: HttpOperation['kind'], step: HttpOperation['step'] = 'advertisement'): HttpOperation {
   return { kind, step, address: addressOf('dev.azure.com/Contoso/web/_git/App')! };
 }
 
@@ -22,7 +22,7 @@ function tableWith(...allow: Permission[]): RouteTable {
 }
 
 describe('admit()', () => {
-  it.each<[allow: Permission[], kind: GitOperation['kind'], passes: boolean]>([
+  it.each<[allow: Permission[], kind: HttpOperation['kind'], passes: boolean]>([
     [['fetch', 'push', 'lfs'], 'fetch', true],
     [['fetch', 'push', 'lfs'], 'push', true],
     [['fetch'], 'fetch', true],

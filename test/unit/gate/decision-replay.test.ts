@@ -14,6 +14,7 @@ const ROUTE: Route = {
   ca: undefined,
   proxy: undefined,
   refs: undefined,
+  ssh: { kind: 'bridge' },
 };
 const RECORD: AuditOperation = {
   kind: 'operation',

@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import type { Peer } from '../../../src/model/caller.js';
 import type { Caveat, RepoPattern } from '../../../src/model/lease.js';
 import { PERMISSIONS } from '../../../src/model/operation.js';
-import type { GitOperation } from '../../../src/model/operation.js';
+import type { HttpOperation } from '../../../src/model/operation.js';
 import type { LeaseRegister } from '../../../src/model/ports.js';
 import { REF_CHANGES } from '../../../src/model/refs.js';
 import { Secret } from '../../../src/model/secret.js';
@@ -38,7 +38,7 @@ export function grant(also: Partial<Caveat> = {}): Caveat {
   };
 }
 
-export function operation(kind: GitOperation['kind'], path = 'contoso/web/_git/app'): GitOperation {
+export function operation(kind: HttpOperation['kind'], path = 'contoso/web/_git/app'): HttpOperation {
   const address = addressOf(`dev.azure.com/${path}`);
   if (address === undefined) throw new Error(`no address: ${path}`);
   return { kind, step: 'exchange', address };
@@ -106,8 +106,8 @@ export const anyPartialGrant: fc.Arbitrary<Caveat> = fc.oneof(
   },
 );
 
-export const anyOperation: fc.Arbitrary<GitOperation> = fc
-  .tuple(fc.constantFrom<GitOperation['kind']>('fetch', 'push'), name, name, name)
+export const anyOperation: fc.Arbitrary<HttpOperation> = fc
+  .tuple(fc.constantFrom<HttpOperation['kind']>('fetch', 'push'), name, name, name)
   .map(([kind, organisation, project, repository]) => operation(kind, `${organisation}/${project}/_git/${repository}`));
 
 export const anyPeer: fc.Arbitrary<Peer> = fc

@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { answerMediaType, classifySmartRequest, smartSuffix } from '../../../src/git/smart-http.js';
-import type { GitService, GitStep } from '../../../src/model/operation.js';
+import type { GitService, HttpStep } from '../../../src/model/operation.js';
 
 const UP = 'git-upload-pack';
 const RECEIVE = 'git-receive-pack';
 
 describe('classifySmartRequest()', () => {
-  it.each<[method: string, target: string, service: GitService, step: GitStep, repositoryPath: string]>([
+  it.each<[method: string, target: string, service: GitService, step: HttpStep, repositoryPath: string]>([
     ['GET', '/o/p/_git/r/info/refs?service=git-upload-pack', UP, 'advertisement', '/o/p/_git/r'],
     ['GET', '/o/p/_git/r/info/refs?service=git-receive-pack', RECEIVE, 'advertisement', '/o/p/_git/r'],
     ['POST', '/o/p/_git/r/git-upload-pack', UP, 'exchange', '/o/p/_git/r'],
@@ -55,7 +55,7 @@ describe('classifySmartRequest()', () => {
   });
 });
 
-it.each<[GitService, GitStep, suffix: string, type: string]>([
+it.each<[GitService, HttpStep, suffix: string, type: string]>([
   [UP, 'advertisement', '/info/refs?service=git-upload-pack', 'application/x-git-upload-pack-advertisement'],
   [RECEIVE, 'advertisement', '/info/refs?service=git-receive-pack', 'application/x-git-receive-pack-advertisement'],
   [UP, 'exchange', '/git-upload-pack', 'application/x-git-upload-pack-result'],

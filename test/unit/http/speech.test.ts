@@ -4,7 +4,7 @@ import { Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import type { CommandList } from '../../../src/git/receive-pack.js';
 import { sayGit, sayPlain } from '../../../src/http/speech.js';
-import type { GitOperation } from '../../../src/model/operation.js';
+import type { HttpOperation } from '../../../src/model/operation.js';
 import type { Refusal } from '../../../src/model/refusal.js';
 import { addressOf } from '../route.js';
 
@@ -39,7 +39,7 @@ function spoken(say: (response: ServerResponse) => void): { head: string[]; body
   return { head: text.slice(0, end).split('\r\n'), body: text.slice(end + 4) };
 }
 
-function operation(kind: GitOperation['kind'], step: GitOperation['step']): GitOperation {
+function operation(kind: HttpOperation['kind'], step: HttpOperation['step']): HttpOperation {
   return { kind, step, address: addressOf('dev.azure.com/contoso/web/_git/app')! };
 }
 

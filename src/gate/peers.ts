@@ -1,12 +1,11 @@
 /**
- * Who is at the other end of each connection of this door. The look-up begins when the connection is accepted, so that it is
+ * Who is at the other end of each connection of a door. The look-up begins when the connection is accepted, so that it is
  * mostly done when the first request has been read, and is made once for each connection.
  *
  * A caller can reset its connection when everything is sent: the bytes are still read here, while the port at its end is free
  * again for another user, whose connection would then be found in its place. So whoever is found counts only if this end is
  * connected still when the search is over: then nobody else had that port in between.
  */
-import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Peer, PeerUid } from '../model/caller.js';
 import { messageOf } from '../model/errors.js';
@@ -93,17 +92,6 @@ export class Peers {
 /** Whether an IP literal (IPv4-mapped ones written as IPv4) is this machine's own loopback. */
 export function isLoopbackAddress(ip: string): boolean {
   return ip === '::1' || /^127\.[0-9]+\.[0-9]+\.[0-9]+$/.test(ip);
-}
-
-/**
- * The name of a header of those who pass requests on for others, if a request has one: then the peer is not who asks.
- *
- * Source: RFC 9110 section 7.6.3 (Via), RFC 7239 (Forwarded), and the custom before it.
- */
-export function forwardedBy(request: IncomingMessage): string | undefined {
-  return Object.keys(request.headersDistinct).find(
-    (name) => name === 'via' || name === 'forwarded' || name === 'x-real-ip' || name.startsWith('x-forwarded'),
-  );
 }
 
 /** What Node.js has below a socket; undefined when it is closed. */
