@@ -19,7 +19,7 @@ const DETAILED = 'multi_ack_detailed';
 const WANT = /^want [0-9a-f]{40,64}(?= |$)/;
 const DEEPEN = /^deepen(?:-since|-not)? /;
 const HAVE = /^have ([0-9a-f]{40}|[0-9a-f]{64})$/;
-const ACK = /^ACK ([0-9a-f]{40}|[0-9a-f]{64})(.*)$/s;
+const ACK = /^ACK ([0-9a-f]{64}|[0-9a-f]{40})(?![0-9a-f])(.*)$/s;
 const DONE_PACKET = writePacket('done\n');
 
 /** The lines of a request before its first flush, as the client sent them. */
