@@ -48,6 +48,7 @@ const LAW: HouseLaw = {
     'cli/commands/audit-why.ts FileLeaseRegister', // whether a lease was revoked meanwhile
     'cli/commands/start.ts Daemon', // the daemon is what start makes
     'http/push-list.ts CommandListReader', // one for each push: a reader, no part of the house
+    'ssh/held-push.ts CommandListReader', // the same
   ],
   assembler: 'daemon/assemble.ts',
   mostLines: 350,

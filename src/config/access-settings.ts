@@ -4,7 +4,9 @@ import { asMap, ownValue, typeName } from './fault.js';
 import type { Fault, Place, ShapeFault } from './fault.js';
 import { secretKey } from './identity-schema.js';
 import { LOCAL_ENTRIES, REMOTE_ENTRIES, SCALARS } from './scalar-settings.js';
-import { checked, section, word } from './schema-parts.js';
+import type { AccessKey } from '../model/settings.js';
+import { parseAccessKey } from './ssh-settings.js';
+import { checked, list, section, text, word } from './schema-parts.js';
 import type { SettingsSource } from './settings-source.js';
 
 /** The largest is no uid: it stands for "leave as it is" in chown(2). */
@@ -34,6 +36,12 @@ export const accessSchema = section('a map such as `{ local: lease }`', {
     SCALARS['access.remote'].fallback,
   ).optional(),
   uids: uids.optional(),
+  keys: list(
+    'a list of public keys',
+    text({ is: 'a line of `ssh-add -L`', about: 'A line as authorized_keys has it, without options.', parse: parseAccessKey }),
+  )
+    .meta({ description: 'Public keys whose holders may use the SSH door like a user of `uids`. Default: none.' })
+    .optional(),
   leaseKey: secretKey(
     'Where the keys that seal leases are, as lines `KEYID BASE64KEY` (16 hex digits, 32 bytes), the one for new leases first; daemons ' +
       'with the same keys take the same leases. Default: a file of its own in the state directory.',
@@ -42,12 +50,21 @@ export const accessSchema = section('a map such as `{ local: lease }`', {
   .meta({ description: 'Who may use the doors.' })
   .optional();
 
-/** The uids of a file without faults, and where they come from. */
-export function readUids(source: SettingsSource): { uids: readonly number[]; effective: EffectiveValue } {
-  const raw = ownValue(asMap(ownValue(asMap(source.raw), 'access')), 'uids');
-  const listed = (raw ?? []) as readonly number[]; // the shape was checked
-  const origin = raw === undefined ? 'default' : source.place(['access', 'uids']).text;
-  return { uids: listed, effective: { path: 'access.uids', value: listed.map(String), origin } };
+/** The uids and keys of a file without faults, and where they come from. */
+export function readAccess(source: SettingsSource): { uids: readonly number[]; keys: readonly AccessKey[]; effective: EffectiveValue[] } {
+  const access = asMap(ownValue(asMap(source.raw), 'access'));
+  const origin = (key: string): string => (ownValue(access, key) === undefined ? 'default' : source.place(['access', key]).text);
+  const listed = (ownValue(access, 'uids') ?? []) as readonly number[]; // the shape was checked
+  const keys = ((ownValue(access, 'keys') ?? []) as readonly string[]).map(parseAccessKey); // the shape was checked
+  const shownKeys = keys.map(({ type, fingerprint, comment }) => [type, fingerprint, comment].join(' ').trim());
+  return {
+    uids: listed,
+    keys,
+    effective: [
+      { path: 'access.uids', value: listed.map(String), origin: origin('uids') },
+      { path: 'access.keys', value: shownKeys, origin: origin('keys') },
+    ],
+  };
 }
 
 /** What opens the doors wider than most people mean, and what has no effect. */

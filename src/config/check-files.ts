@@ -37,7 +37,10 @@ export async function checkFiles(
     if ('tokenFile' in identity) fileAt(key('tokenFile'), identity.tokenFile);
     if ('ca' in identity) fileAt(key('ca'), identity.ca);
   }
-  for (const [index, route] of loaded.settings.routes.entries()) fileAt(writeKeyPath(['routes', index, 'ca']), route.ca);
+  for (const [index, { ca, ssh }] of loaded.settings.routes.entries()) {
+    fileAt(writeKeyPath(['routes', index, 'ca']), ca);
+    if (ssh.kind === 'agent') for (const file of ssh.knownHosts ?? []) fileAt(writeKeyPath(['routes', index, 'knownHosts']), file);
+  }
 
   const { leaseKey } = loaded.settings.access;
   if (leaseKey !== undefined) checks.push(['access.leaseKey', () => secretFault(leaseKey, environment)]);

@@ -17,6 +17,7 @@ import { NOT_YET } from './not-yet.js';
 import { parseProxy, parseUpstream } from './outside-url.js';
 import { LOG_FORMATS, SCALARS } from './scalar-settings.js';
 import type { ScalarPath } from './scalar-settings.js';
+import { knownHostsFaults, parseFingerprint, parseSshUpstream, ROUTE_SSH_SCHEMA, routeSshFaults, sshListenFaults } from './ssh-settings.js';
 import { checked, jsonSchemaOf, list, named, section, shapeFaults, text, word } from './schema-parts.js';
 
 /** What a route allows when it does not say. */
@@ -71,6 +72,23 @@ const routeSchema = section(
       parse: parseProxy,
       examples: ['http://proxy.example.com:3128'],
     }).optional(),
+    ssh: checked((raw) => (raw === undefined ? [] : routeSshFaults(raw)), ROUTE_SSH_SCHEMA).optional(),
+    key: text({
+      is: 'a fingerprint such as `SHA256:...`',
+      about:
+        'For `ssh: agent`: the one key that is offered, by its fingerprint as `ssh-add -l` shows it. Default: the only key that the agent holds.',
+      parse: parseFingerprint,
+    }).optional(),
+    knownHosts: checked((raw) => (raw === undefined ? [] : knownHostsFaults(raw)), {
+      description: "For `ssh: agent`: known_hosts files, instead of the user's and the system's.",
+      anyOf: [{ type: 'string' }, { type: 'array', items: { type: 'string' }, minItems: 1 }],
+    }).optional(),
+    sshUpstream: text({
+      is: '`ssh://user@host:port`',
+      about: 'For `ssh: agent`: where to connect instead of the host that the client names. Default user: git.',
+      parse: parseSshUpstream,
+      examples: ['ssh://git@tfs.example.com:2222'],
+    }).optional(),
   },
   NOT_YET.route,
 );
@@ -93,10 +111,17 @@ const listenHttp = checked((raw) => (raw === undefined ? [] : listenFaults(raw))
   ],
 });
 
+const listenSsh = checked((raw) => (raw === undefined ? [] : sshListenFaults(raw)), {
+  description:
+    'Addresses of the SSH door, each with port, or `off`. On any but loopback a lease or a key of `access.keys` is needed (`access.remote`).',
+  default: SCALARS['listen.ssh'].fallback,
+  ...addresses,
+});
+
 const fileSchema = section(
   'a map of keys such as `routes:`',
   {
-    listen: section('a map such as `{ http: 127.0.0.1:8417 }`', { http: listenHttp.optional() }, NOT_YET.listen)
+    listen: section('a map such as `{ http: 127.0.0.1:8417 }`', { http: listenHttp.optional(), ssh: listenSsh.optional() }, NOT_YET.listen)
       .meta({ description: 'Where callers are heard.' })
       .optional(),
     identities: named('a map of names and identities', identitySchema)

@@ -14,6 +14,7 @@ import { AZURE_DEVOPS_RESOURCE } from './identity-schema.js';
 import { parseAuthority, parseProxy, parseUpstream } from './outside-url.js';
 import { parseRoutePattern } from './route-pattern.js';
 import { readSecretReference } from './secret-reference.js';
+import { readRouteSsh, shownRouteSsh } from './ssh-settings.js';
 import type { SettingsSource } from './settings-source.js';
 import { BUILT_IN_IDENTITY } from './whole-faults.js';
 
@@ -90,7 +91,7 @@ function readRoute(raw: RawMap, resolve: Resolve): Route {
     ca: read(raw, 'ca', resolve),
     proxy: read(raw, 'proxy', parseProxy),
     refs: readRefs(asMap(ownValue(raw, 'refs'))),
-    ssh: { kind: 'bridge' },
+    ssh: readRouteSsh(raw, resolve),
   };
 }
 
@@ -143,7 +144,7 @@ function shownIdentity(identity: IdentitySettings): Record<string, ShownValue | 
 
 /** A route's values under the keys of the file. */
 function shownRoute(route: Route): Record<string, ShownValue | undefined> {
-  const { match, identity, allow, refs, upstream, hostKind, ca, proxy } = route;
+  const { match, identity, allow, refs, upstream, hostKind, ca, proxy, ssh } = route;
   return {
     match,
     identity,
@@ -153,6 +154,7 @@ function shownRoute(route: Route): Record<string, ShownValue | undefined> {
     host: hostKind,
     ca,
     proxy: proxy === undefined ? undefined : showProxy(proxy),
+    ...shownRouteSsh(ssh),
   };
 }
 

@@ -5,7 +5,7 @@
 import { dirname } from 'node:path';
 import { ProxyError } from '../model/errors.js';
 import type { Settings } from '../model/settings.js';
-import { accessWarnings, readUids } from './access-settings.js';
+import { accessWarnings, readAccess } from './access-settings.js';
 import type { EffectiveValue } from './effective-value.js';
 import { asMap, outside, ownValue, writeFaults, writeKeyPath } from './fault.js';
 import type { Fault, Place } from './fault.js';
@@ -69,6 +69,7 @@ export async function loadSettings(request: LoadRequest): Promise<LoadedSettings
     return picked;
   };
   const http = pick('listen.http').value;
+  const ssh = pick('listen.ssh').value;
   const access = { local: pick('access.local'), remote: pick('access.remote') };
   const min = pick('drain.min');
   const max = pick('drain.max');
@@ -83,8 +84,8 @@ export async function loadSettings(request: LoadRequest): Promise<LoadedSettings
   if (faults.length > 0) throw invalid(file?.path, faults);
   const { names, effective: shownNames } = readNames(source);
   effective.splice(1, 0, shownNames);
-  const { uids, effective: shownUids } = readUids(source);
-  effective.splice(effective.findIndex(({ path }) => path === 'access.remote') + 1, 0, shownUids);
+  const { uids, keys, effective: shownAccess } = readAccess(source);
+  effective.splice(effective.findIndex(({ path }) => path === 'access.remote') + 1, 0, ...shownAccess);
   warnings.push(...accessWarnings({ ...access, uids, uidsPlace: source.place(['access', 'uids']) }));
   const folder = file === undefined ? request.workingDirectory : dirname(file.path);
   const resolve = (path: string): string => absolutePath(path, folder, request.home);
@@ -94,8 +95,8 @@ export async function loadSettings(request: LoadRequest): Promise<LoadedSettings
   return {
     settings: {
       file: file?.path,
-      listen: { http, ssh: [], names, tls: secure.tls },
-      access: { local: access.local.value, remote: access.remote.value, uids, keys: [], leaseKey: rest.leaseKey },
+      listen: { http, ssh, names, tls: secure.tls },
+      access: { local: access.local.value, remote: access.remote.value, uids, keys, leaseKey: rest.leaseKey },
       audit: rest.audit,
       identities: rest.identities,
       routes: rest.routes,

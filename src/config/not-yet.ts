@@ -7,8 +7,8 @@ import { hint } from './nearest-name.js';
 
 export const NOT_YET = {
   top: ['cache', 'telemetry'],
-  listen: ['ssh'],
-  route: ['sshUpstream', 'ssh', 'key', 'knownHosts'],
+  listen: [],
+  route: [],
   identityKind: ['azure-developer-cli', 'azure-powershell', 'azure-pipelines', 'device-code', 'browser', 'git-credential'],
 } as const satisfies Record<string, readonly string[]>;
 

@@ -47,7 +47,7 @@ function wrong(path: (typeof SCALAR_PATHS)[number], value: string): string | und
 
 function unknownVariable(name: string, known: readonly string[]): string {
   const rest = name.slice('POSTERN_'.length).toLowerCase();
-  if (rest === 'listen_ssh' || NOT_YET.top.some((key) => rest === key || rest.startsWith(`${key}_`))) {
+  if (NOT_YET.top.some((key) => rest === key || rest.startsWith(`${key}_`))) {
     return 'is not available in this version; unset it';
   }
   if (SERVICE_LINK.test(name))

@@ -8,6 +8,7 @@ import type { ListenAddress, Settings } from '../model/settings.js';
 import { parseDuration, parseTimeLimit, writeDuration } from './duration.js';
 import { quote } from './fault.js';
 import { parseListenAddresses, writeListenAddress } from './listen-address.js';
+import { parseSshListen } from './ssh-settings.js';
 import { hint } from './nearest-name.js';
 
 export const LOG_FORMATS = ['auto', 'human', 'json'] as const satisfies readonly Settings['log']['format'][];
@@ -34,6 +35,12 @@ export const SCALARS = {
     parse: parseListenAddresses,
     show: (addresses: readonly ListenAddress[]) =>
       addresses.map((each) => `${writeListenAddress(each)}${each.optional ? ' (optional)' : ''}`),
+  },
+  'listen.ssh': {
+    is: 'an address such as `127.0.0.1:8422`, or `off`',
+    fallback: '127.0.0.1:8422',
+    parse: parseSshListen,
+    show: (addresses: readonly ListenAddress[]) => (addresses.length === 0 ? 'off' : addresses.map(writeListenAddress)),
   },
   'access.local': wordOf(LOCAL_ENTRIES, 'uid'),
   'access.remote': wordOf(REMOTE_ENTRIES, 'lease'),

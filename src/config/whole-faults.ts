@@ -9,6 +9,7 @@ import type { Fault, KeyPath } from './fault.js';
 import { nearestName } from './nearest-name.js';
 import { covers, isServicesHost, parseRoutePattern } from './route-pattern.js';
 import type { RoutePattern } from './route-pattern.js';
+import { idleSshKeys } from './ssh-settings.js';
 import type { SettingsSource } from './settings-source.js';
 
 /** The identity that is there without being written. */
@@ -50,6 +51,7 @@ export function wholeFaults(source: SettingsSource): WholeFaults {
     const report = (text: string, ...rest: KeyPath): void => at(faults, ['routes', index, ...rest], text);
     identityFault(ownValue(route, 'identity'), identities, report);
     repeatedWords(ownValue(route, 'allow'), report, 'allow');
+    for (const { key, text } of idleSshKeys(route)) at(faults, ['routes', index, key], text, 'key');
     const refs = asMap(ownValue(route, 'refs'));
     if (refs !== undefined) refFaults(refs, report);
     if (refs !== undefined && Array.isArray(ownValue(route, 'allow')) && !(ownValue(route, 'allow') as unknown[]).includes('push')) {

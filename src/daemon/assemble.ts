@@ -26,6 +26,7 @@ import { DoorCertificates } from '../store/door-certificates.js';
 import { FileLeaseKeys } from '../store/lease-keys.js';
 import { FileLeaseRegister } from '../store/lease-register.js';
 import { GivenLeaseKeys } from '../store/given-lease-keys.js';
+import { Attempts } from '../upstream/attempts.js';
 import { UpstreamConnections } from '../upstream/connections.js';
 import { Throttle } from '../upstream/throttle.js';
 import { LeaseDesk, type LeaseKeyring } from './lease-desk.js';
@@ -98,7 +99,8 @@ export function assemble(
   const routes = new RouteTable(settings.routes);
   const connections = new UpstreamConnections({ environment, connectMs: timeouts.connect });
   const throttle = new Throttle(clock);
-  const forwarder = new Forwarder({ vault, connections, throttle, ledger, logger, clock, timeouts, privateAgents: new PrivateAgents() });
+  const attempts = new Attempts({ vault, throttle, clock, logger });
+  const forwarder = new Forwarder({ attempts, connections, ledger, logger, clock, timeouts, privateAgents: new PrivateAgents() });
   const { access } = settings;
   const ownUid = process.getuid?.();
   const onFault = ({ message, todo }: ProxyError): void => logger.log('error', 'unexpected', { what: message, todo });

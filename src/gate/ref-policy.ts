@@ -5,6 +5,7 @@
  * What a command list says is all that is judged here. That a `create` is one is the upstream's to see (it compares the old id
  * under its lock), and so is a ref that it keeps as another name of a protected one.
  */
+import type { OperationRecord } from '../model/record.js';
 import { type RefChange, type RefCommand, refNameFault, type RefPolicy } from '../model/refs.js';
 import type { Refusal } from '../model/refusal.js';
 import { type RefGlob, refGlob, type Work } from './ref-glob.js';
@@ -12,6 +13,9 @@ import { type RefGlob, refGlob, type Work } from './ref-glob.js';
 const ZERO = /^0+$/;
 /** Characters of a ref's name in a text. */
 const LONGEST_SHOWN = 200;
+/** Most refs of one push that are remembered, and characters of their names: a record of the audit is one line. */
+const MOST_RECORDED = 1000;
+const LONGEST_RECORDED = 128 * 1024;
 /** Globs that a text names. */
 const MOST_SHOWN = 4;
 
@@ -56,6 +60,39 @@ export function refuseByRefs(
     todo: 'push only what is allowed, or ask whoever set the rule',
     refs: commands.map(({ ref }, index) => ({ ref, reason: reasons[index] ?? others })),
   };
+}
+
+/** The refusal of a push whose command list cannot be judged, `push-unreadable`; 413 when it is too long. */
+export function refuseUnreadable(status: number, what: string): Refusal {
+  return {
+    kind: 'refusal',
+    code: 'push-unreadable',
+    status,
+    what: `The command list of the push cannot be read, so it was not passed on: ${what}`,
+    todo: status === 413 ? 'push fewer refs at a time' : 'push with a git client; if it was one, report this with its version',
+  };
+}
+
+/** The refusal of a push for whose long list there is no room now. */
+export const CROWDED: Refusal = {
+  kind: 'refusal',
+  code: 'push-unreadable',
+  status: 503,
+  what: 'Too many pushes with very long lists of refs are under way at the same time',
+  todo: 'try again in a moment, or push fewer refs at a time',
+};
+
+/** Notes in a record what a push asks for, as much of it as a line of the audit holds. */
+export function noteRefs(record: OperationRecord, commands: readonly RefCommand[]): void {
+  let length = 0;
+  let count = 0;
+  for (const { ref } of commands) {
+    length += ref.length;
+    if (count === MOST_RECORDED || length > LONGEST_RECORDED) break;
+    count += 1;
+  }
+  record.refs = commands.slice(0, count);
+  record.refsLeftOut = commands.length - count;
 }
 
 /** A policy, ready for many names. */

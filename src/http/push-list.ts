@@ -5,9 +5,8 @@
  * Source: RFC 9110 section 8.4 (Content-Encoding); http-backend.c, inflate_request: git knows exactly these two names.
  */
 import { createGunzip, type Gunzip } from 'node:zlib';
+import { refuseUnreadable } from '../gate/ref-policy.js';
 import { type CommandList, CommandListReader, LARGEST_COMMAND_LIST_BYTES } from '../git/receive-pack.js';
-import type { ErrorCode } from '../model/errors.js';
-import type { RefCommand } from '../model/refs.js';
 import type { Refusal } from '../model/refusal.js';
 
 /** Spelled as git compares them: in another case it would take the body as it is. */
@@ -92,9 +91,9 @@ export class PushList {
 
   /** Why this push cannot be judged and goes no further, `push-unreadable`; undefined when there is no reason. */
   refusal(): Refusal | undefined {
-    if (this.#fault !== undefined) return unreadable(this.#fault.status, this.#fault.what);
+    if (this.#fault !== undefined) return refuseUnreadable(this.#fault.status, this.#fault.what);
     const { fault } = this.#reader;
-    return fault === undefined ? undefined : unreadable(fault.isTooLong ? 413 : 400, fault.what);
+    return fault === undefined ? undefined : refuseUnreadable(fault.isTooLong ? 413 : 400, fault.what);
   }
 }
 
@@ -108,31 +107,4 @@ function settled(stream: Gunzip, begin: (done: () => void) => void): Promise<voi
     stream.on('close', done).on('error', done).on('end', done);
     begin(done);
   });
-}
-
-function unreadable(status: number, what: string): Refusal {
-  const code: ErrorCode = 'push-unreadable';
-  return {
-    kind: 'refusal',
-    code,
-    status,
-    what: `The command list of the push cannot be read, so it was not passed on: ${what}`,
-    todo: status === 413 ? 'push fewer refs at a time' : 'push with a git client; if it was one, report this with its version',
-  };
-}
-
-/** Most refs of one push that are remembered, and characters of their names: a record of the audit is one line. */
-const MOST_RECORDED = 1000;
-const LONGEST_RECORDED = 128 * 1024;
-
-/** What is remembered of a command list, and how many commands are left out. */
-export function recordedRefs(commands: readonly RefCommand[]): { readonly refs: readonly RefCommand[]; readonly leftOut: number } {
-  let length = 0;
-  let count = 0;
-  for (const { ref } of commands) {
-    length += ref.length;
-    if (count === MOST_RECORDED || length > LONGEST_RECORDED) break;
-    count += 1;
-  }
-  return { refs: commands.slice(0, count), leftOut: commands.length - count };
 }

@@ -3,13 +3,13 @@
  * and for a push its command list, which is judged by the rules for refs.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { refuseByRefs } from '../gate/ref-policy.js';
+import { CROWDED, noteRefs, refuseByRefs } from '../gate/ref-policy.js';
 import type { OperationRecord } from '../model/record.js';
 import type { RefPolicy } from '../model/refs.js';
 import type { Refusal } from '../model/refusal.js';
 import { type KeptBodies, type RequestBody, TooManyLists } from './body.js';
-import { CallerGone } from './proxying.js';
-import { type PushList, recordedRefs } from './push-list.js';
+import { CallerGone } from '../model/send-faults.js';
+import type { PushList } from './push-list.js';
 
 /** A request as far as its body goes. */
 export interface Carried {
@@ -19,14 +19,6 @@ export interface Carried {
   /** What a push asks for; undefined for everything else. */
   readonly commands: PushList | undefined;
 }
-
-const CROWDED: Refusal = {
-  kind: 'refusal',
-  code: 'push-unreadable',
-  status: 503,
-  what: 'Too many pushes with very long lists of refs are under way at the same time',
-  todo: 'try again in a moment, or push fewer refs at a time',
-};
 
 /**
  * Takes the body and notes what a push asks for in its record. Refusals: `push-unreadable`, `ref-refused`; what is left of the
@@ -52,8 +44,6 @@ export async function takeBody(bodies: KeptBodies, carried: Carried, policies: r
   if (commands === undefined) return body;
   const { list } = commands;
   if (list === undefined) return commands.refusal() ?? body;
-  const { refs, leftOut } = recordedRefs(list.commands);
-  record.refs = refs;
-  record.refsLeftOut = leftOut;
+  noteRefs(record, list.commands);
   return refuseByRefs(list.commands, policies) ?? body;
 }

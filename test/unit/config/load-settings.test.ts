@@ -15,10 +15,11 @@ const ZERO = {
       { host: '127.0.0.1', port: 8417, optional: false },
       { host: '::1', port: 8417, optional: true },
     ],
+    ssh: [{ host: '127.0.0.1', port: 8422, optional: false }],
     names: [],
     tls: { kind: 'default' },
   },
-  access: { local: 'uid', remote: 'lease', uids: [], leaseKey: undefined },
+  access: { local: 'uid', remote: 'lease', uids: [], keys: [], leaseKey: undefined },
   audit: { isOn: true, directory: undefined, onFailure: 'continue', maxSizeBytes: 64 * 1024 * 1024, maxAge: 90 * 86_400_000 },
   identities: [
     {
@@ -40,6 +41,8 @@ const ZERO = {
       upstream: undefined,
       ca: undefined,
       proxy: undefined,
+      refs: undefined,
+      ssh: { kind: 'bridge' },
     },
   ],
   drain: { min: 0, max: 30_000 },
@@ -167,7 +170,7 @@ describe('loadSettings() and who may use the doors', () => {
       http: [{ host: '127.0.0.1' }, { host: '::1' }, { host: '10.88.0.1', port: 1, optional: false }],
       names: ['host.containers.internal'],
     });
-    expect(settings.access).toEqual({ local: 'uid', remote: 'lease', uids: [1001, 0], leaseKey: undefined });
+    expect(settings.access).toEqual({ local: 'uid', remote: 'lease', uids: [1001, 0], keys: [], leaseKey: undefined });
     expect(warnings).toEqual([]);
     expect(effective.filter(({ path }) => /names|uids/.test(path))).toEqual([
       { path: 'listen.http.names', value: ['host.containers.internal'], origin: 'F:1:63' },
@@ -230,13 +233,15 @@ describe('loadSettings() precedence', () => {
         ],
       },
     });
-    expect(loaded.effective.slice(0, 13)).toEqual([
+    expect(loaded.effective.slice(0, 15)).toEqual([
       { path: 'listen.http', value: ['127.0.0.1:0', '[::1]:1'], origin: 'environment POSTERN_LISTEN_HTTP' },
       { path: 'listen.http.tls', value: 'off', origin: 'default' },
       { path: 'listen.http.names', value: [], origin: 'default' },
+      { path: 'listen.ssh', value: ['127.0.0.1:8422'], origin: 'default' },
       { path: 'access.local', value: 'lease', origin: 'environment POSTERN_ACCESS_LOCAL' },
       { path: 'access.remote', value: 'lease', origin: 'default' },
       { path: 'access.uids', value: [], origin: 'default' },
+      { path: 'access.keys', value: [], origin: 'default' },
       { path: 'drain.min', value: '1h', origin: 'flag --drain-min' },
       { path: 'drain.max', value: '2h', origin: 'environment POSTERN_DRAIN_MAX' },
       { path: 'log.level', value: 'info', origin: 'default' },
@@ -272,7 +277,7 @@ describe('loadSettings() faults of flags and environment', () => {
       'flag --log-levle: log.levle: is not a setting that a flag can give; did you mean `log.level`?',
       'flag --timeouts-token: timeouts.token: `5` has no unit; write `5s` for seconds or `5m` for minutes',
       'environment POSTERN_DRAIN_MAX: drain.max: `3` has no unit; write `3s` for seconds or `3m` for minutes',
-      'environment POSTERN_LISTEN_SSH: is not available in this version; unset it',
+      'environment POSTERN_LISTEN_SSH: listen.ssh: `x` is not an address; write `127.0.0.1:8422`, `[::1]:8422`, or `off`',
       'environment POSTERN_LOG_LEVLE: is not a variable of Postern; did you mean `POSTERN_LOG_LEVEL`?',
       'environment POSTERN_TELEMETRY_LISTEN: is not available in this version; unset it',
       'environment POSTERN_WHATEVER: is not a variable of Postern; unset it, or write the setting in the file',

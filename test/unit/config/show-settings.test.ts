@@ -19,9 +19,11 @@ const VALUES = [
   ['listen.http: [127.0.0.1:8417, [::1]:8417 (optional)]', 'default'],
   ['listen.http.tls: off', 'default'],
   ['listen.http.names: []', 'default'],
+  ['listen.ssh: [127.0.0.1:8422]', 'default'],
   ['access.local: uid', 'default'],
   ['access.remote: lease', 'default'],
   ['access.uids: []', 'default'],
+  ['access.keys: []', 'default'],
   ['drain.min: 0s', 'default'],
   ['drain.max: 30s', 'default'],
   ['log.level: debug', 'flag --log-level'],
@@ -42,6 +44,7 @@ const VALUES = [
   ['routes[0].upstream: https://tfs.example.com:8443/', 'F:10:15'],
   ['routes[0].host: azure-server', 'default'],
   ['routes[0].proxy: http://[hidden]@proxy.example.com:3128', 'F:11:12'],
+  ['routes[0].ssh: bridge', 'default'],
 ] as const;
 
 it('showSettings() shows every value in force, and hides the user of a proxy', async () => {
