@@ -152,6 +152,8 @@ export class Scene {
       ...this.environment,
       XDG_RUNTIME_DIR: runtime,
       SP_SECRET: this.emulator.sts.samples.secretClient.secret,
+      // Its default is one port, which only one daemon of all tests could have.
+      ...(/\bssh:[ []*['"]?127\.0\.0\.1:/.test(configuration) ? {} : { POSTERN_LISTEN_SSH: 'off' }),
       ...options.env,
     };
     const [through, ...before] = options.through ?? [];
