@@ -23,7 +23,7 @@ import type { SecretReference, Settings } from '../model/settings.js';
 import type { Carrier } from '../ssh/git-session.js';
 import { bridge } from '../ssh/bridge.js';
 import { httpsLeg } from '../ssh/https-leg.js';
-import { SshDoor } from '../ssh/ssh-door.js';
+import { SshDoor, type SshDoorParts } from '../ssh/ssh-door.js';
 import { hostKey } from '../store/ssh-host-key.js';
 import { auditPlaces } from '../store/audit-files.js';
 import { AuditWriter } from '../store/audit-writer.js';
@@ -56,6 +56,7 @@ export interface House {
   /** What the door was made of, for another one like it. */
   readonly doorParts: HttpDoorParts;
   readonly sshDoor: SshDoor;
+  readonly sshParts: SshDoorParts;
   /** Undefined when TLS is off; else they are made when a listener first needs them. */
   readonly certificates: DoorCertificates | undefined;
   readonly vault: Vault;
@@ -151,7 +152,7 @@ export function assemble(
   const door = new HttpDoor(doorParts);
   const { stateDirectory } = surroundings;
   const legParts = { attempts, connections, stallMs: timeouts.stall };
-  const sshDoor = new SshDoor({
+  const sshParts: SshDoorParts = {
     routes,
     ledger,
     logger,
@@ -165,8 +166,9 @@ export function assemble(
       if (stateDirectory === undefined) throw new ProxyError('state-unusable', 'There is no state directory for the key of the SSH door');
       return (await hostKey(stateDirectory)).privateKey;
     },
-  });
-  return { door, doorParts, sshDoor, certificates, vault, ledger, routes, connections, throttle, leases, audit };
+  };
+  const sshDoor = new SshDoor(sshParts);
+  return { door, doorParts, sshDoor, sshParts, certificates, vault, ledger, routes, connections, throttle, leases, audit };
 }
 
 const notYet: Carrier = () => Promise.resolve({ kind: 'over' });

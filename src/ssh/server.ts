@@ -121,6 +121,7 @@ class Client {
   #offers = 0;
   #sessions = 0;
   #refusedSessions = 0;
+  #isCut = false;
   #key: string | undefined;
 
   constructor(client: Connection, socket: Socket, handlers: ClientHandlers, parseKey: ParseKey) {
@@ -128,11 +129,13 @@ class Client {
     this.#socket = socket;
     this.#handlers = handlers;
     this.#parseKey = parseKey;
+    // Each running command waits for its end, and Node would warn of the eleventh as of a leak.
+    client.setMaxListeners(MOST_SESSIONS + 10);
     client.on('authentication', (context) => this.#authenticate(context));
     client.on('ready', () => handlers.signedIn());
     client.on('session', (accept, reject) => this.#session(accept, reject));
     // What is wrong with a connection concerns that connection, and it is closed by ssh2.
-    client.on('error', () => socket.destroySoon());
+    client.on('error', () => socket.destroy());
   }
 
   #authenticate(context: AuthContext): void {
@@ -189,8 +192,8 @@ class Client {
     if (this.#sessions >= MOST_SESSIONS) {
       this.#refusedSessions += 1;
       if (this.#refusedSessions === 1) this.#handlers.refused(`more than ${MOST_SESSIONS} commands at once on one connection`);
+      reject();
       if (this.#refusedSessions > MOST_REFUSED_SESSIONS) this.#cut('opened too many sessions');
-      else reject();
       return;
     }
     this.#sessions += 1;
@@ -267,6 +270,8 @@ class Client {
   }
 
   #cut(what: string): void {
+    if (this.#isCut) return;
+    this.#isCut = true;
     this.#handlers.refused(what);
     this.#client.end();
     this.#socket.destroySoon();
