@@ -19,6 +19,8 @@ export interface DaemonStatus {
   readonly state: 'ready' | 'draining';
   readonly listen: {
     readonly http: readonly string[];
+    /** `ssh://127.0.0.1:8422`; none when the SSH door is off. */
+    readonly ssh: readonly string[];
     /** Of the listeners with TLS; undefined when there are none. */
     readonly certificate?: CertificateState | undefined;
   };
@@ -54,6 +56,7 @@ export interface RunningOperation {
   readonly repository: string;
   readonly route: string | undefined;
   readonly identity: string | undefined;
+  readonly door: OperationRecord['door'];
   /** The peer, `ip:port`. */
   readonly caller: string;
   readonly uid: number | undefined;
@@ -71,7 +74,7 @@ export interface RunningOperation {
 
 /** A record as `status` shows it while it runs. `now` in ms since the epoch. */
 export function runningOperation(record: OperationRecord, now: number): RunningOperation {
-  const { id, kind, step, repository, route, identity, caller, uid, lease, upstreamStatus, startedAt, bytesUp, bytesDown } = record;
+  const { id, kind, step, repository, route, identity, door, caller, uid, lease, upstreamStatus, startedAt, bytesUp, bytesDown } = record;
   return {
     id,
     kind,
@@ -79,6 +82,7 @@ export function runningOperation(record: OperationRecord, now: number): RunningO
     repository,
     route,
     identity,
+    door,
     caller,
     uid,
     lease: lease === undefined ? undefined : leaseName(lease),

@@ -1,12 +1,9 @@
 /**
- * An admitted git operation on its way upstream and back: take the body, put the token on, send, judge the answer, and
- * relay it or say what is wrong. What can be mended without the caller noticing (an ended token, a short throttle, a
- * kept connection that had died) is mended here, within a bounded number of tries and only while the body is at hand.
+ * An admitted git operation on its way upstream and back: take the body, put the token on, send (as often as that makes sense:
+ * upstream/attempts.ts), and relay the answer or say what is wrong.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Ledger } from '../gate/ledger.js';
-import { isSignInPage, readActivityId, readFailure, readRetryAfter } from '../hosts/failure.js';
-import { Vault } from '../identity/vault.js';
 import type { Credential } from '../model/credential.js';
 import type { Pass } from '../model/decision.js';
 import { messageOf } from '../model/errors.js';
@@ -15,28 +12,28 @@ import type { Clock, Logger } from '../model/ports.js';
 import type { OperationRecord } from '../model/record.js';
 import type { Refusal } from '../model/refusal.js';
 import type { Timeouts } from '../model/settings.js';
-import { authorizationOf, claimsOf } from '../upstream/authorization.js';
+import type { Attempts, Sending } from '../upstream/attempts.js';
+import { authorizationOf } from '../upstream/authorization.js';
 import type { UpstreamConnections } from '../upstream/connections.js';
 import { hideEcho } from '../upstream/echo.js';
-import { discard, headerOf } from '../upstream/git-answer.js';
-import { DEFAULT_WAIT_MS, LONGEST_WAIT_MS, MOST_TRIES, type Throttle } from '../upstream/throttle.js';
+import { discard } from '../upstream/git-answer.js';
+import { planJourney, refusalFor, unsure } from '../upstream/journey.js';
+import type { Outcome } from '../upstream/judge.js';
+import { CallerGone, Unanswered } from '../model/send-faults.js';
 import { KeptBodies, type RequestBody } from './body.js';
 import { drain } from './drain.js';
 import { callerHeaders, CHALLENGE_HEADERS, upstreamHeaders } from './headers.js';
-import { judge, type Outcome } from './judge.js';
 import { cutWhenKilled, Killed, unlessKilled } from './killing.js';
 import type { PrivateAgents } from './private-agents.js';
-import { Renewals } from './renewals.js';
-import { CallerGone, send, StaleConnection, Unanswered } from './proxying.js';
+import { send } from './proxying.js';
 import { relay } from './relay.js';
 import { sayGit } from './speech.js';
 import { type Carried, takeBody } from './take-body.js';
-import { commandsOf, isGone, isRepeatable, killedRefusal, needOf, planTrip, refusalFor, throttled, type Trip, unsure } from './trip.js';
+import { commandsOf, isGone, isRepeatable, killedRefusal, needOf, type Trip } from './trip.js';
 
 export interface ForwardParts {
-  readonly vault: Vault;
+  readonly attempts: Attempts;
   readonly connections: UpstreamConnections;
-  readonly throttle: Throttle;
   readonly ledger: Ledger;
   readonly logger: Logger;
   readonly clock: Clock;
@@ -52,11 +49,9 @@ const MOST_LISTENERS = 32;
 export class Forwarder {
   readonly #parts: ForwardParts;
   readonly #bodies = new KeptBodies();
-  readonly #renewals: Renewals;
 
   constructor(parts: ForwardParts) {
     this.#parts = parts;
-    this.#renewals = new Renewals(parts.clock);
   }
 
   /** Carries one admitted operation through, to the end of its answer; its record is closed when this resolves. Never rejects. */
@@ -68,7 +63,13 @@ export class Forwarder {
     record: OperationRecord,
   ): Promise<void> {
     const { ledger } = this.#parts;
-    const trip = planTrip(request, response, operation, route, record, ledger.killSignal(record));
+    const trip: Trip = {
+      ...planJourney(operation, route, record),
+      request,
+      response,
+      commands: commandsOf(request, operation),
+      killed: ledger.killSignal(record),
+    };
     response.setMaxListeners(MOST_LISTENERS);
     cutWhenKilled(trip, this.#parts.clock);
     record.route = route.match;
@@ -121,8 +122,9 @@ export class Forwarder {
   }
 
   async #outcomeOf(trip: Trip, body: RequestBody): Promise<Outcome> {
+    const { attempts } = this.#parts;
     try {
-      return await unlessKilled(trip.killed, this.#tries(trip, body));
+      return await unlessKilled(trip.killed, attempts.run(trip, this.#sending(trip, body)));
     } catch (thrown) {
       if (thrown instanceof Killed) return { kind: 'failure', refusal: killedRefusal(trip, thrown) };
       if (thrown instanceof CallerGone || isGone(trip)) throw new CallerGone();
@@ -131,65 +133,18 @@ export class Forwarder {
     }
   }
 
-  /** Sends until there is an outcome; every way back to the top needs a body that is at hand. */
-  async #tries(trip: Trip, body: RequestBody): Promise<Outcome> {
-    const { vault } = this.#parts;
-    const isKept = body.kind === 'whole';
-    let renewedFrom: Credential | undefined;
-    for (let attempt = 1; ; attempt++) {
-      const mayRetry = isKept && attempt < MOST_TRIES;
-      const busy = await this.#waitForThrottle(trip);
-      if (busy !== undefined) return { kind: 'failure', refusal: busy };
-      const credential = await vault.credentialFor(trip.route.identity, needOf(trip, body));
-      let answer: IncomingMessage;
-      try {
-        answer = await this.#send(trip, body, credential);
-      } catch (thrown) {
-        if (thrown instanceof StaleConnection && mayRetry && isRepeatable(trip, body)) {
-          this.#replayed(trip, 'stale connection');
-          continue;
-        }
-        throw thrown instanceof StaleConnection ? thrown.asUnanswered() : thrown;
-      }
-      this.#note(trip, answer);
-      this.#obeyDelay(trip, answer);
-      const judged = await judge(trip, answer, { isPassthrough: credential.kind === 'passthrough', stallMs: this.#parts.timeouts.stall });
-      if (judged.kind !== 'failed') return judged;
-      const { failed } = judged;
-      if ((failed.status === 401 || isSignInPage(failed)) && (credential.kind === 'bearer' || credential.kind === 'basic')) {
-        const isChallenge = readFailure(trip.operation.address.kind, failed).code === 'upstream-claims';
-        if (renewedFrom === undefined && this.#renewals.mayTry(trip.route.identity, trip.throttleKey) && !isChallenge) {
-          vault.invalidate(trip.route.identity, credential);
-          if (mayRetry) {
-            renewedFrom = credential;
-            this.#replayed(trip, 'credential refused');
-            const renewed = await vault.credentialFor(trip.route.identity);
-            if (!Vault.isSame(renewed, credential)) continue;
-          }
-        }
-        if (renewedFrom !== undefined) this.#renewals.wasFruitless(trip.route.identity, trip.throttleKey);
-      }
-      if (failed.status === 429 || failed.status === 503) {
-        const seconds = readRetryAfter(failed.header('retry-after'), failed.header('date'));
-        const waitMs = seconds === undefined ? DEFAULT_WAIT_MS * 2 ** (attempt - 1) : seconds * 1000;
-        if (failed.status === 429 || seconds !== undefined) this.#parts.throttle.hold(trip.throttleKey, waitMs);
-        const mayRepeat = failed.status === 429 || seconds !== undefined || isRepeatable(trip, body);
-        if (mayRetry && mayRepeat && waitMs <= LONGEST_WAIT_MS) {
-          this.#replayed(trip, `status ${failed.status}`);
-          await this.#wait(trip, waitMs);
-          continue;
-        }
-      }
-      return {
-        kind: 'failure',
-        refusal: {
-          kind: 'refusal',
-          ...readFailure(trip.operation.address.kind, failed, claimsOf(credential)),
-          route: trip.route.match,
-          identity: trip.route.identity,
-        },
-      };
-    }
+  #sending(trip: Trip, body: RequestBody): Sending {
+    const { request, response } = trip;
+    return {
+      isKept: body.kind === 'whole',
+      isRepeatable: isRepeatable(trip, body),
+      need: needOf(trip, body),
+      doorBase: `${'encrypted' in request.socket ? 'https' : 'http'}://${request.headers.host ?? ''}`,
+      stallMs: this.#parts.timeouts.stall,
+      send: (credential) => this.#send(trip, body, credential),
+      isGone: () => isGone(trip),
+      whenGone: (run) => response.once('close', run),
+    };
   }
 
   async #send(trip: Trip, body: RequestBody, credential: Credential): Promise<IncomingMessage> {
@@ -256,48 +211,5 @@ export class Forwarder {
         ledger.finish(record, await relay(trip, outcome.answer, callerHeaders(outcome.answer), this.#parts.timeouts.stall));
         return;
     }
-  }
-
-  async #waitForThrottle(trip: Trip): Promise<Refusal | undefined> {
-    const waitMs = this.#parts.throttle.waitFor(trip.throttleKey);
-    if (waitMs === 0) return undefined;
-    if (waitMs > LONGEST_WAIT_MS) return throttled(trip, waitMs);
-    await this.#wait(trip, waitMs);
-    return undefined;
-  }
-
-  async #wait(trip: Trip, ms: number): Promise<void> {
-    this.#parts.logger.log('info', 'throttle-waiting', {
-      id: trip.record.id,
-      identity: trip.route.identity,
-      upstream: trip.origin.host,
-      ms,
-    });
-    await new Promise<void>((resolve) => {
-      const cancel = this.#parts.clock.after(ms, resolve);
-      trip.response.once('close', () => {
-        cancel();
-        resolve();
-      });
-    });
-    if (isGone(trip)) throw new CallerGone();
-  }
-
-  /** An answer that came late, or asks for a pause, speaks for all callers of the identity. */
-  #obeyDelay(trip: Trip, answer: IncomingMessage): void {
-    if (answer.statusCode !== 200) return;
-    const header = headerOf(answer);
-    const seconds = readRetryAfter(header('retry-after') ?? header('x-ratelimit-delay'), header('date'));
-    if (seconds !== undefined && seconds > 0) this.#parts.throttle.hold(trip.throttleKey, Math.min(seconds * 1000, LONGEST_WAIT_MS));
-  }
-
-  #note(trip: Trip, answer: IncomingMessage): void {
-    trip.record.upstreamStatus = answer.statusCode;
-    trip.record.activityId = readActivityId(headerOf(answer));
-  }
-
-  #replayed(trip: Trip, why: string): void {
-    trip.record.replays += 1;
-    this.#parts.logger.log('info', 'request-replayed', { id: trip.record.id, identity: trip.route.identity, why });
   }
 }

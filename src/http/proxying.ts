@@ -14,7 +14,8 @@
 import type { Agent, ClientRequest, IncomingMessage, ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import httpProxy from 'http-proxy';
-import { messageOf, ProxyError, systemCodeOf } from '../model/errors.js';
+import { ProxyError, systemCodeOf } from '../model/errors.js';
+import { CallerGone, closedEarly, silent, StaleConnection } from '../model/send-faults.js';
 import type { RequestBody } from './body.js';
 
 export interface SendPlan {
@@ -29,33 +30,6 @@ export interface SendPlan {
   readonly stallMs: number;
   /** Aborted when the operation is ended from outside: the upstream is let go of at once. */
   readonly killed: AbortSignal;
-}
-
-/** A kept connection that the upstream had already closed; nothing of the request was answered. */
-export class StaleConnection extends Error {
-  constructor(cause: unknown) {
-    super('a kept connection was closed by the upstream', { cause });
-    this.name = 'StaleConnection';
-  }
-
-  /** For a request that cannot be sent again. */
-  asUnanswered(): Unanswered {
-    return new Unanswered('upstream-broken', 'The upstream closed the connection before it answered', {
-      todo: 'run the command again',
-      cause: this,
-    });
-  }
-}
-
-/** No answer came to a request that was on its way: it may have been carried out all the same. */
-export class Unanswered extends ProxyError {}
-
-/** The caller went away, or somebody ended its operation; nobody waits for the answer. */
-export class CallerGone extends Error {
-  constructor() {
-    super('the caller closed its connection');
-    this.name = 'CallerGone';
-  }
 }
 
 interface Attempt {
@@ -91,9 +65,7 @@ proxy.on('proxyReq', (upstream, request) => {
     return;
   }
   upstream.setTimeout(attempt.stallMs, () => {
-    const fault = new Unanswered('upstream-timeout', `The upstream sent nothing for ${attempt.stallMs / 1000} s`, {
-      todo: 'try again; if the upstream needs longer, raise timeouts.stall',
-    });
+    const fault = silent(attempt.stallMs);
     // Once there is an answer, a request that is destroyed lets it end with a cause of its own.
     (attempt.answer ?? upstream).destroy(fault);
   });
@@ -176,11 +148,7 @@ function named(fault: unknown, attempt: Attempt): Error {
   const code = systemCodeOf(fault);
   if (attempt.upstream?.reusedSocket === true && (code === 'ECONNRESET' || code === 'EPIPE')) return new StaleConnection(fault);
   // The library tells of the request once it has a connection.
-  const Broken = attempt.upstream === undefined ? ProxyError : Unanswered;
-  return new Broken('upstream-broken', `The upstream closed the connection before it answered (${code ?? messageOf(fault)})`, {
-    todo: 'try again; if it stays, see whether something between here and the upstream cuts connections',
-    cause: fault,
-  });
+  return closedEarly(fault, attempt.upstream !== undefined);
 }
 
 function hostOf(origin: URL): string {

@@ -5,8 +5,9 @@
 import type { IncomingMessage } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import type { Ending } from '../gate/ledger.js';
-import { messageOf, ProxyError } from '../model/errors.js';
-import { refusalFor, type Trip } from './trip.js';
+import { refusalFor } from '../upstream/journey.js';
+import { brokenOff } from '../model/send-faults.js';
+import type { Trip } from './trip.js';
 
 /**
  * Passes `answer` on under `headers` (name and value in turn) and tells how it ended. Never rejects.
@@ -36,13 +37,4 @@ export async function relay(trip: Trip, answer: IncomingMessage, headers: string
     if (first === 'caller') return { verdict: 'client-gone' };
     return { verdict: 'broken', refusal: refusalFor(trip, brokenOff(thrown, record.bytesDown, stallMs)) };
   }
-}
-
-/** An answer that ended before its end. */
-export function brokenOff(thrown: unknown, bytes: number, stallMs: number): ProxyError {
-  if (thrown instanceof ProxyError) return thrown;
-  return new ProxyError('upstream-broken', `The upstream broke off its answer after ${bytes} bytes (${messageOf(thrown)})`, {
-    todo: `run the command again; if it stays, see whether something between here and the upstream cuts connections (a silence of ${stallMs / 1000} s also counts as a break)`,
-    cause: thrown,
-  });
 }

@@ -8,7 +8,7 @@ import type { OperationRecord } from '../model/record.js';
 import type { RefPolicy } from '../model/refs.js';
 import type { Refusal } from '../model/refusal.js';
 import { type KeptBodies, type RequestBody, TooManyLists } from './body.js';
-import { CallerGone } from './proxying.js';
+import { CallerGone } from '../model/send-faults.js';
 import type { PushList } from './push-list.js';
 
 /** A request as far as its body goes. */

@@ -8,10 +8,10 @@ import { type FailedAnswer, isSignInPage, readActivityId } from '../hosts/failur
 import { ProxyError } from '../model/errors.js';
 import { serviceOf } from '../model/operation.js';
 import type { Refusal } from '../model/refusal.js';
-import { beginsWithPacket, discard, failureText, hasGitHead, headerOf, isFramed } from '../upstream/git-answer.js';
+import { beginsWithPacket, discard, failureText, hasGitHead, headerOf, isFramed } from './git-answer.js';
 import { isRedirect, readRedirect } from './redirect.js';
-import { brokenOff } from './relay.js';
-import { refusalFor, type Trip, unsure } from './trip.js';
+import { type Journey, refusalFor, unsure } from './journey.js';
+import { brokenOff } from '../model/send-faults.js';
 
 export type Outcome =
   | { readonly kind: 'relay'; readonly answer: IncomingMessage }
@@ -23,12 +23,16 @@ export type Outcome =
 export type Judgement = Outcome | { readonly kind: 'failed'; readonly failed: FailedAnswer };
 
 /** Reads an answer's head and, where it is none of git's, its text. */
-export async function judge(trip: Trip, answer: IncomingMessage, options: { isPassthrough: boolean; stallMs: number }): Promise<Judgement> {
-  const { operation } = trip;
+export async function judge(
+  journey: Journey,
+  answer: IncomingMessage,
+  options: { isPassthrough: boolean; stallMs: number; doorBase: string },
+): Promise<Judgement> {
+  const { operation } = journey;
   if (hasGitHead(answer, answerMediaType(serviceOf(operation), operation.step))) {
     if (!isFramed(answer)) {
       answer.destroy();
-      return { kind: 'failure', refusal: unsure(trip, { ...refusalFor(trip, unframed()), ...about(answer) }) };
+      return { kind: 'failure', refusal: unsure(journey, { ...refusalFor(journey, unframed()), ...about(answer) }) };
     }
     if (operation.step === 'exchange' || (await beginsWithPacket(answer).catch((thrown: unknown) => broken(thrown, options.stallMs)))) {
       return { kind: 'relay', answer };
@@ -40,22 +44,22 @@ export async function judge(trip: Trip, answer: IncomingMessage, options: { isPa
     };
   }
   const isSignIn = isSignInPage({ status: answer.statusCode ?? 0, header: headerOf(answer), text: '' });
-  if (isRedirect(answer.statusCode) && !isSignIn) return redirected(trip, answer);
+  if (isRedirect(answer.statusCode) && !isSignIn) return redirected(journey, answer, options.doorBase);
   if (answer.statusCode === 401 && options.isPassthrough) return { kind: 'challenge', answer };
   return { kind: 'failed', failed: { status: answer.statusCode ?? 0, header: headerOf(answer), text: await failureText(answer) } };
 }
 
-function redirected(trip: Trip, answer: IncomingMessage): Judgement {
-  const { request, operation, route } = trip;
+function redirected(journey: Journey, answer: IncomingMessage, doorBase: string): Judgement {
+  const { operation, route } = journey;
   const isMapped = route.upstream !== undefined;
   const redirect = readRedirect(answer.headers.location, {
-    origin: trip.origin,
-    basePath: trip.basePath,
-    path: `${trip.path}${trip.suffix}`,
-    suffix: trip.suffix,
+    origin: journey.origin,
+    basePath: journey.basePath,
+    path: `${journey.path}${journey.suffix}`,
+    suffix: journey.suffix,
     address: operation.address,
     localHost: isMapped && operation.address.kind === 'azure-services' ? 'dev.azure.com' : operation.address.upstreamHost,
-    doorBase: `${'encrypted' in request.socket ? 'https' : 'http'}://${request.headers.host ?? ''}`,
+    doorBase,
   });
   if (redirect.kind === 'here' && operation.step === 'advertisement') return { kind: 'redirect', answer, location: redirect.location };
   discard(answer);
@@ -78,7 +82,7 @@ function redirected(trip: Trip, answer: IncomingMessage): Judgement {
       kind: 'failure',
       refusal: {
         ...common,
-        what: `The upstream redirects to another host, ${redirect.host}, which is not followed: the credential is for ${trip.origin.host} alone`,
+        what: `The upstream redirects to another host, ${redirect.host}, which is not followed: the credential is for ${journey.origin.host} alone`,
         todo: `if the repository has moved, change the address of the remote to ${redirect.host}`,
       },
     };

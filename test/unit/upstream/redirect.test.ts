@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { isRedirect, type RedirectedRequest, readRedirect } from '../../../src/http/redirect.js';
+import { isRedirect, type RedirectedRequest, readRedirect } from '../../../src/upstream/redirect.js';
 import { addressOf } from '../route.js';
 
 const SUFFIX = '/info/refs?service=git-upload-pack';

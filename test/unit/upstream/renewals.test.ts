@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { MOST_FRUITLESS, Renewals } from '../../../src/http/renewals.js';
+import { MOST_FRUITLESS, Renewals } from '../../../src/upstream/renewals.js';
 import { FakeClock } from '../../fakes/clock.js';
 
 it('mayTry() believes a place for half a minute after a renewed token was refused there, and no other place', () => {

@@ -1,0 +1,163 @@
+/**
+ * The tries of one request: what can be mended without the caller noticing (an ended token, a short throttle, a kept connection
+ * that had died) is mended here, within a bounded number of tries and only while the body is at hand. How a request is put on
+ * the wire is the door's own.
+ */
+import type { IncomingMessage } from 'node:http';
+import { isSignInPage, readActivityId, readFailure, readRetryAfter } from '../hosts/failure.js';
+import { Vault } from '../identity/vault.js';
+import type { Credential } from '../model/credential.js';
+import type { Clock, Logger } from '../model/ports.js';
+import type { Refusal } from '../model/refusal.js';
+import { claimsOf } from './authorization.js';
+import { headerOf } from './git-answer.js';
+import { type Journey, throttled } from './journey.js';
+import { judge, type Outcome } from './judge.js';
+import { Renewals } from './renewals.js';
+import { CallerGone, StaleConnection } from '../model/send-faults.js';
+import { DEFAULT_WAIT_MS, LONGEST_WAIT_MS, MOST_TRIES, type Throttle } from './throttle.js';
+
+/** What the door knows of a request and its caller. */
+export interface Sending {
+  /** Whether the whole body is at hand, so that it can be sent again. */
+  readonly isKept: boolean;
+  /** Whether nothing is done twice when a request that may have arrived is sent again. */
+  readonly isRepeatable: boolean;
+  /** What the credential must be good for. */
+  readonly need: { readonly lifeMs?: number };
+  /** Address of the door as the caller used it, to rewrite redirects to. */
+  readonly doorBase: string;
+  /** ms of silence after which an exchange counts as dead. */
+  readonly stallMs: number;
+  /** Puts the request on the wire. @throws ProxyError; Unanswered, StaleConnection, CallerGone (send-faults.ts) */
+  send(credential: Credential): Promise<IncomingMessage>;
+  /** Whether there is nobody left to answer. */
+  isGone(): boolean;
+  /** Calls back once when the caller goes. */
+  whenGone(run: () => void): void;
+}
+
+export interface AttemptsParts {
+  readonly vault: Vault;
+  readonly throttle: Throttle;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** Sends until there is an outcome. One for all doors: what is known of refused credentials is shared. */
+export class Attempts {
+  readonly #parts: AttemptsParts;
+  readonly #renewals: Renewals;
+
+  constructor(parts: AttemptsParts) {
+    this.#parts = parts;
+    this.#renewals = new Renewals(parts.clock);
+  }
+
+  /**
+   * Every way back to the top needs a body that is at hand.
+   * @throws CallerGone, ProxyError (Unanswered when the request may have been carried out)
+   */
+  async run(journey: Journey, sending: Sending): Promise<Outcome> {
+    const { vault } = this.#parts;
+    const { route, throttleKey, operation } = journey;
+    let renewedFrom: Credential | undefined;
+    for (let attempt = 1; ; attempt++) {
+      const mayRetry = sending.isKept && attempt < MOST_TRIES;
+      const busy = await this.#waitForThrottle(journey, sending);
+      if (busy !== undefined) return { kind: 'failure', refusal: busy };
+      const credential = await vault.credentialFor(route.identity, sending.need);
+      let answer: IncomingMessage;
+      try {
+        answer = await sending.send(credential);
+      } catch (thrown) {
+        if (thrown instanceof StaleConnection && mayRetry && sending.isRepeatable) {
+          this.#replayed(journey, 'stale connection');
+          continue;
+        }
+        throw thrown instanceof StaleConnection ? thrown.asUnanswered() : thrown;
+      }
+      this.#note(journey, answer);
+      this.#obeyDelay(journey, answer);
+      const judged = await judge(journey, answer, {
+        isPassthrough: credential.kind === 'passthrough',
+        stallMs: sending.stallMs,
+        doorBase: sending.doorBase,
+      });
+      if (judged.kind !== 'failed') return judged;
+      const { failed } = judged;
+      if ((failed.status === 401 || isSignInPage(failed)) && (credential.kind === 'bearer' || credential.kind === 'basic')) {
+        const isChallenge = readFailure(operation.address.kind, failed).code === 'upstream-claims';
+        if (renewedFrom === undefined && this.#renewals.mayTry(route.identity, throttleKey) && !isChallenge) {
+          vault.invalidate(route.identity, credential);
+          if (mayRetry) {
+            renewedFrom = credential;
+            this.#replayed(journey, 'credential refused');
+            const renewed = await vault.credentialFor(route.identity);
+            if (!Vault.isSame(renewed, credential)) continue;
+          }
+        }
+        if (renewedFrom !== undefined) this.#renewals.wasFruitless(route.identity, throttleKey);
+      }
+      if (failed.status === 429 || failed.status === 503) {
+        const seconds = readRetryAfter(failed.header('retry-after'), failed.header('date'));
+        const waitMs = seconds === undefined ? DEFAULT_WAIT_MS * 2 ** (attempt - 1) : seconds * 1000;
+        if (failed.status === 429 || seconds !== undefined) this.#parts.throttle.hold(throttleKey, waitMs);
+        const mayRepeat = failed.status === 429 || seconds !== undefined || sending.isRepeatable;
+        if (mayRetry && mayRepeat && waitMs <= LONGEST_WAIT_MS) {
+          this.#replayed(journey, `status ${failed.status}`);
+          await this.#wait(journey, sending, waitMs);
+          continue;
+        }
+      }
+      return {
+        kind: 'failure',
+        refusal: {
+          kind: 'refusal',
+          ...readFailure(operation.address.kind, failed, claimsOf(credential)),
+          route: route.match,
+          identity: route.identity,
+        },
+      };
+    }
+  }
+
+  async #waitForThrottle(journey: Journey, sending: Sending): Promise<Refusal | undefined> {
+    const waitMs = this.#parts.throttle.waitFor(journey.throttleKey);
+    if (waitMs === 0) return undefined;
+    if (waitMs > LONGEST_WAIT_MS) return throttled(journey, waitMs);
+    await this.#wait(journey, sending, waitMs);
+    return undefined;
+  }
+
+  async #wait(journey: Journey, sending: Sending, ms: number): Promise<void> {
+    const { id } = journey.record;
+    this.#parts.logger.log('info', 'throttle-waiting', { id, identity: journey.route.identity, upstream: journey.origin.host, ms });
+    await new Promise<void>((resolve) => {
+      const cancel = this.#parts.clock.after(ms, resolve);
+      sending.whenGone(() => {
+        cancel();
+        resolve();
+      });
+    });
+    if (sending.isGone()) throw new CallerGone();
+  }
+
+  /** An answer that came late, or asks for a pause, speaks for all callers of the identity. */
+  #obeyDelay({ throttleKey }: Journey, answer: IncomingMessage): void {
+    if (answer.statusCode !== 200) return;
+    const header = headerOf(answer);
+    const seconds = readRetryAfter(header('retry-after') ?? header('x-ratelimit-delay'), header('date'));
+    if (seconds !== undefined && seconds > 0) this.#parts.throttle.hold(throttleKey, Math.min(seconds * 1000, LONGEST_WAIT_MS));
+  }
+
+  #note({ record }: Journey, answer: IncomingMessage): void {
+    record.upstreamStatus = answer.statusCode;
+    record.activityId = readActivityId(headerOf(answer));
+  }
+
+  #replayed({ record, route }: Journey, why: string): void {
+    record.replays += 1;
+    this.#parts.logger.log('info', 'request-replayed', { id: record.id, identity: route.identity, why });
+  }
+}

@@ -1,0 +1,93 @@
+/**
+ * One request of git's on its way to its upstream, whichever door it came by: where it goes, by which route and identity, and
+ * what is said of it when something is in the way.
+ */
+import { smartSuffix } from '../git/smart-http.js';
+import { messageOf, ProxyError } from '../model/errors.js';
+import { type HttpOperation, serviceOf } from '../model/operation.js';
+import type { OperationRecord } from '../model/record.js';
+import type { Refusal } from '../model/refusal.js';
+import type { Route } from '../model/settings.js';
+
+/**
+ * Life that a token should have when a body that cannot be repeated is let through: long enough for a slow line to
+ * deliver the request's head after the probe, and for a server that checks again when the body is in.
+ */
+export const STREAM_LIFE_MS = 5 * 60 * 1000;
+
+export interface Journey {
+  readonly operation: HttpOperation;
+  readonly route: Route;
+  readonly record: OperationRecord;
+  /** Scheme, host and port of the upstream. */
+  readonly origin: URL;
+  /** Path that the route's upstream begins with, no slash at its end. */
+  readonly basePath: string;
+  /** Path of the repository there. */
+  readonly path: string;
+  /** git's own end of the path for this step, with the query. */
+  readonly suffix: string;
+  /** Who is throttled together: upstream, organisation and identity. */
+  readonly throttleKey: string;
+}
+
+/** Plans the way of an admitted operation. */
+export function planJourney(operation: HttpOperation, route: Route, record: OperationRecord): Journey {
+  const { address } = operation;
+  const origin = route.upstream ?? new URL(`https://${address.upstreamHost}`);
+  const basePath = origin.pathname.replace(/\/$/, '');
+  const repositoryPath = route.upstream === undefined ? address.path : address.mainPath;
+  return {
+    operation,
+    route,
+    record,
+    origin,
+    basePath,
+    path: `${basePath}${repositoryPath}`,
+    suffix: smartSuffix(serviceOf(operation), operation.step),
+    throttleKey: `${origin.host} ${address.organisation ?? ''} ${route.identity}`,
+  };
+}
+
+/** Anything thrown, as a refusal with the route and identity that it concerns. */
+export function refusalFor({ route }: Pick<Journey, 'route'>, thrown: unknown): Refusal {
+  const error =
+    thrown instanceof ProxyError
+      ? thrown
+      : new ProxyError('internal', `Postern failed: ${messageOf(thrown)}`, { todo: 'report this with the log' });
+  const isIdentity = error.code.startsWith('identity-') || error.code === 'secret-unreadable';
+  return {
+    kind: 'refusal',
+    code: error.code,
+    status: isIdentity ? 503 : 502,
+    what: error.message,
+    todo: error.todo ?? 'see the log of the daemon',
+    route: route.match,
+    identity: route.identity,
+  };
+}
+
+/** The refusal of what the upstream asked to come later, by more than can be waited out. */
+export function throttled({ route }: Pick<Journey, 'route'>, waitMs: number): Refusal {
+  const seconds = Math.ceil(waitMs / 1000);
+  return {
+    kind: 'refusal',
+    code: 'upstream-throttled',
+    status: 429,
+    what: `The upstream asked this identity to wait; ${seconds} s are left`,
+    todo: `try again in ${seconds} s`,
+    route: route.match,
+    identity: route.identity,
+    retryAfterSeconds: waitMs / 1000,
+  };
+}
+
+/** A refusal of which it is not certain that nothing happened: an unanswered push may have been carried out, and must not be told as undone. */
+export function unsure({ operation }: Pick<Journey, 'operation'>, refusal: Refusal): Refusal {
+  if (operation.kind !== 'push' || operation.step !== 'exchange') return refusal;
+  return {
+    ...refusal,
+    what: `${refusal.what}; the push may have arrived all the same`,
+    todo: `\`git fetch\` shows whether it has arrived; if not, ${refusal.todo}`,
+  };
+}
