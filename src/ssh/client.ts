@@ -54,33 +54,33 @@ export class SshConnection {
   readonly #socket: Socket;
   /** The server's name and version as it tells them, e.g. `OpenSSH_9.2p1`. */
   readonly software: string;
-  readonly #onChange: () => void;
+  /** Called when commands have ended, when it takes no more of them, and when it has closed. */
+  onChange: () => void = () => undefined;
   #running = 0;
   #isOpen = true;
   #isRetired = false;
 
   /**
-   * Dials and signs in. `onChange` is called when commands have ended and when the connection has closed.
+   * Dials and signs in.
    * @throws ProxyError `upstream-unreachable`, `upstream-timeout`, `upstream-broken`, `upstream-error`, `host-key-refused`,
    * `agent-unavailable`, `upstream-unauthenticated`; Abandoned when `over` was aborted
    */
-  static async open(dial: SshDial, over: AbortSignal, onChange: () => void): Promise<SshConnection> {
+  static async open(dial: SshDial, over: AbortSignal): Promise<SshConnection> {
     const { default: ssh2 } = await import('ssh2');
     const socket = await connectTcp(dial, over);
     const { client, software } = await signIn(ssh2, dial, socket, over);
-    return new SshConnection(dial, client, socket, software, onChange);
+    return new SshConnection(dial, client, socket, software);
   }
 
-  private constructor(dial: SshDial, client: Client, socket: Socket, software: string, onChange: () => void) {
+  private constructor(dial: SshDial, client: Client, socket: Socket, software: string) {
     this.#dial = dial;
     this.#client = client;
     this.#socket = socket;
     this.software = software;
-    this.#onChange = onChange;
     const closed = (): void => {
       if (!this.#isOpen) return;
       this.#isOpen = false;
-      onChange();
+      this.onChange();
     };
     // At the end of what the host sends ssh2 has let go of its ciphers, so that nothing can be sent any more.
     client.on('end', closed).on('close', closed);
@@ -160,7 +160,7 @@ export class SshConnection {
   retire(): void {
     this.#isRetired = true;
     if (this.#running === 0) this.close();
-    else this.#onChange();
+    else this.onChange();
   }
 
   /** Closes at once, whatever runs. */
@@ -181,7 +181,7 @@ export class SshConnection {
   #left(): void {
     this.#running -= 1;
     if (this.#isRetired && this.#running === 0) this.close();
-    this.#onChange();
+    this.onChange();
   }
 
   #startFault(fault: Error): Error {
@@ -200,7 +200,7 @@ export class SshConnection {
 function connectTcp(dial: SshDial, over: AbortSignal): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const socket = connect({ host: dial.host, port: dial.port, noDelay: true, autoSelectFamily: true });
-    const done = (fault?: unknown): void => {
+    const done = (fault?: Error): void => {
       clearTimeout(timer);
       over.removeEventListener('abort', aborted);
       socket.removeAllListeners();
@@ -210,7 +210,7 @@ function connectTcp(dial: SshDial, over: AbortSignal): Promise<Socket> {
         return;
       }
       socket.destroy();
-      reject(fault); // each caller below hands in an Error
+      reject(fault);
     };
     const aborted = (): void => done(new Abandoned());
     const timer = setTimeout(() => done(tooLate(dial, 'tcp', dial.connectMs)), dial.connectMs);
@@ -240,7 +240,7 @@ function signIn(
       clearTimeout(timer);
       if (limit !== undefined) timer = setTimeout(() => done(tooLate(dial, stage, limit)), limit);
     };
-    const done = (fault?: unknown): void => {
+    const done = (fault?: Error): void => {
       if (stopped.signal.aborted) return;
       stopped.abort();
       wait(undefined);
@@ -253,7 +253,7 @@ function signIn(
         return;
       }
       socket.destroy();
-      reject(fault); // each caller below hands in an Error
+      reject(fault);
     };
     const aborted = (): void => done(new Abandoned());
     let greeting = '';
@@ -289,7 +289,7 @@ function signIn(
             wait(connectMs);
             tell?.(null, signed);
           },
-          (fault: unknown) => done(fault),
+          (fault: unknown) => done(fault instanceof Error ? fault : new Error(messageOf(fault))),
         );
       }
     }

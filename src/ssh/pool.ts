@@ -266,13 +266,18 @@ class Pool {
   }
 
   async #open(over: AbortSignal): Promise<void> {
-    let member: Member | undefined;
-    const connection = await SshConnection.open(await this.#plan(), over, () => {
-      if (member !== undefined) this.#changed(member);
-    });
+    const connection = await SshConnection.open(await this.#plan(), over);
     if (ONE_AT_A_TIME.test(connection.software)) this.#sessions = 1;
-    member = { connection, bornAt: performance.now(), sessions: this.#sessions, promised: 0, hasServed: false, idleTimer: undefined };
+    const member: Member = {
+      connection,
+      bornAt: performance.now(),
+      sessions: this.#sessions,
+      promised: 0,
+      hasServed: false,
+      idleTimer: undefined,
+    };
     this.#members.add(member);
+    connection.onChange = () => this.#changed(member);
     this.#changed(member);
   }
 
