@@ -130,7 +130,11 @@ export function assemble(
     logger,
     forwarder,
     peers,
-    callers: new Callers({ uids: [...(ownUid === undefined ? [] : [ownUid]), ...access.uids], leases: verifier }),
+    callers: new Callers({
+      uids: [...(ownUid === undefined ? [] : [ownUid]), ...access.uids],
+      keys: access.keys.map(({ fingerprint }) => fingerprint),
+      leases: verifier,
+    }),
     access,
     audit,
     clock,

@@ -54,6 +54,7 @@ export interface RunningOperation {
   readonly repository: string;
   readonly route: string | undefined;
   readonly identity: string | undefined;
+  readonly door: OperationRecord['door'];
   /** The peer, `ip:port`. */
   readonly caller: string;
   readonly uid: number | undefined;
@@ -71,7 +72,7 @@ export interface RunningOperation {
 
 /** A record as `status` shows it while it runs. `now` in ms since the epoch. */
 export function runningOperation(record: OperationRecord, now: number): RunningOperation {
-  const { id, kind, step, repository, route, identity, caller, uid, lease, upstreamStatus, startedAt, bytesUp, bytesDown } = record;
+  const { id, kind, step, repository, route, identity, door, caller, uid, lease, upstreamStatus, startedAt, bytesUp, bytesDown } = record;
   return {
     id,
     kind,
@@ -79,6 +80,7 @@ export function runningOperation(record: OperationRecord, now: number): RunningO
     repository,
     route,
     identity,
+    door,
     caller,
     uid,
     lease: lease === undefined ? undefined : leaseName(lease),

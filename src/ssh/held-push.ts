@@ -2,6 +2,7 @@
  * The beginning of a push: its command list is read and judged before anything of the push goes up, whichever way up it takes.
  */
 import { CROWDED, noteRefs, refuseByRefs, refuseUnreadable } from '../gate/ref-policy.js';
+import { PacketWalk } from '../git/packet-walk.js';
 import { type CommandList, CommandListReader } from '../git/receive-pack.js';
 import type { Refusal } from '../model/refusal.js';
 import type { GitSession } from './git-session.js';
@@ -17,7 +18,10 @@ const LISTS_ALTOGETHER_BYTES = 32 * 1024 * 1024;
 let longListBytes = 0;
 
 export type HeldPush =
-  /** `list` is undefined when the client has gone without asking for anything, and empty for its lone flush. */
+  /**
+   * `list` is undefined when the client has gone without asking for anything, and empty for its lone flush. git sends its push
+   * options behind one all the same: whatever follows it has not been judged and must not go up.
+   */
   | { readonly kind: 'push'; readonly list: CommandList | undefined }
   /** `push-unreadable`, `ref-refused`; `commands` when the list was read. */
   | { readonly kind: 'refused'; readonly refusal: Refusal; readonly commands: CommandList | undefined }
@@ -29,6 +33,7 @@ export type HeldPush =
  */
 export function holdPush({ input, over, record, pass }: Pick<GitSession, 'input' | 'over' | 'record' | 'pass'>): Promise<HeldPush> {
   const reader = new CommandListReader();
+  const walk = new PacketWalk();
   const chunks: Buffer[] = [];
   let counted = 0;
   return new Promise((resolve) => {
@@ -57,7 +62,7 @@ export function holdPush({ input, over, record, pass }: Pick<GitSession, 'input'
     };
     const take = (chunk: Buffer): void => {
       chunks.push(chunk);
-      reader.push(chunk);
+      reader.push(listPart(walk, chunk));
       // A list of nothing may be the last that comes from a client that waits for the other side to end.
       if (!reader.isReading || reader.list !== undefined) {
         settle();
@@ -82,4 +87,14 @@ export function holdPush({ input, over, record, pass }: Pick<GitSession, 'input'
     if (input.readableEnded) end();
     else input.resume();
   });
+}
+
+/** The part of `chunk` up to the flush packet that ends the list. */
+function listPart(walk: PacketWalk, chunk: Buffer): Buffer {
+  try {
+    return chunk.subarray(0, walk.walk(chunk));
+  } catch {
+    // What is no packet is the reader's to refuse.
+    return chunk;
+  }
 }

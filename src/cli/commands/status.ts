@@ -174,6 +174,8 @@ function callerText(who: DaemonStatus['callers'][number]['who']): string {
   switch (who.kind) {
     case 'user':
       return `uid ${who.uid}`;
+    case 'key':
+      return `key ${who.fingerprint}`;
     case 'lease':
       return `lease ${who.id}${who.label === undefined ? '' : ` (${who.label})`}`;
     case 'address':

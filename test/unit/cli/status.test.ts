@@ -34,6 +34,7 @@ const RUNNING: DaemonStatus['running'][number] = {
   repository: 'dev.azure.com/contoso/web/app',
   route: 'dev.azure.com/**',
   identity: 'me',
+  door: 'http',
   caller: '127.0.0.1:4000',
   uid: 1000,
   lease: undefined,
