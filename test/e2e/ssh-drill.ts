@@ -3,7 +3,7 @@
  * repositories afterwards. Commits have fixed times, so two roads to equal repositories must give equal results.
  */
 import { existsSync } from 'node:fs';
-import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Scene } from '../support/scene.js';
 import type { Road } from '../support/ssh-stage.js';
@@ -36,11 +36,16 @@ export const REFUSED_STEPS: Readonly<Record<string, number>> = {
   'clone what is not there': 128,
 };
 
-/** Runs in what git calls the server's hook, for each ref: one branch may not be made, and push options are said back. */
+/** One branch may not be made. */
 const UPDATE_HOOK = `#!/bin/sh
+[ "$1" != refs/heads/forbidden ] || { echo "$1 is forbidden here" >&2; exit 1; }
+`;
+
+/** Says push options back, which only this hook and the one after it are told. */
+const PRE_RECEIVE_HOOK = `#!/bin/sh
+cat >/dev/null
 i=0
 while [ "$i" -lt "\${GIT_PUSH_OPTION_COUNT:-0}" ]; do eval "echo option: \\$GIT_PUSH_OPTION_$i"; i=$((i + 1)); done
-[ "$1" != refs/heads/forbidden ] || { echo "$1 is forbidden here" >&2; exit 1; }
 `;
 
 export async function drill({ scene, road, name, protocol, objectFormat }: DrillOptions): Promise<Results> {
@@ -50,10 +55,11 @@ export async function drill({ scene, road, name, protocol, objectFormat }: Drill
   const emptyBare = await makeBare(scene, road.repository(`${name}-empty`), { objectFormat, commits: 0 });
   const url = road.url(name);
   const results: Record<string, Outcome> = {};
+  // Git shows an address without its user and, where it fetches, without its `.git`.
   const plain = (text: string): string =>
     text
-      .replaceAll(road.url(`${name}-empty`), 'EMPTY')
-      .replaceAll(road.url(`${name}-missing`), 'MISSING')
+      .replace(/^(From|To) \S+$/gm, '$1 URL')
+      .replace(/(failed to push some refs to) '\S+'/g, '$1 URL')
       .replaceAll(url, 'URL')
       .replaceAll(directory, 'DIRECTORY');
   let minutes = 0;
@@ -126,11 +132,13 @@ export async function drill({ scene, road, name, protocol, objectFormat }: Drill
 
   await step('clone what is empty', ['clone', '-q', road.url(`${name}-empty`), 'empty']);
   await step('clone what is not there', ['clone', '-q', road.url(`${name}-missing`), 'missing']);
-  await local(['checkout', '-qB', 'main'], 'empty');
-  await commit('empty', 'first.txt');
-  await step('push to what is empty', ['push', '-u', 'origin', 'main'], 'empty');
+  // Not in that clone: before 2.41 git makes it with SHA-1, whatever the repository has.
+  await local(['init', '-q', '-b', 'main', `--object-format=${objectFormat}`, 'starter'], '.');
+  await local(['remote', 'add', 'origin', road.url(`${name}-empty`)], 'starter');
+  await commit('starter', 'first.txt');
+  await step('push to what is empty', ['push', '-u', 'origin', 'main'], 'starter');
 
-  for (const clone of ['first', 'second', 'shallow', 'partial', 'empty']) {
+  for (const clone of ['first', 'second', 'shallow', 'partial', 'starter']) {
     results[`fsck of ${clone}`] = await git(['fsck', '--full', '--no-progress'], clone);
     results[`refs of ${clone}`] = await git(['for-each-ref'], clone);
   }
@@ -162,8 +170,11 @@ export async function makeBare(
   ] as const)
     await scene.git(['--git-dir', path, 'config', key, value]);
   await mkdir(join(path, 'hooks'), { recursive: true });
-  await writeFile(join(path, 'hooks', 'update'), UPDATE_HOOK);
-  await chmod(join(path, 'hooks', 'update'), 0o755);
+  for (const [hook, script] of [
+    ['update', UPDATE_HOOK],
+    ['pre-receive', PRE_RECEIVE_HOOK],
+  ] as const)
+    await writeFile(join(path, 'hooks', hook), script, { mode: 0o755 });
   return path;
 }
 
