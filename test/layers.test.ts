@@ -23,7 +23,7 @@ const LAW: HouseLaw = {
     '@peculiar/x509': { files: ['store/door-authority.ts'] },
     // The library above needs it first.
     'reflect-metadata': { files: ['store/door-authority.ts'] },
-    ssh2: { files: ['ssh/server.ts', 'ssh/client.ts'], isPlanned: true },
+    ssh2: { files: ['ssh/server.ts'] },
   },
   ioModules: ['fs', 'net', 'tls', 'dgram', 'dns', 'http', 'https', 'http2', 'child_process', 'worker_threads', 'cluster', 'process', 'os'],
   printers: ['cli/print.ts', 'daemon/log.ts'],
@@ -36,6 +36,7 @@ const LAW: HouseLaw = {
     'http/door-listener.ts', // hands the key of the door's certificate to TLS
     'identity/entra-source.ts', // hands a client secret to the library that sends it
     'identity/secret-reader.ts', // looks whether a variable was empty
+    'ssh/server.ts', // hands the door's own key to SSH
     'store/given-lease-keys.ts', // reads the lines of keys
     'store/lease-keys.ts', // writes the file of keys
     'upstream/authorization.ts', // the Authorization header: the last line before the wire

@@ -1,6 +1,7 @@
 /**
  * The life of the process: open everything or nothing, run, drain, end with the exit code that was meant.
  */
+import { displayHost } from '../gate/listening.js';
 import { messageOf, ProxyError } from '../model/errors.js';
 import type { Clock } from '../model/ports.js';
 import type { Settings } from '../model/settings.js';
@@ -85,10 +86,15 @@ export class Daemon {
         if (!isOpen)
           log.log('info', 'listener-skipped', { address: `${address.host}:${address.port}`, why: 'this system has no such address' });
       }
+      for (const address of settings.listen.ssh) {
+        const isOpen = await this.#house.sshDoor.listen(address);
+        if (!isOpen)
+          log.log('info', 'listener-skipped', { address: `${address.host}:${address.port}`, why: 'this system has no such address' });
+      }
       this.#refuseLoops();
       if (settings.access.local === 'uid') await checkCallers(this.#house.doorParts.peers, this.#boundHosts().filter(isLoopback));
     } catch (thrown) {
-      await this.#house.door.close();
+      await Promise.all([this.#house.door.close(), this.#house.sshDoor.close()]);
       this.#house.certificates?.close();
       await this.#house.audit.close();
       await this.#admin?.close();
@@ -96,6 +102,7 @@ export class Daemon {
       throw await withHolder(thrown);
     }
     for (const address of this.#addresses()) log.log('info', 'listening', { door: 'http', address });
+    for (const address of this.#sshAddresses()) log.log('info', 'listening', { door: 'ssh', address });
     if (settings.access.local === 'anyone' || settings.access.remote === 'anyone')
       log.log('warn', 'access-open', { local: settings.access.local, remote: settings.access.remote });
     log.log('info', 'ready', { pid: process.pid, version: this.#options.version, configuration: settings.file ?? 'defaults' });
@@ -151,7 +158,7 @@ export class Daemon {
       startedAt: this.#startedAt.toISOString(),
       configuration: options.settings.file,
       state: this.#state,
-      listen: { http: this.#addresses(), certificate: house.certificates?.state },
+      listen: { http: this.#addresses(), ssh: this.#sshAddresses(), certificate: house.certificates?.state },
       access: settings.access,
       identities: house.vault.states(),
       routes: house.routes.routes.map(({ match, identity, allow, upstream }) => ({ match, identity, allow, upstream: upstream?.href })),
@@ -178,6 +185,7 @@ export class Daemon {
     const startedAt = performance.now();
     if (settings.drain.min > 0) await this.#pause(settings.drain.min);
     house.door.drain();
+    house.sshDoor.drain();
     while (house.ledger.running().length > 0 && performance.now() - startedAt < settings.drain.max && !this.#isCut)
       await this.#pause(DRAIN_LOOK_MS);
     const cut = house.ledger.running();
@@ -188,7 +196,7 @@ export class Daemon {
         repository: record.repository,
         bytesDown: record.bytesDown,
       });
-    await house.door.close();
+    await Promise.all([house.door.close(), house.sshDoor.close()]);
     house.certificates?.close();
     house.connections.close();
     house.vault.close();
@@ -208,11 +216,15 @@ export class Daemon {
   }
 
   #boundHosts(): string[] {
-    return this.#house.door.bound.map(({ host }) => host);
+    return [...this.#house.door.bound, ...this.#house.sshDoor.bound].map(({ host }) => host);
+  }
+
+  #sshAddresses(): string[] {
+    return this.#house.sshDoor.bound.map(({ host, port }) => `ssh://${displayHost(host)}:${port}`);
   }
 
   #addresses(): string[] {
-    return this.#house.door.bound.map(({ scheme, host, port }) => `${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}`);
+    return this.#house.door.bound.map(({ scheme, host, port }) => `${scheme}://${displayHost(host)}:${port}`);
   }
 }
 

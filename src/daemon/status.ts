@@ -19,6 +19,8 @@ export interface DaemonStatus {
   readonly state: 'ready' | 'draining';
   readonly listen: {
     readonly http: readonly string[];
+    /** `ssh://127.0.0.1:8422`; none when the SSH door is off. */
+    readonly ssh: readonly string[];
     /** Of the listeners with TLS; undefined when there are none. */
     readonly certificate?: CertificateState | undefined;
   };
