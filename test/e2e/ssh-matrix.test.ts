@@ -36,7 +36,7 @@ let stage: SshStage;
 const references = new Map<string, Promise<Results>>();
 
 beforeAll(async () => {
-  stage = await openSshStage();
+  stage = await openSshStage({ isDirectShared: true, logLevel: 'info' });
 });
 afterAll(() => stage.close());
 

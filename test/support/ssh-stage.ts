@@ -2,8 +2,9 @@
  * What the end-to-end tests of the SSH door share: a scene, an agent with two keys, the real sshd and the emulator's SSH host
  * behind one daemon, and the roads from git to each of them, beside the road without the daemon.
  */
+import { spawn } from 'node:child_process';
 import { join } from 'node:path';
-import { type RunningDaemon, Scene } from './scene.js';
+import { run, type RunningDaemon, Scene } from './scene.js';
 import { type AgentKey, SshAgent } from './ssh-agent.js';
 import { type Sshd, startSshd, type SshdOptions } from './sshd.js';
 import type { EmulatorOptions } from '../azure/emulator.js';
@@ -50,7 +51,12 @@ export interface SshStageOptions {
   readonly routes?: (stage: Omit<SshStage, 'daemon' | 'roads' | 'close'>) => string;
   /** `debug` by default. */
   readonly logLevel?: string;
+  /** Has the direct road use one connection for all commands, which is quicker where the connection is not what is looked at. */
+  readonly isDirectShared?: boolean;
 }
+
+/** Longest that a shared connection may take to come up. */
+const MASTER_MS = 20_000;
 
 export async function openSshStage(options: SshStageOptions = {}): Promise<SshStage> {
   const scene = await Scene.open(options.emulator);
@@ -94,6 +100,7 @@ export async function openSshStage(options: SshStageOptions = {}): Promise<SshSt
       ].join('\n'),
     );
     const roads = await makeRoads({ ...parts, daemon });
+    if (options.isDirectShared === true) closing.push(await shareConnection(scene, roads.direct, sshd));
     return { ...parts, daemon, roads, close };
   } catch (thrown) {
     await close();
@@ -110,7 +117,7 @@ async function makeRoads({ scene, sshd, agent, ed25519, daemon }: Omit<SshStage,
       environment: await scene.sshEnvironment({
         agent: agent.socket,
         knownHosts: sshd.knownHosts,
-        settings: [`IdentityFile ${ed25519.publicFile}`, 'IdentitiesOnly yes'],
+        settings: [`IdentityFile ${ed25519.publicFile}`, 'IdentitiesOnly yes', `ControlPath ${join(scene.directory, 'master')}`],
       }),
       url: (name) => `${sshd.origin}/direct/${name}.git`,
       repository: (name) => `git.example.com/direct/${name}`,
@@ -134,4 +141,26 @@ async function makeRoads({ scene, sshd, agent, ed25519, daemon }: Omit<SshStage,
       repository: (name) => `fabrikam/Payments/${name}`,
     },
   };
+}
+
+/** Opens the connection that every command of the road finds by its ControlPath; gives what closes it. */
+async function shareConnection(scene: Scene, road: Road, sshd: Sshd): Promise<() => Promise<void>> {
+  const [program = '', ...args] = (road.environment['GIT_SSH_COMMAND'] ?? '').split(' ');
+  const at = [...args, '-p', String(sshd.port), `${sshd.user}@127.0.0.1`];
+  const env = { ...scene.environment, ...road.environment };
+  const master = spawn(program, ['-M', '-N', ...at], { env, stdio: 'ignore' });
+  const ended = new Promise<void>((resolve) => {
+    master.once('close', () => resolve());
+  });
+  const close = async (): Promise<void> => {
+    master.kill();
+    await ended;
+  };
+  const until = performance.now() + MASTER_MS;
+  while ((await run(program, ['-O', 'check', ...at], { env })).code !== 0) {
+    if (performance.now() < until && master.exitCode === null) continue;
+    await close();
+    throw new Error('the shared connection to sshd does not come up');
+  }
+  return close;
 }
