@@ -123,10 +123,16 @@ describe('bridge(), fetch from a server that does things its own way', () => {
 });
 
 describe.each(['0', '2'])('bridge(), fetch from a server that fails, version %s', (version) => {
-  /** Requests of the fetch below: the advertisement, then exchanges. */
-  const requests = async (): Promise<number> => {
-    await fetchFailing({});
-    return rig.legs.at(-1)!.sent.length;
+  /** The lengths of the answers to the fetch below: of the advertisement, then of exchanges. */
+  const answers = async (): Promise<number[]> => {
+    const sizes: number[] = [];
+    await fetchFailing({
+      through(answer, _, index) {
+        sizes[index] = 0;
+        return answer.on('data', (chunk: Buffer) => (sizes[index]! += chunk.length)).pipe(new PassThrough());
+      },
+    });
+    return sizes;
   };
 
   async function fetchFailing(options: LegOptions): Promise<{ code: number; err: string }> {
@@ -137,11 +143,12 @@ describe.each(['0', '2'])('bridge(), fetch from a server that fails, version %s'
   }
 
   it('in the middle of any answer: the client never takes it for a whole one', async () => {
-    const count = await requests();
+    const sizes = await answers();
+    const count = sizes.length;
     expect(count).toBeGreaterThan(2);
     for (let broken = 0; broken < count; broken++) {
-      // Into the refs, into the only packet of a short answer, into the pack.
-      const size = broken === 0 ? 60 : broken === count - 1 ? 2000 : 6;
+      // Just before the end, where least is missing; a pack is not always as long as before.
+      const size = sizes[broken]! - (broken === count - 1 ? 40 : 1);
       for (const how of ['breaks', 'ends', 'is empty'] as const) {
         const through = (answer: Readable, _: unknown, index: number): Readable =>
           index === broken ? answer.pipe(cutting(how === 'is empty' ? 0 : size, how === 'breaks')) : answer;
@@ -152,14 +159,15 @@ describe.each(['0', '2'])('bridge(), fetch from a server that fails, version %s'
         expect(carried, where).toMatchObject({ kind: 'failed', refusal: { code: 'upstream-broken' } });
         expect(err, where).toContain(how === 'breaks' ? 'the line went dead' : 'The upstream ended its answer before it was complete');
         if (how === 'is empty' && broken > 0) expect(carried, where).toMatchObject({ where: 'between', verdict: 'failed' });
-        if (broken === count - 1 && how !== 'is empty') expect(carried, where).toMatchObject({ where: 'inside', verdict: 'broken' });
+        // A stream that breaks may drop what it still had.
+        if (broken === count - 1 && how === 'ends') expect(carried, where).toMatchObject({ where: 'inside', verdict: 'broken' });
         if (carried?.kind === 'failed') expect(carried.verdict).toBe(carried.where === 'inside' ? 'broken' : 'failed');
       }
     }
   });
 
   it('with a page instead of any answer', async () => {
-    const count = await requests();
+    const count = (await answers()).length;
     for (let broken = 0; broken < count; broken++) {
       const through = (answer: Readable, _: unknown, index: number): Readable => (index === broken ? page(answer) : answer);
       const { code, err } = await fetchFailing({ through });
@@ -170,7 +178,7 @@ describe.each(['0', '2'])('bridge(), fetch from a server that fails, version %s'
   });
 
   it('in its own words', async () => {
-    const count = await requests();
+    const count = (await answers()).length;
     for (let broken = 0; broken < count; broken++) {
       const through = (answer: Readable, _: unknown, index: number): Readable =>
         index === broken ? page(answer, '0015ERR out of order\n') : answer;
