@@ -16,10 +16,16 @@ import { readSecret } from '../identity/secret-reader.js';
 import { createIdentity, secretVariables } from '../identity/sources.js';
 import { Vault } from '../identity/vault.js';
 import type { AuditState } from '../model/audit.js';
-import type { ProxyError } from '../model/errors.js';
+import { ProxyError } from '../model/errors.js';
 import type { AuditTrail, Clock, Logger } from '../model/ports.js';
 import { Secret } from '../model/secret.js';
 import type { SecretReference, Settings } from '../model/settings.js';
+import { agentCarrier } from '../ssh/agent.js';
+import { bridge } from '../ssh/bridge.js';
+import { httpsLeg } from '../ssh/https-leg.js';
+import { SshUpstreams } from '../ssh/pool.js';
+import { SshDoor, type SshDoorParts } from '../ssh/ssh-door.js';
+import { hostKey } from '../store/ssh-host-key.js';
 import { auditPlaces } from '../store/audit-files.js';
 import { AuditWriter } from '../store/audit-writer.js';
 import { DoorCertificates } from '../store/door-certificates.js';
@@ -50,6 +56,10 @@ export interface House {
   readonly door: HttpDoor;
   /** What the door was made of, for another one like it. */
   readonly doorParts: HttpDoorParts;
+  readonly sshDoor: SshDoor;
+  /** What the SSH door was made of. */
+  readonly sshParts: SshDoorParts;
+  readonly sshUpstreams: SshUpstreams;
   /** Undefined when TLS is off; else they are made when a listener first needs them. */
   readonly certificates: DoorCertificates | undefined;
   readonly vault: Vault;
@@ -130,7 +140,11 @@ export function assemble(
     logger,
     forwarder,
     peers,
-    callers: new Callers({ uids: [...(ownUid === undefined ? [] : [ownUid]), ...access.uids], leases: verifier }),
+    callers: new Callers({
+      uids: [...(ownUid === undefined ? [] : [ownUid]), ...access.uids],
+      keys: access.keys.map(({ fingerprint }) => fingerprint),
+      leases: verifier,
+    }),
     access,
     audit,
     clock,
@@ -139,7 +153,29 @@ export function assemble(
     stallMs: timeouts.stall,
   };
   const door = new HttpDoor(doorParts);
-  return { door, doorParts, certificates, vault, ledger, routes, connections, throttle, leases, audit };
+  const { stateDirectory } = surroundings;
+  const sshUpstreams = new SshUpstreams({ connectMs: timeouts.connect, home: environment['HOME'] });
+  const legParts = { attempts, connections, stallMs: timeouts.stall };
+  const sshParts: SshDoorParts = {
+    routes,
+    ledger,
+    logger,
+    peers,
+    callers: doorParts.callers,
+    access,
+    audit,
+    clock,
+    carriers: {
+      bridge: bridge((session) => httpsLeg(legParts, session)),
+      agent: agentCarrier({ upstreams: sshUpstreams, socket: environment['SSH_AUTH_SOCK'] }),
+    },
+    hostKey: async () => {
+      if (stateDirectory === undefined) throw new ProxyError('state-unusable', 'There is no state directory for the key of the SSH door');
+      return (await hostKey(stateDirectory)).privateKey;
+    },
+  };
+  const sshDoor = new SshDoor(sshParts);
+  return { door, doorParts, sshDoor, sshParts, sshUpstreams, certificates, vault, ledger, routes, connections, throttle, leases, audit };
 }
 
 /** The keys that seal leases: of a file of our own, of one that others manage, or given once. */

@@ -16,6 +16,8 @@ export const CALLERS_KEPT = 64;
 export interface CallerState {
   readonly who:
     | { readonly kind: 'user'; readonly uid: number }
+    /** By the fingerprint of the key that it signed with. */
+    | { readonly kind: 'key'; readonly fingerprint: string }
     /** `id` is the grant's; `narrowedTo` is the latest narrowing that was used, if one was. */
     | {
         readonly kind: 'lease';
@@ -83,11 +85,12 @@ export class CallersSeen {
 }
 
 function callerOf(record: OperationRecord): { key: string; who: CallerState['who'] } {
-  const { lease, uid } = record;
+  const { lease, uid, key } = record;
   if (lease !== undefined) {
     const who = leaseState(lease);
     return { key: `lease ${who.id}`, who };
   }
+  if (key !== undefined) return { key: `key ${key}`, who: { kind: 'key', fingerprint: key } };
   if (uid !== undefined) return { key: `uid ${uid}`, who: { kind: 'user', uid } };
   const ip = record.caller.replace(/:[0-9]+$/, '');
   return { key: `address ${ip}`, who: { kind: 'address', ip } };

@@ -25,6 +25,8 @@ export interface LeaseVerifier {
 export interface Knock {
   readonly peer: Peer;
   readonly lease: PresentedLease;
+  /** Fingerprint of the key that the caller has signed with; undefined on a door where nobody signs. */
+  readonly key?: string | undefined;
   /** What the listener takes as proof. */
   readonly entry: Entry;
   /** The name of a header that says that something stands between us and who asks; undefined when none does. */
@@ -40,11 +42,13 @@ export interface Knock {
 
 export class Callers {
   readonly #uids: ReadonlySet<number>;
+  readonly #keys: ReadonlySet<string>;
   readonly #leases: LeaseVerifier;
 
-  /** `uids`: the daemon's own and those of `access.uids`. */
-  constructor(options: { readonly uids: readonly number[]; readonly leases: LeaseVerifier }) {
+  /** `uids`: the daemon's own and those of `access.uids`; `keys`: the fingerprints of `access.keys`. */
+  constructor(options: { readonly uids: readonly number[]; readonly keys: readonly string[]; readonly leases: LeaseVerifier }) {
     this.#uids = new Set(options.uids);
+    this.#keys = new Set(options.keys);
     this.#leases = options.leases;
   }
 
@@ -58,6 +62,7 @@ export class Callers {
       if (verified.kind === 'fault') return refusal('lease-invalid', verified.what, verified.todo);
       return { kind: 'lease', peer, lease: verified.lease };
     }
+    if (knock.key !== undefined && this.#keys.has(knock.key)) return { kind: 'key', peer, fingerprint: knock.key };
     switch (entry) {
       case 'anyone':
         return { kind: 'anyone', peer };

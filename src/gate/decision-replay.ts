@@ -2,6 +2,7 @@
  * What the gate would decide today about an operation that is in the audit: the same functions that admit a request, asked with
  * what the record kept of it. No network, no door, no credential.
  */
+import type { RepoAddress } from '../model/address.js';
 import type { AuditLease, AuditOperation } from '../model/audit.js';
 import type { Caller, Entry, Peer } from '../model/caller.js';
 import type { ErrorCode } from '../model/errors.js';
@@ -19,6 +20,8 @@ export interface ReplayRules {
   readonly routes: RouteTable;
   /** The daemon's own uid and those of `access.uids`. */
   readonly uids: readonly number[];
+  /** The fingerprints of `access.keys`. */
+  readonly keys: readonly string[];
   readonly entry: { readonly local: Entry; readonly remote: Entry };
   /** Why a lease is not accepted any more (its key, its ids); undefined when it is. */
   readonly leaseFault: (lease: Lease) => string | undefined;
@@ -75,7 +78,7 @@ export function replay(record: AuditOperation, rules: ReplayRules, now: number):
 
   const peer = peerOf(record);
   const lease = record.lease === undefined ? undefined : leaseOf(record.lease);
-  const caller = callerOf(peer, lease, rules);
+  const caller = callerOf(peer, lease, record.key, rules);
   if (caller.kind === 'refusal') {
     step('who asks', caller.what, true);
     return refused(caller);
@@ -110,7 +113,7 @@ export function replay(record: AuditOperation, rules: ReplayRules, now: number):
     }
   }
   if (decision.kind === 'refusal') return refused(decision);
-  if (operation.kind === 'push' && operation.step === 'exchange') {
+  if (operation.kind === 'push' && operation.step !== 'advertisement') {
     const commands = (record.refs ?? []).map(({ ref, old, new: newOid }) => ({ ref, oldOid: old, newOid }));
     const fault = refuseByRefs(commands, decision.refPolicies);
     const answer = decision.refPolicies.length === 0 ? 'nothing limits them' : `${commands.length} refs are within the rules`;
@@ -133,21 +136,39 @@ export function isSameResult(then: ReplayResult, now: ReplayResult): boolean {
   return then.kind === now.kind;
 }
 
-function callerOf(peer: Peer, lease: Lease | undefined, rules: ReplayRules): Caller | Refusal {
-  const callers = new Callers({ uids: rules.uids, leases: { verify: () => ({ kind: 'fault', what: 'no lease was sent', todo: '' }) } });
+function callerOf(peer: Peer, lease: Lease | undefined, key: string | undefined, rules: ReplayRules): Caller | Refusal {
+  const callers = new Callers({
+    uids: rules.uids,
+    keys: rules.keys,
+    leases: { verify: () => ({ kind: 'fault', what: 'no lease was sent', todo: '' }) },
+  });
   if (lease !== undefined) {
     const fault = rules.leaseFault(lease);
     if (fault === undefined) return { kind: 'lease', peer, lease };
     return { kind: 'refusal', code: 'lease-invalid', status: 403, what: fault, todo: 'ask for a new lease' };
   }
   const entry = isLoopback(peer.ip) ? rules.entry.local : rules.entry.remote;
-  return callers.identify({ peer, lease: { kind: 'none' }, entry, forwardedBy: undefined, calledBy: undefined, hasOtherCredential: false });
+  return callers.identify({
+    peer,
+    lease: { kind: 'none' },
+    key,
+    entry,
+    forwardedBy: undefined,
+    calledBy: undefined,
+    hasOtherCredential: false,
+  });
 }
 
 function whoText(caller: Exclude<Caller, { kind: 'lease' }>): string {
-  return caller.kind === 'user'
-    ? `the local user with uid ${caller.uid}, at ${caller.peer.address}`
-    : `anyone who can reach the door, at ${caller.peer.address}`;
+  const at = `at ${caller.peer.address}`;
+  switch (caller.kind) {
+    case 'user':
+      return `the local user with uid ${caller.uid}, ${at}`;
+    case 'key':
+      return `the holder of the key ${caller.fingerprint}, ${at}`;
+    case 'anyone':
+      return `anyone who can reach the door, ${at}`;
+  }
 }
 
 function peerOf({ caller, uid }: AuditOperation): Peer {
@@ -173,20 +194,20 @@ function leaseOf({ keyId, caveats }: AuditLease): Lease {
 }
 
 function operationOf({ operation, step, address, repository = '' }: AuditOperation): GitOperation | undefined {
-  if (address === undefined || (operation !== 'fetch' && operation !== 'push')) return undefined;
-  return {
-    kind: operation,
-    step: step === 'exchange' ? 'exchange' : 'advertisement',
-    address: {
-      kind: address.kind,
-      host: address.host,
-      canonical: address.parts,
-      display: repository,
-      organisation: undefined,
-      // No decision looks at where it would go.
-      upstreamHost: address.host,
-      path: '',
-      mainPath: '',
-    },
+  if (address === undefined) return undefined;
+  const asked: RepoAddress = {
+    kind: address.kind,
+    host: address.host,
+    canonical: address.parts,
+    display: repository,
+    organisation: undefined,
+    // No decision looks at where it would go.
+    upstreamHost: address.host,
+    path: '',
+    mainPath: '',
   };
+  const kind = (['fetch', 'push', 'archive'] as const).find((known) => known === operation);
+  if (kind === undefined) return undefined;
+  if (step === 'session' || kind === 'archive') return { kind, step: 'session', address: asked };
+  return { kind, step: step === 'exchange' ? 'exchange' : 'advertisement', address: asked };
 }

@@ -54,7 +54,7 @@ export class Ledger {
   }
 
   /** Opens a record; it counts as running until `finish`. */
-  begin(caller: string): OperationRecord {
+  begin(caller: string, door: OperationRecord['door'] = 'http'): OperationRecord {
     this.#lastId += 1;
     const record: OperationRecord = {
       id: this.#lastId,
@@ -66,6 +66,8 @@ export class Ledger {
       route: undefined,
       identity: undefined,
       caller,
+      door,
+      key: undefined,
       uid: undefined,
       lease: undefined,
       refs: [],
@@ -151,7 +153,9 @@ export class Ledger {
       repository: record.repository,
       route: record.route,
       identity: record.identity,
+      door: record.door,
       caller: record.caller,
+      key: record.key,
       uid: record.uid,
       lease: record.lease === undefined ? undefined : leaseName(record.lease),
       upstreamStatus: record.upstreamStatus,

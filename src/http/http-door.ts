@@ -5,16 +5,16 @@
  * Limits are on heads and on silence. There is none on the length of a request: a push of gigabytes takes its time.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { admit } from '../gate/admit.js';
 import { refuseBrowser } from '../gate/browser.js';
 import type { Callers } from '../gate/callers.js';
 import type { Ledger } from '../gate/ledger.js';
+import { displayHost, listenAt } from '../gate/listening.js';
 import { isLoopbackAddress, type Peers } from '../gate/peers.js';
 import type { RouteTable } from '../gate/route-table.js';
 import type { Caller, Entry } from '../model/caller.js';
-import { messageOf, ProxyError, systemCodeOf } from '../model/errors.js';
+import { messageOf } from '../model/errors.js';
 import type { HttpOperation } from '../model/operation.js';
 import type { AuditTrail, CertificateSource, Clock, Logger } from '../model/ports.js';
 import type { OperationRecord } from '../model/record.js';
@@ -147,30 +147,11 @@ export class HttpDoor {
       // What cannot be read behind a refused request needs no second answer: the first one closes the connection.
       if (!this.#closing.has(socket)) sayUnreadable(fault, socket);
     });
-    try {
-      await new Promise<void>((resolve, reject) => {
-        server.once('error', reject);
-        server.listen({ host: address.host, port: address.port, ipv6Only: true, exclusive: true }, () => {
-          server.off('error', reject);
-          resolve();
-        });
-      });
-    } catch (thrown) {
-      const code = systemCodeOf(thrown);
-      if (address.optional && (code === 'EADDRNOTAVAIL' || code === 'EAFNOSUPPORT' || code === 'EINVAL')) return false;
-      throw new ProxyError(
-        'listen-failed',
-        `The HTTP door cannot listen on ${display(address.host)}:${address.port} (${code ?? messageOf(thrown)})`,
-        {
-          todo: code === 'EADDRINUSE' ? 'stop what uses the port, or set `listen.http` to another one' : 'check `listen.http`',
-          cause: thrown,
-        },
-      );
-    }
+    const port = await listenAt(server, address, { name: 'HTTP', key: 'listen.http' });
+    if (port === undefined) return false;
     // Without this a fault while accepting (no more file descriptors) would end the process.
     server.on('error', (fault) => this.#parts.logger.log('error', 'unexpected', { what: `accepting connections: ${messageOf(fault)}` }));
     this.#listeners.push(listener);
-    const { port } = server.address() as AddressInfo; // because a TCP server that listens has such an address
     this.#bound.push({ scheme, host: address.host, port });
     this.#names.add({ scheme, host: address.host, port });
     return true;
@@ -238,7 +219,7 @@ export class HttpDoor {
     // What a client sent behind a request that was refused and closed is not answered: it may be that request's body.
     if (this.#closing.has(socket)) return undefined;
     const { remoteAddress = 'gone', remotePort = 0 } = socket;
-    const record = this.#parts.ledger.begin(`${display(remoteAddress)}:${remotePort}`);
+    const record = this.#parts.ledger.begin(`${displayHost(remoteAddress)}:${remotePort}`);
     const walked = await this.#askGate(request, way, record);
     if (walked.kind === 'no' && !isKeptOpen(walked)) this.#closing.add(socket);
     return { record, walked };
@@ -288,8 +269,4 @@ function isKeptOpen(walked: Extract<Walked, { kind: 'no' }>): boolean {
 
 function no(refusal: Refusal, operation?: HttpOperation): Walked {
   return { kind: 'no', refusal, operation };
-}
-
-function display(host: string): string {
-  return host.includes(':') ? `[${host}]` : host;
 }

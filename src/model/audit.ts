@@ -36,8 +36,12 @@ export interface AuditOperation {
   readonly time: string;
   /** Number within the process that wrote it: the same as in its log. */
   readonly id: number;
+  /** The door that it came by; records of before there were two have none. */
+  readonly door?: 'http' | 'ssh' | undefined;
   /** The peer, `ip:port`. */
   readonly caller: string;
+  /** Fingerprint of the key that the caller signed with, where that let it in. */
+  readonly key?: string | undefined;
   readonly uid?: number | undefined;
   readonly lease?: AuditLease | undefined;
   /** `fetch`, `push`, or `unknown` for what was refused before that was read. */

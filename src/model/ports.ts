@@ -27,6 +27,7 @@ export const LOG_EVENTS = [
   'transfer-cut',
   'stopped',
   'access-open',
+  'sign-in-refused',
   'caller-unknown',
   'audit-failed',
   'audit-recovered',

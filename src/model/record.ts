@@ -19,6 +19,10 @@ export interface OperationRecord {
   identity: string | undefined;
   /** The peer, `ip:port`. */
   readonly caller: string;
+  /** The door that it came by. */
+  readonly door: 'http' | 'ssh';
+  /** Fingerprint of the key that the caller signed with, where that is what let it in. */
+  key: string | undefined;
   /** The local user at the other end, where that is known. */
   uid: number | undefined;
   /** The lease that was used, without its seal. */

@@ -17,6 +17,7 @@ import { Secret } from '../model/secret.js';
 import { makeDirectory, temporaryBeside, writeFileAtomic } from './atomic-file.js';
 import type { Validity } from './door-authority.js';
 import { writeNameConstraints } from './name-constraints.js';
+import { isOthers } from './private-file.js';
 
 const DAY_MS = 86_400_000;
 /** Copies of the authority's certificate may lie in images and mounts, so it lives long; its key never leaves the directory. */
@@ -202,11 +203,6 @@ async function refuseShared(directory: string): Promise<void> {
       todo: `close it with \`chmod 700 ${directory}\` if it is Postern's own, or set POSTERN_STATE_DIRECTORY to another`,
     },
   );
-}
-
-/** Root's files are not somebody else's: whoever is root needs no file to read a key. */
-function isOthers(uid: number): boolean {
-  return process.getuid !== undefined && uid !== process.getuid() && uid !== 0;
 }
 
 async function readIfThere(file: string): Promise<string | undefined> {

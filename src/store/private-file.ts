@@ -39,3 +39,8 @@ export async function writePrivateFile(path: string, content: string): Promise<v
     throw thrown;
   }
 }
+
+/** Whether a file's owner is somebody else. Root's files are not: whoever is root needs no file to read a key. */
+export function isOthers(uid: number): boolean {
+  return process.getuid !== undefined && uid !== process.getuid() && uid !== 0;
+}

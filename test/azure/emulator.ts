@@ -11,6 +11,7 @@ import { GitHosts } from './git-hosts.js';
 import { Imds } from './imds.js';
 import { Repositories, type RepositoryOptions } from './repositories.js';
 import { makeSamples } from './samples.js';
+import { SshHost } from './ssh-host.js';
 import { Sts } from './sts.js';
 import { TokenBook } from './token-book.js';
 
@@ -22,16 +23,17 @@ export interface EmulatorOptions {
   /** Default 3600. */
   readonly tokenLifeSeconds?: number;
   /** Default 0 each: any free port. */
-  readonly ports?: { readonly git?: number; readonly sts?: number; readonly proxy?: number; readonly imds?: number };
+  readonly ports?: { readonly git?: number; readonly ssh?: number; readonly sts?: number; readonly proxy?: number; readonly imds?: number };
 }
 
-type Parts = Pick<Emulator, 'directory' | 'caFile' | 'git' | 'sts' | 'imds' | 'proxy' | 'az'>;
+type Parts = Pick<Emulator, 'directory' | 'caFile' | 'git' | 'ssh' | 'sts' | 'imds' | 'proxy' | 'az'>;
 
 export class Emulator {
   readonly directory: string;
   /** PEM of the emulator's own authority. */
   readonly caFile: string;
   readonly git: GitHosts;
+  readonly ssh: SshHost;
   readonly sts: Sts;
   readonly imds: Imds;
   readonly proxy: ConnectProxy;
@@ -48,6 +50,7 @@ export class Emulator {
     await writeFile(caFile, `${certificates.ca}\n`);
     const repositories = new Repositories(join(directory, 'repositories'));
     const git = new GitHosts(book, repositories, certificates, options.protocol !== 'v0');
+    const ssh = new SshHost(repositories, options.protocol !== 'v0');
     const sts = new Sts(book, samples, certificates.good, options.tokenLifeSeconds ?? 3600);
     for (const [clientId, registration] of registrations) sts.clients.set(clientId, registration);
     const imds = new Imds(book, sts.tokenLifeSeconds);
@@ -57,10 +60,11 @@ export class Emulator {
       stsPort: () => sts.port,
       noteProxied: (localPort) => git.noteProxied(localPort),
     });
-    const emulator = new Emulator({ directory, caFile, git, sts, imds, proxy, az }, repositories);
+    const emulator = new Emulator({ directory, caFile, git, ssh, sts, imds, proxy, az }, repositories);
     try {
       await Promise.all([
         git.listen(ports.git ?? 0),
+        ssh.listen(ports.ssh ?? 0),
         sts.listen(ports.sts ?? 0),
         imds.listen(ports.imds ?? 0),
         proxy.listen(ports.proxy ?? 0),
@@ -77,6 +81,7 @@ export class Emulator {
     this.directory = parts.directory;
     this.caFile = parts.caFile;
     this.git = parts.git;
+    this.ssh = parts.ssh;
     this.sts = parts.sts;
     this.imds = parts.imds;
     this.proxy = parts.proxy;
@@ -86,7 +91,12 @@ export class Emulator {
 
   /** Ends every server, socket and child. The directory stays. */
   async stop(): Promise<void> {
-    await Promise.all([this.git.close(), this.sts.close(), this.imds.close(), this.proxy.close(), this.az.close()]);
+    await Promise.all([this.git.close(), this.ssh.close(), this.sts.close(), this.imds.close(), this.proxy.close(), this.az.close()]);
+  }
+
+  /** Where the bare repositories of a generic host are, such as `git.example.com`: another server can have them as its own. */
+  repositoriesOf(host: string): string {
+    return join(this.#repositories.root, host);
   }
 
   /** Makes a bare repository and returns its path; see repositoryName() for the forms of a name. */

@@ -1,17 +1,20 @@
 /**
  * The emulator as a program: starts it, prints what one needs to try the daemon against it, and ends at SIGINT or SIGTERM.
  */
-import { mkdtemp } from 'node:fs/promises';
+import { mkdtemp, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Emulator } from './emulator.js';
 import { FAULT_KINDS } from './faults.js';
+import { fingerprintOf } from './ssh-host.js';
 import { AZURE_DEVOPS } from './token-book.js';
 
 const USAGE = `Usage: npm run emulator -- [options]
 
   --port N         port of the git hosts (default: any free one)
+  --ssh-port N     port of the SSH host (default: any free one)
+  --ssh-key FILE   a public key that the SSH host knows, for every organisation
   --sts-port N     port of the sign-in service (default: any free one)
   --protocol P     v0 or v2; v0 ignores Git-Protocol (default: v2)
   --token-life S   seconds that a token lives (default: 3600)
@@ -32,6 +35,8 @@ async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
       port: { type: 'string', default: '0' },
+      'ssh-port': { type: 'string', default: '0' },
+      'ssh-key': { type: 'string' },
       'sts-port': { type: 'string', default: '0' },
       protocol: { type: 'string', default: 'v2' },
       'token-life': { type: 'string', default: '3600' },
@@ -45,12 +50,18 @@ async function main(): Promise<void> {
   }
   const { protocol } = values;
   if (protocol !== 'v0' && protocol !== 'v2') throw new RangeError(`--protocol must be v0 or v2, not ${protocol}`);
+  const sshKey = values['ssh-key'] === undefined ? undefined : await readPublicKey(values['ssh-key']);
   const emulator = await Emulator.start({
     directory: values.directory === undefined ? await mkdtemp(join(tmpdir(), 'postern-emulator-')) : resolve(values.directory),
     protocol,
     tokenLifeSeconds: wholeNumber('--token-life', values['token-life'], 1, 2 ** 31),
-    ports: { git: wholeNumber('--port', values.port, 0, 65_535), sts: wholeNumber('--sts-port', values['sts-port'], 0, 65_535) },
+    ports: {
+      git: wholeNumber('--port', values.port, 0, 65_535),
+      ssh: wholeNumber('--ssh-port', values['ssh-port'], 0, 65_535),
+      sts: wholeNumber('--sts-port', values['sts-port'], 0, 65_535),
+    },
   });
+  if (sshKey !== undefined) emulator.ssh.users.set(fingerprintOf(sshKey), ['*']);
   emulator.git.pats.add(PAT);
   emulator.git.basic.set(BASIC.user, BASIC.password);
   for (const { name } of REPOSITORIES) {
@@ -67,6 +78,15 @@ async function main(): Promise<void> {
   process.on('SIGTERM', stop);
 }
 
+/** @throws SyntaxError when the file holds no public key */
+async function readPublicKey(file: string): Promise<Buffer> {
+  const [type = '', blob = ''] = (await readFile(file, 'utf8')).trim().split(/\s+/);
+  const key = Buffer.from(blob, 'base64');
+  if (key.length < 4 || key.readUInt32BE(0) !== type.length || key.toString('latin1', 4, 4 + type.length) !== type)
+    throw new SyntaxError(`${file} holds no public key of OpenSSH's form`);
+  return key;
+}
+
 /** @throws RangeError when the text is no whole number in the range */
 function wholeNumber(option: string, text: string, least: number, most: number): number {
   const value = Number(text);
@@ -76,11 +96,12 @@ function wholeNumber(option: string, text: string, least: number, most: number):
 }
 
 function describe(emulator: Emulator): string {
-  const { git, sts, imds, proxy, az, caFile } = emulator;
+  const { git, ssh, sts, imds, proxy, az, caFile } = emulator;
   const { tenant, secretClient, certificateClient, federatedClient } = sts.samples;
   return `Azure DevOps and Entra, emulated. Stop with Ctrl-C.
 
 Git hosts         ${git.origin}   (other hosts: ${git.origin}/git.example.com/...)
+SSH host          ${ssh.origin}/v3/contoso/Payments/web   (RSA key ${ssh.fingerprint}; register yours with --ssh-key)
 Sign-in service   ${sts.origin}
 Metadata service  ${imds.origin}
 Proxy (CONNECT)   ${proxy.origin}

@@ -82,7 +82,7 @@ function isOpen(at: number): Promise<boolean> {
 function ordinary(args: readonly string[], options: RunOptions = {}): Promise<Ran> {
   const program = [process.execPath, join(own, 'dist', 'postern.js'), ...args];
   const dropped = isRoot ? ['setpriv', `--reuid=${ORDINARY}`, `--regid=${ORDINARY}`, '--clear-groups', ...program] : program;
-  const env = { ...scene.environment, HOME: join(own, 'home'), XDG_RUNTIME_DIR: runtime, ...options.env };
+  const env = { ...scene.environment, HOME: join(own, 'home'), XDG_RUNTIME_DIR: runtime, POSTERN_LISTEN_SSH: 'off', ...options.env };
   return run(dropped[0] ?? '', dropped.slice(1), { timeoutMs: 20_000, cwd: own, ...options, env });
 }
 
@@ -274,7 +274,7 @@ describe('what cannot be opened is exit 1', () => {
     const server = createServer();
     await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
     try {
-      const env = { ...scene.environment, XDG_RUNTIME_DIR: join(scene.directory, 'run') };
+      const env = { ...scene.environment, XDG_RUNTIME_DIR: join(scene.directory, 'run'), POSTERN_LISTEN_SSH: 'off' };
       const ran = await run(process.execPath, [PROGRAM, 'start', '--config', await write(withIdentity('{ kind: none }'))], { env });
       expect(ran.code).toBe(1);
       expect(ran.stderr).toMatch(new RegExp(`cannot listen on 127\\.0\\.0\\.1:${port} \\(in use by .* \\(pid ${process.pid}\\)\\)`));
@@ -476,6 +476,7 @@ describe('the end of a daemon', () => {
     const env = {
       ...scene.environment,
       XDG_RUNTIME_DIR: runtime,
+      POSTERN_LISTEN_SSH: 'off',
       SP_SECRET: scene.emulator.sts.samples.secretClient.secret,
     };
     const launch = async (): Promise<{ readonly kill: (signal: NodeJS.Signals) => Promise<number | null> }> => {

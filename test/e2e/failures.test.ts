@@ -5,7 +5,8 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { FAULT_KINDS, type Fault } from '../azure/faults.js';
-import { closedPort, type FailureStage, openFailureStage, type Place, rejected, succeed, told } from '../support/failure-stage.js';
+import { closedPort } from '../support/closed-port.js';
+import { type FailureStage, openFailureStage, type Place, rejected, succeed, told } from '../support/failure-stage.js';
 import { TOLD_FAULTS, type ToldFault, UNTOLD_FAULTS } from './failure-table.js';
 
 let stage: FailureStage;

@@ -22,7 +22,7 @@ test('stop() during start() leaves no listener and no socket behind', async () =
   const { settings } = await loadSettings({
     file: undefined,
     system: false,
-    flags: { 'listen.http': '127.0.0.1:0' },
+    flags: { 'listen.http': '127.0.0.1:0', 'listen.ssh': '127.0.0.1:0' },
     environment: {},
     home: directory,
     workingDirectory: directory,

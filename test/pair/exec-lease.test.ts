@@ -27,7 +27,7 @@ beforeEach(async () => {
     file: await scene.writeConfiguration(scene.plainConfiguration),
     system: false,
     flags: {},
-    environment: {},
+    environment: { POSTERN_LISTEN_SSH: 'off' },
     home: scene.home,
     workingDirectory: scene.directory,
   });

@@ -92,7 +92,7 @@ test('a fetch passes over TLS by the uid of who asks, and the address says https
 });
 
 test("who asks over TLS is told by the kernel's table, and another uid is refused", async () => {
-  const strangers = new Callers({ uids: [4_000_000_000], leases: { verify: () => ({ kind: 'fault', what: 'x', todo: 'x' }) } });
+  const strangers = new Callers({ uids: [4_000_000_000], keys: [], leases: { verify: () => ({ kind: 'fault', what: 'x', todo: 'x' }) } });
   const { port } = await another({ callers: strangers });
   expect(await say(requestBytes(port, GET, [CLOSE]), { port })).toMatch(
     new RegExp(`^HTTP/1\\.1 403 [^]*postern: This door does not serve the local user with uid ${process.getuid?.()}\n`),

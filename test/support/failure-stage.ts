@@ -5,8 +5,6 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { Fault } from '../azure/faults.js';
 import { type Ran, type RunningDaemon, Scene } from './scene.js';
@@ -111,15 +109,4 @@ export async function succeed(running: Promise<Ran>): Promise<Ran> {
   const ran = await running;
   if (ran.code !== 0) throw new Error(`exit ${ran.code}: ${ran.stderr}`);
   return ran;
-}
-
-/** A port of this machine on which nothing listens. */
-export function closedPort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as AddressInfo; // because a TCP server has such an address
-      server.close(() => resolve(port));
-    });
-  });
 }

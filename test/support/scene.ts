@@ -93,6 +93,49 @@ export class Scene {
     ].join('\n');
   }
 
+  /** Writes a file into the scratch directory and gives its path. */
+  async writeFile(name: string, text: string): Promise<string> {
+    const file = join(this.directory, name);
+    await writeFile(file, text);
+    return file;
+  }
+
+  /**
+   * Writes an ssh_config of this scene's user and gives the environment that has git use it: no file and no agent of the
+   * developer's machine is looked at. `agent`: the socket of one; `settings`: further lines, which win.
+   */
+  async sshEnvironment(
+    options: { agent?: string; settings?: readonly string[]; knownHosts?: string } = {},
+  ): Promise<Record<string, string>> {
+    const directory = join(this.home, '.ssh');
+    await mkdir(directory, { recursive: true, mode: 0o700 });
+    this.#configurations += 1;
+    const file = join(directory, `config-${this.#configurations}`);
+    const knownHosts = join(directory, options.knownHosts === undefined ? 'known_hosts' : `known_hosts-${this.#configurations}`);
+    if (options.knownHosts !== undefined) await writeFile(knownHosts, options.knownHosts);
+    const lines = [
+      'Host *',
+      // The first value of a setting wins.
+      ...(options.settings ?? []),
+      'BatchMode yes',
+      `StrictHostKeyChecking ${options.knownHosts === undefined ? 'accept-new' : 'yes'}`,
+      `UserKnownHostsFile ${knownHosts}`,
+      'GlobalKnownHostsFile none',
+      'UpdateHostKeys no',
+      'IdentityFile none',
+      `IdentityAgent ${options.agent ?? 'none'}`,
+      'ConnectTimeout 20',
+      'LogLevel ERROR',
+      '',
+    ];
+    await writeFile(file, lines.join('\n'));
+    return {
+      GIT_SSH_COMMAND: `ssh -F ${file}`,
+      GIT_SSH_VARIANT: 'ssh',
+      ...(options.agent === undefined ? {} : { SSH_AUTH_SOCK: options.agent }),
+    };
+  }
+
   async writeConfiguration(text: string): Promise<string> {
     this.#configurations += 1;
     const file = join(this.directory, `config-${this.#configurations}.yaml`);
@@ -116,6 +159,8 @@ export class Scene {
       ...this.environment,
       XDG_RUNTIME_DIR: runtime,
       SP_SECRET: this.emulator.sts.samples.secretClient.secret,
+      // Its default is one port, which only one daemon of all tests could have.
+      ...(/\bssh:[ []*['"]?127\.0\.0\.1:/.test(configuration) ? {} : { POSTERN_LISTEN_SSH: 'off' }),
       ...options.env,
     };
     const [through, ...before] = options.through ?? [];
@@ -195,8 +240,25 @@ export class RunningDaemon {
 
   /** `http://127.0.0.1:PORT`. */
   get base(): string {
-    const line = this.log.find(({ event }) => event === 'listening');
+    const line = this.log.find(({ event, door }) => event === 'listening' && door !== 'ssh');
     return String(line?.['address']);
+  }
+
+  /** Port of the SSH door. */
+  get sshPort(): number {
+    const line = this.log.find(({ event, door }) => event === 'listening' && door === 'ssh');
+    if (line === undefined) throw new Error(`the daemon has no SSH door:\n${this.output}`);
+    return Number(new URL(String(line['address'])).port);
+  }
+
+  /** Address of a repository at the SSH door, such as of `ssh.dev.azure.com/v3/contoso/Payments/web`. */
+  sshUrl(path: string): string {
+    return `ssh://git@127.0.0.1:${this.sshPort}/${path}`;
+  }
+
+  /** The same in git's other form. */
+  scpUrl(path: string): string {
+    return `[git@127.0.0.1:${this.sshPort}]:${path}`;
   }
 
   /** Address of a repository at the door. */

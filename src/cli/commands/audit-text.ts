@@ -42,7 +42,8 @@ function noteText(record: Exclude<AuditRecord, AuditOperation>): string {
   }
 }
 
-function uidText({ uid }: AuditOperation): string {
+function uidText({ uid, key }: AuditOperation): string {
+  if (key !== undefined) return `key ${key}`;
   return uid === undefined ? 'an unknown user' : `uid ${uid}`;
 }
 

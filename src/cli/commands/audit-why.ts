@@ -108,6 +108,7 @@ function rulesOf(settings: Settings, owner: number, stateDirectory: string): Rep
   return {
     routes: new RouteTable(settings.routes),
     uids: [owner, ...settings.access.uids],
+    keys: settings.access.keys.map(({ fingerprint }) => fingerprint),
     entry: settings.access,
     leaseFault: ({ keyId, caveats }) => {
       const revoked = caveats.find(({ id }) => register.isRevoked(id));

@@ -15,7 +15,7 @@ const verifier: LeaseVerifier = {
   verify: (text) =>
     text.reveal() === 'good' ? { kind: 'lease', lease: LEASE } : { kind: 'fault', what: 'The lease was revoked', todo: 'ask for another' },
 };
-const callers = new Callers({ uids: [1000, 1001, 0], leases: verifier });
+const callers = new Callers({ uids: [1000, 1001, 0], keys: [], leases: verifier });
 
 function peer(uid: PeerUid): Peer {
   return { address: '127.0.0.1:40000', ip: '127.0.0.1', uid };
@@ -57,7 +57,9 @@ describe('identify() where the uid counts', () => {
       what: 'This door does not serve the local user with uid 12346',
       todo: 'use a Postern of your own, ask its owner for a lease (`postern lease create`), or to be listed in `access.uids`',
     });
-    expect(new Callers({ uids: [1000], leases: verifier }).identify(knock({ peer: peer({ kind: 'known', uid: 0 }) }))).toMatchObject({
+    expect(
+      new Callers({ uids: [1000], keys: [], leases: verifier }).identify(knock({ peer: peer({ kind: 'known', uid: 0 }) })),
+    ).toMatchObject({
       code: 'caller-refused',
     });
   });

@@ -57,6 +57,7 @@ function rules(more: Partial<ReplayRules> & { route?: Partial<Route> } = {}): Re
   return {
     routes: new RouteTable([{ ...ROUTE, ...route }]),
     uids: [1000],
+    keys: [],
     entry: { local: 'uid', remote: 'lease' },
     leaseFault: () => undefined,
     ...rest,

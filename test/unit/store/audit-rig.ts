@@ -57,6 +57,8 @@ export class AuditRig {
     this.#lastId += 1;
     return {
       id: this.#lastId,
+      door: 'http',
+      key: undefined,
       startedAt: new Date(this.clock.now()),
       kind: 'fetch',
       step: 'exchange',

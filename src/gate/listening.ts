@@ -1,0 +1,42 @@
+/** A door's listener: opened at one address, with what can go wrong told in the same words for every door. */
+import type { AddressInfo, Server } from 'node:net';
+import { messageOf, ProxyError, systemCodeOf } from '../model/errors.js';
+import type { ListenAddress } from '../model/settings.js';
+
+/**
+ * Listens and gives the port; undefined when an optional address does not exist on this system.
+ * @param door its name and its key in the configuration, for the text of a fault
+ * @throws ProxyError `listen-failed`
+ */
+export async function listenAt(
+  server: Server,
+  address: ListenAddress,
+  door: { readonly name: 'HTTP' | 'SSH'; readonly key: string },
+): Promise<number | undefined> {
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen({ host: address.host, port: address.port, ipv6Only: true, exclusive: true }, () => {
+        server.off('error', reject);
+        resolve();
+      });
+    });
+  } catch (thrown) {
+    const code = systemCodeOf(thrown);
+    if (address.optional && (code === 'EADDRNOTAVAIL' || code === 'EAFNOSUPPORT' || code === 'EINVAL')) return undefined;
+    throw new ProxyError(
+      'listen-failed',
+      `The ${door.name} door cannot listen on ${displayHost(address.host)}:${address.port} (${code ?? messageOf(thrown)})`,
+      {
+        todo: code === 'EADDRINUSE' ? `stop what uses the port, or set \`${door.key}\` to another one` : `check \`${door.key}\``,
+        cause: thrown,
+      },
+    );
+  }
+  return (server.address() as AddressInfo).port; // because a TCP server that listens has such an address
+}
+
+/** An IP literal as it stands before a port. */
+export function displayHost(host: string): string {
+  return host.includes(':') ? `[${host}]` : host;
+}

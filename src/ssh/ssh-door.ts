@@ -1,0 +1,215 @@
+/**
+ * The SSH door: its listeners, and the walk of a command to the gate: who asks, what for, may they. What is asked of the gate,
+ * and in which order, is the same as on the HTTP door; how a command goes up is the carriers' part.
+ */
+import { createServer, type Server } from 'node:net';
+import { admit } from '../gate/admit.js';
+import type { Callers } from '../gate/callers.js';
+import type { Ledger } from '../gate/ledger.js';
+import { listenAt } from '../gate/listening.js';
+import { isLoopbackAddress, type Peers } from '../gate/peers.js';
+import type { RouteTable } from '../gate/route-table.js';
+import type { Pass } from '../model/decision.js';
+import { messageOf } from '../model/errors.js';
+import type { SessionOperation } from '../model/operation.js';
+import type { AuditTrail, Clock, Logger } from '../model/ports.js';
+import type { OperationRecord } from '../model/record.js';
+import type { Refusal } from '../model/refusal.js';
+import type { Secret } from '../model/secret.js';
+import type { AccessSettings, ListenAddress, RouteSsh } from '../model/settings.js';
+import type { Carried, Carrier } from './git-session.js';
+import { type Guest, Guests } from './guests.js';
+import { type Listener, protocolIn, readCommand } from './read-command.js';
+import type { Asked, CommandChannel } from './server.js';
+import { EXIT_FATAL, sayAside, sayBetween } from './speech.js';
+
+/** Connections at once; a build host's parallel jobs are in the hundreds. */
+const MOST_CONNECTIONS = 2048;
+
+export interface SshDoorParts {
+  readonly routes: RouteTable;
+  readonly ledger: Ledger;
+  readonly logger: Logger;
+  readonly peers: Peers;
+  readonly callers: Callers;
+  readonly access: Pick<AccessSettings, 'local' | 'remote' | 'keys'>;
+  readonly audit: AuditTrail;
+  readonly clock: Clock;
+  readonly carriers: Readonly<Record<RouteSsh['kind'], Carrier>>;
+  /** Gives the door's own private key, as OpenSSH writes it. @throws ProxyError `state-unusable` */
+  readonly hostKey: () => Promise<Secret>;
+  /** ms for signing in; default 60 s. */
+  readonly signInMs?: number;
+}
+
+const STOPPING: Refusal = {
+  kind: 'refusal',
+  code: 'upstream-unavailable',
+  status: 503,
+  what: 'Postern is stopping',
+  todo: 'try again when it has started again',
+};
+
+type Walked =
+  | { readonly kind: 'pass'; readonly operation: SessionOperation; readonly path: string; readonly pass: Pass }
+  | { readonly kind: 'no'; readonly refusal: Refusal; readonly listener: Listener }
+  | { readonly kind: 'gone' };
+
+export class SshDoor {
+  readonly #parts: SshDoorParts;
+  readonly #guests: Guests;
+  readonly #servers: Server[] = [];
+  readonly #bound: { readonly host: string; readonly port: number }[] = [];
+  #isDraining = false;
+
+  constructor(parts: SshDoorParts) {
+    const { logger, peers, callers, access, clock, signInMs } = parts;
+    this.#parts = parts;
+    this.#guests = new Guests({
+      logger,
+      peers,
+      callers,
+      keys: access.keys,
+      clock,
+      signInMs,
+      exec: (guest, asked, channel) => void this.#walk(guest, asked, channel),
+    });
+  }
+
+  /** Addresses that are open, in the order of the configuration. */
+  get bound(): readonly { readonly host: string; readonly port: number }[] {
+    return this.#bound;
+  }
+
+  /**
+   * Opens one address. Gives false when an optional one does not exist on this system.
+   * @throws ProxyError `listen-failed`, `state-unusable`
+   */
+  async listen(address: ListenAddress): Promise<boolean> {
+    const { access, logger } = this.#parts;
+    const hostKey = await this.#parts.hostKey();
+    const entry = isLoopbackAddress(address.host) ? access.local : access.remote;
+    const server = createServer({ noDelay: true, keepAlive: true }, (socket) => this.#guests.accept(socket, entry, hostKey));
+    server.maxConnections = MOST_CONNECTIONS;
+    const port = await listenAt(server, address, { name: 'SSH', key: 'listen.ssh' });
+    if (port === undefined) return false;
+    // Without this a fault while accepting (no more file descriptors) would end the process.
+    server.on('error', (fault) => logger.log('error', 'unexpected', { what: `accepting connections: ${messageOf(fault)}` }));
+    this.#servers.push(server);
+    this.#bound.push({ host: address.host, port });
+    return true;
+  }
+
+  /** Refuses new commands from now on; running ones go on. */
+  drain(): void {
+    this.#isDraining = true;
+    for (const server of this.#servers) server.close();
+    this.#guests.closeIdle();
+  }
+
+  /** Closes all listeners and every connection. */
+  async close(): Promise<void> {
+    this.#isDraining = true;
+    const closed = this.#servers.map((server) => new Promise<void>((resolve) => server.close(() => resolve())));
+    this.#guests.closeAll();
+    await Promise.all(closed);
+  }
+
+  /** Carries one command through, to its end; its record is closed when this resolves. Never rejects. */
+  async #walk(guest: Guest, asked: Asked, channel: CommandChannel): Promise<void> {
+    const { ledger, logger } = this.#parts;
+    const record = ledger.begin(guest.address, 'ssh');
+    channel.countInto(record);
+    const ended = this.#guests.busy(guest);
+    try {
+      const walked = await this.#askGate(guest, asked, record);
+      if (walked.kind === 'gone' || channel.gone.aborted) ledger.finish(record, { verdict: 'client-gone' });
+      else if (walked.kind === 'pass') await this.#carry(walked, asked, channel, record);
+      else this.#sayNo(walked, channel, record);
+    } catch (thrown) {
+      logger.log('error', 'unexpected', { what: messageOf(thrown) });
+      ledger.finish(record, { verdict: 'failed' });
+    }
+    // Whatever happened, the client is not left waiting.
+    channel.end(EXIT_FATAL);
+    ended();
+  }
+
+  /** The questions that a command has to pass, in their order. What is understood on the way is noted in `record`. */
+  async #askGate(guest: Guest, asked: Asked, record: OperationRecord): Promise<Walked> {
+    const { routes, audit, clock } = this.#parts;
+    if (this.#isDraining) return no(STOPPING);
+    const found = await this.#guests.identify(guest, asked);
+    if (found === undefined) return { kind: 'gone' };
+    const { caller, uid } = found;
+    record.uid = uid;
+    if (caller.kind === 'refusal') return no(forSsh(caller));
+    if (caller.kind === 'lease') record.lease = caller.lease;
+    if (caller.kind === 'key') record.key = caller.fingerprint;
+    const read = readCommand(asked.command, routes, record);
+    if (read.kind === 'no') return read;
+    const { operation, path } = read;
+    const unrecorded = audit.refusal();
+    if (unrecorded !== undefined) return no(unrecorded);
+    const decision = admit(operation, caller, routes, clock.now());
+    return decision.kind === 'refusal' ? no(decision) : { kind: 'pass', operation, path, pass: decision };
+  }
+
+  async #carry(
+    { operation, path, pass }: Extract<Walked, { kind: 'pass' }>,
+    asked: Asked,
+    channel: CommandChannel,
+    record: OperationRecord,
+  ): Promise<void> {
+    const { ledger, carriers } = this.#parts;
+    const { route } = pass;
+    record.route = route.match;
+    // Whose key it is that signs is not for us to say.
+    record.identity = route.ssh.kind === 'bridge' ? route.identity : undefined;
+    const killed = ledger.killSignal(record);
+    const { input, output, errors, gone } = channel;
+    const over = AbortSignal.any([killed, gone]);
+    const gitProtocol = protocolIn(asked.variables);
+    const carried = await carriers[route.ssh.kind]({ operation, pass, record, path, input, output, errors, gitProtocol, over });
+    if (killed.aborted) sayAside(channel, killed.reason as Refusal); // because the ledger aborts it with one
+    this.#finish(carried, channel, record);
+  }
+
+  #finish(carried: Carried, channel: CommandChannel, record: OperationRecord): void {
+    const { ledger } = this.#parts;
+    switch (carried.kind) {
+      case 'passed':
+        ledger.finish(record, { verdict: 'passed' });
+        channel.end(carried.exitCode);
+        return;
+      case 'over':
+        ledger.finish(record, { verdict: 'client-gone' });
+        return;
+      case 'failed': {
+        const { verdict, refusal, where, commands } = carried;
+        ledger.finish(record, { verdict, refusal });
+        if (where === 'between') sayBetween(channel, refusal, commands);
+        else sayAside(channel, refusal);
+        return;
+      }
+    }
+  }
+
+  #sayNo({ refusal, listener }: Extract<Walked, { kind: 'no' }>, channel: CommandChannel, record: OperationRecord): void {
+    record.route ??= refusal.route;
+    record.identity ??= refusal.identity;
+    this.#parts.ledger.finish(record, { verdict: 'refused', refusal });
+    if (listener === 'git') sayBetween(channel, refusal);
+    else if (listener === 'person') sayAside(channel, refusal);
+  }
+}
+
+function no(refusal: Refusal): Walked {
+  return { kind: 'no', refusal, listener: 'git' };
+}
+
+/** A lease comes as a variable here, and ssh sends none that it was not told to. */
+function forSsh(refusal: Refusal): Refusal {
+  if (refusal.code !== 'lease-required' && refusal.code !== 'caller-refused') return refusal;
+  return { ...refusal, todo: `${refusal.todo}; ssh passes a lease on with \`SendEnv POSTERN_LEASE\`` };
+}
