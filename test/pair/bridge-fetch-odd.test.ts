@@ -93,16 +93,6 @@ describe('bridge(), fetch from a server that does things its own way', () => {
     expect(last.endsWith('0000')).toBe(true);
   });
 
-  it('never sees no-done offered', async () => {
-    rig.options = {};
-    const { err } = await rig.run('-c', 'protocol.version=0', 'ls-remote', rig.url(origin));
-    expect(err).toBe('');
-    const traced = await rig.run('-c', 'protocol.version=0', 'ls-remote', `file://${origin}`);
-    expect(traced.code).toBe(0);
-    await rig.git('-c', 'protocol.version=0', 'clone', '-q', rig.url(origin), fresh());
-    expect(rig.legs.at(-1)!.sent.at(-1)!.bytes.toString()).not.toContain('no-done');
-  });
-
   it.each(['0', '1', '2'])('asked for version 2, answers in version %s', async (version) => {
     rig.options = { protocol: `version=${version}`, hasService: true };
     const copy = fresh();

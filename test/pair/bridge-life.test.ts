@@ -1,5 +1,6 @@
 /** How a bridged session ends: at once, and with nothing left, wherever the client goes away. The upstream is a script at the port. */
 import { PassThrough, Readable, Writable } from 'node:stream';
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { FLUSH_PACKET, writePacket } from '../../src/git/pkt-line.js';
 import { ProxyError } from '../../src/model/errors.js';
@@ -7,6 +8,7 @@ import type { SessionOperation } from '../../src/model/operation.js';
 import { bridge } from '../../src/ssh/bridge.js';
 import type { GitLeg, LegAnswer, LegRequest } from '../../src/ssh/git-leg.js';
 import type { Carried, GitSession } from '../../src/ssh/git-session.js';
+import { cutAt, places } from '../support/chunks.js';
 import { refusalOf, sessionOf } from './bridge-rig.js';
 
 const A = 'a'.repeat(40);
@@ -274,12 +276,87 @@ describe('bridge(), a session that ends otherwise', () => {
     const scene = play('fetch', whole(V0));
     scene.output.resume();
     const many = Buffer.concat(Array<Buffer>(1000).fill(packets(`want ${A}\n`)));
-    let isOver = false;
-    void scene.carried.then(() => (isOver = true));
-    for (let sent = 0; sent < 20e6 && !isOver; sent += many.length) {
+    const state = { isOver: false };
+    void scene.carried.then(() => (state.isOver = true));
+    for (let sent = 0; sent < 20e6 && !state.isOver; sent += many.length) {
       if (!scene.input.write(many)) await Promise.race([new Promise((resolve) => scene.input.once('drain', resolve)), scene.carried]);
     }
     expect(await scene.carried).toMatchObject({ kind: 'failed', verdict: 'refused', refusal: { code: 'request-malformed' } });
+  });
+});
+
+describe('bridge(), bytes', () => {
+  const B = 'b'.repeat(40);
+  const EDGE = packets(`shallow ${B}`, '');
+  const PACK = packets('\u0002Counting\n', '\u0001PACK...', '');
+  /** What the client says, what the upstream answers to each request, what the client gets, and the bodies that go up. */
+  const TALKS: [name: string, kind: SessionOperation['kind'], said: Buffer, answers: Buffer[], got: Buffer, bodies: Buffer[]][] = [
+    [
+      'a fetch of version 0 that deepens',
+      'fetch',
+      Buffer.concat([DEEP, packets(`have ${A}\n`, `have ${B}\n`, '', `have ${A.replace('a', 'c')}\n`, 'done\n')]),
+      [
+        V0,
+        Buffer.concat([EDGE, packets('NAK\n')]),
+        Buffer.concat([EDGE, packets(`ACK ${A} common\n`, 'NAK\n')]),
+        Buffer.concat([EDGE, packets(`ACK ${A} common\n`, `ACK ${A}\n`), PACK]),
+      ],
+      Buffer.concat([
+        packets(`${A} HEAD\0multi_ack_detailed side-band-64k\n`, ''),
+        EDGE,
+        packets(`ACK ${A} common\n`, 'NAK\n', `ACK ${A}\n`),
+        PACK,
+      ]),
+      [
+        packets(`want ${A} multi_ack_detailed side-band-64k\n`, 'deepen 1\n', ''),
+        packets(`want ${A} multi_ack_detailed side-band-64k\n`, 'deepen 1\n', '', `have ${A}\n`, `have ${B}\n`, ''),
+        packets(`want ${A} multi_ack_detailed side-band-64k\n`, 'deepen 1\n', '', `have ${A}\n`, `have ${A.replace('a', 'c')}\n`, 'done\n'),
+      ],
+    ],
+    [
+      'a fetch of version 2',
+      'fetch',
+      Buffer.concat([
+        COMMAND,
+        packets('command=fetch', 'object-format=sha1'),
+        Buffer.from('0001'),
+        packets(`want ${A}\n`, 'done\n', '', ''),
+      ]),
+      [V2, packets(`${A} HEAD\n`, ''), PACK],
+      Buffer.concat([V2, packets(`${A} HEAD\n`, ''), PACK]),
+      [COMMAND, Buffer.concat([packets('command=fetch', 'object-format=sha1'), Buffer.from('0001'), packets(`want ${A}\n`, 'done\n', '')])],
+    ],
+    [
+      'a push',
+      'push',
+      DELETION,
+      [PUSH, packets('\u0002hook\n', '\u0001000eunpack ok\n0000', '')],
+      Buffer.concat([
+        PUSH.subarray(packets('# service=git-receive-pack\n', '').length),
+        packets('\u0002hook\n', '\u0001000eunpack ok\n0000', ''),
+      ]),
+      [DELETION],
+    ],
+  ];
+
+  it.each(TALKS)('of %s do not depend on where they are cut', async (_, kind, said, answers, got, bodies) => {
+    await fc.assert(
+      fc.asyncProperty(places, places, async (saidCuts, answerCuts) => {
+        const scene = play(kind, ...answers.map((answer) => whole(...cutAt(answer, answerCuts))));
+        const out: Buffer[] = [];
+        scene.output.on('data', (chunk: Buffer) => out.push(chunk));
+        for (const chunk of cutAt(said, saidCuts)) {
+          scene.input.write(chunk);
+          await new Promise((resolve) => setImmediate(resolve));
+        }
+        expect(await scene.carried).toEqual({ kind: 'passed', exitCode: 0 });
+        expect(Buffer.concat(out).toString('latin1')).toBe(got.toString('latin1'));
+        expect(scene.leg.requests.slice(1).map(({ body }) => (body as Buffer).toString('latin1'))).toEqual(
+          bodies.map((body) => body.toString('latin1')),
+        );
+      }),
+      { numRuns: 50 },
+    );
   });
 });
 
