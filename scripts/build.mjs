@@ -26,7 +26,8 @@ export async function buildProgram(outdir = 'dist') {
     banner: { js: REQUIRE_BANNER },
     logLevel: 'warning',
     // An optional native part of winston's colours and the like is never needed.
-    external: ['*.node'],
+    // ssh2 finds its optional native part beside itself, so it stays where it was installed.
+    external: ['*.node', 'ssh2'],
   });
   chmodSync(`${outdir}/postern.js`, 0o755);
 }

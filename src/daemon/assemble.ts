@@ -16,10 +16,15 @@ import { readSecret } from '../identity/secret-reader.js';
 import { createIdentity, secretVariables } from '../identity/sources.js';
 import { Vault } from '../identity/vault.js';
 import type { AuditState } from '../model/audit.js';
-import type { ProxyError } from '../model/errors.js';
+import { ProxyError } from '../model/errors.js';
 import type { AuditTrail, Clock, Logger } from '../model/ports.js';
 import { Secret } from '../model/secret.js';
 import type { SecretReference, Settings } from '../model/settings.js';
+import type { Carrier } from '../ssh/git-session.js';
+import { bridge } from '../ssh/bridge.js';
+import { httpsLeg } from '../ssh/https-leg.js';
+import { SshDoor, type SshDoorParts } from '../ssh/ssh-door.js';
+import { hostKey } from '../store/ssh-host-key.js';
 import { auditPlaces } from '../store/audit-files.js';
 import { AuditWriter } from '../store/audit-writer.js';
 import { DoorCertificates } from '../store/door-certificates.js';
@@ -50,6 +55,8 @@ export interface House {
   readonly door: HttpDoor;
   /** What the door was made of, for another one like it. */
   readonly doorParts: HttpDoorParts;
+  readonly sshDoor: SshDoor;
+  readonly sshParts: SshDoorParts;
   /** Undefined when TLS is off; else they are made when a listener first needs them. */
   readonly certificates: DoorCertificates | undefined;
   readonly vault: Vault;
@@ -143,8 +150,28 @@ export function assemble(
     stallMs: timeouts.stall,
   };
   const door = new HttpDoor(doorParts);
-  return { door, doorParts, certificates, vault, ledger, routes, connections, throttle, leases, audit };
+  const { stateDirectory } = surroundings;
+  const legParts = { attempts, connections, stallMs: timeouts.stall };
+  const sshParts: SshDoorParts = {
+    routes,
+    ledger,
+    logger,
+    peers,
+    callers: doorParts.callers,
+    access,
+    audit,
+    clock,
+    carriers: { bridge: bridge((session) => httpsLeg(legParts, session)), agent: notYet },
+    hostKey: async () => {
+      if (stateDirectory === undefined) throw new ProxyError('state-unusable', 'There is no state directory for the key of the SSH door');
+      return (await hostKey(stateDirectory)).privateKey;
+    },
+  };
+  const sshDoor = new SshDoor(sshParts);
+  return { door, doorParts, sshDoor, sshParts, certificates, vault, ledger, routes, connections, throttle, leases, audit };
 }
+
+const notYet: Carrier = () => Promise.resolve({ kind: 'over' });
 
 /** The keys that seal leases: of a file of our own, of one that others manage, or given once. */
 function leaseKeys(

@@ -1,6 +1,7 @@
 /**
  * The life of the process: open everything or nothing, run, drain, end with the exit code that was meant.
  */
+import { displayHost } from '../gate/listening.js';
 import { messageOf, ProxyError } from '../model/errors.js';
 import type { Clock } from '../model/ports.js';
 import type { Settings } from '../model/settings.js';
@@ -12,7 +13,7 @@ import type { DaemonLog } from './log.js';
 import type { Places } from './places.js';
 import { portHolder } from './port-holder.js';
 import { checkCallers } from './self-check.js';
-import { type DaemonStatus, failedOperation, type RunningOperation, runningOperation } from './status.js';
+import { type DaemonStatus, failedOperation, routeState, type RunningOperation, runningOperation } from './status.js';
 
 /** How often a stopping daemon looks whether the last transfer has ended. */
 const DRAIN_LOOK_MS = 50;
@@ -85,10 +86,15 @@ export class Daemon {
         if (!isOpen)
           log.log('info', 'listener-skipped', { address: `${address.host}:${address.port}`, why: 'this system has no such address' });
       }
+      for (const address of settings.listen.ssh) {
+        const isOpen = await this.#house.sshDoor.listen(address);
+        if (!isOpen)
+          log.log('info', 'listener-skipped', { address: `${address.host}:${address.port}`, why: 'this system has no such address' });
+      }
       this.#refuseLoops();
       if (settings.access.local === 'uid') await checkCallers(this.#house.doorParts.peers, this.#boundHosts().filter(isLoopback));
     } catch (thrown) {
-      await this.#house.door.close();
+      await Promise.all([this.#house.door.close(), this.#house.sshDoor.close()]);
       this.#house.certificates?.close();
       await this.#house.audit.close();
       await this.#admin?.close();
@@ -96,6 +102,7 @@ export class Daemon {
       throw await withHolder(thrown);
     }
     for (const address of this.#addresses()) log.log('info', 'listening', { door: 'http', address });
+    for (const address of this.#sshAddresses()) log.log('info', 'listening', { door: 'ssh', address });
     if (settings.access.local === 'anyone' || settings.access.remote === 'anyone')
       log.log('warn', 'access-open', { local: settings.access.local, remote: settings.access.remote });
     log.log('info', 'ready', { pid: process.pid, version: this.#options.version, configuration: settings.file ?? 'defaults' });
@@ -104,13 +111,18 @@ export class Daemon {
   /** A route whose upstream is this very door would ask itself until all connections are used up. */
   #refuseLoops(): void {
     const { routes, listen } = this.#options.settings;
-    const ports = new Set(this.#house.door.bound.map(({ port }) => String(port)));
+    const { door, sshDoor } = this.#house;
+    const ports = new Set(door.bound.map(({ port }) => String(port)));
+    const sshPorts = new Set(sshDoor.bound.map(({ port }) => port));
     const own = new Set([...this.#boundHosts(), ...listen.names]);
     const isOwn = (hostname: string): boolean => isLoopback(hostname) || own.has(hostname.replace(/^\[|\]$/g, ''));
-    const loop = routes.find(({ upstream }) => upstream !== undefined && isOwn(upstream.hostname) && ports.has(upstream.port));
+    const loop = routes.find(({ upstream, ssh }) => {
+      if (upstream !== undefined && isOwn(upstream.hostname) && ports.has(upstream.port)) return true;
+      return ssh.kind === 'agent' && ssh.upstream !== undefined && isOwn(ssh.upstream.host) && sshPorts.has(ssh.upstream.port);
+    });
     if (loop === undefined) return;
     throw new ProxyError('config-invalid', `The route ${loop.match} leads back to this daemon: its upstream is the door itself`, {
-      todo: 'write the address of the real server as `upstream` of the route',
+      todo: 'write the address of the real server as `upstream` or `sshUpstream` of the route',
     });
   }
 
@@ -151,10 +163,10 @@ export class Daemon {
       startedAt: this.#startedAt.toISOString(),
       configuration: options.settings.file,
       state: this.#state,
-      listen: { http: this.#addresses(), certificate: house.certificates?.state },
+      listen: { http: this.#addresses(), ssh: this.#sshAddresses(), certificate: house.certificates?.state },
       access: settings.access,
       identities: house.vault.states(),
-      routes: house.routes.routes.map(({ match, identity, allow, upstream }) => ({ match, identity, allow, upstream: upstream?.href })),
+      routes: house.routes.routes.map(routeState),
       operations: house.ledger.counts(),
       running: house.ledger.running().map((record) => runningOperation(record, clock.now())),
       failures: house.ledger.failures().map(failedOperation),
@@ -178,6 +190,7 @@ export class Daemon {
     const startedAt = performance.now();
     if (settings.drain.min > 0) await this.#pause(settings.drain.min);
     house.door.drain();
+    house.sshDoor.drain();
     while (house.ledger.running().length > 0 && performance.now() - startedAt < settings.drain.max && !this.#isCut)
       await this.#pause(DRAIN_LOOK_MS);
     const cut = house.ledger.running();
@@ -188,7 +201,7 @@ export class Daemon {
         repository: record.repository,
         bytesDown: record.bytesDown,
       });
-    await house.door.close();
+    await Promise.all([house.door.close(), house.sshDoor.close()]);
     house.certificates?.close();
     house.connections.close();
     house.vault.close();
@@ -208,11 +221,15 @@ export class Daemon {
   }
 
   #boundHosts(): string[] {
-    return this.#house.door.bound.map(({ host }) => host);
+    return [...this.#house.door.bound, ...this.#house.sshDoor.bound].map(({ host }) => host);
+  }
+
+  #sshAddresses(): string[] {
+    return this.#house.sshDoor.bound.map(({ host, port }) => `ssh://${displayHost(host)}:${port}`);
   }
 
   #addresses(): string[] {
-    return this.#house.door.bound.map(({ scheme, host, port }) => `${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}`);
+    return this.#house.door.bound.map(({ scheme, host, port }) => `${scheme}://${displayHost(host)}:${port}`);
   }
 }
 
@@ -226,7 +243,7 @@ async function withHolder(thrown: unknown): Promise<unknown> {
   if (!(thrown instanceof ProxyError) || thrown.code !== 'listen-failed') return thrown;
   if (/:[0-9]{1,3} \(EACCES\)|:10[0-2][0-9] \(EACCES\)/.test(thrown.message)) {
     return new ProxyError('listen-failed', thrown.message, {
-      todo: 'set `listen.http` to a port from 1024 on: those below need rights that Postern should not have',
+      todo: `set \`${thrown.message.includes('SSH door') ? 'listen.ssh' : 'listen.http'}\` to a port from 1024 on: those below need rights that Postern should not have`,
       cause: thrown,
     });
   }

@@ -6,7 +6,7 @@ import type { IdentityState } from '../identity/vault.js';
 import type { AuditState } from '../model/audit.js';
 import { leaseName } from '../model/lease.js';
 import type { OperationRecord } from '../model/record.js';
-import type { AccessSettings } from '../model/settings.js';
+import type { AccessSettings, Route } from '../model/settings.js';
 import type { CertificateState } from '../store/door-certificates.js';
 import type { PoolState } from '../upstream/connections.js';
 
@@ -19,18 +19,15 @@ export interface DaemonStatus {
   readonly state: 'ready' | 'draining';
   readonly listen: {
     readonly http: readonly string[];
+    /** `ssh://127.0.0.1:8422`; none when the SSH door is off. */
+    readonly ssh: readonly string[];
     /** Of the listeners with TLS; undefined when there are none. */
     readonly certificate?: CertificateState | undefined;
   };
   /** Who may use the doors. */
   readonly access: Pick<AccessSettings, 'local' | 'remote' | 'uids'>;
   readonly identities: readonly IdentityState[];
-  readonly routes: readonly {
-    readonly match: string;
-    readonly identity: string;
-    readonly allow: readonly string[];
-    readonly upstream: string | undefined;
-  }[];
+  readonly routes: readonly RouteState[];
   readonly operations: Readonly<Record<string, number>>;
   readonly running: readonly RunningOperation[];
   readonly failures: readonly OperationRecord[];
@@ -68,6 +65,22 @@ export interface RunningOperation {
   /** Bytes of body from the caller, and to the caller. */
   readonly bytesUp: number;
   readonly bytesDown: number;
+}
+
+export interface RouteState {
+  readonly match: string;
+  readonly identity: string;
+  readonly allow: readonly string[];
+  readonly upstream: string | undefined;
+  /** For SSH remotes that an agent signs for: which key, and where to; undefined when they are bridged. */
+  readonly ssh?: string | undefined;
+}
+
+/** A route as `status` shows it. */
+export function routeState({ match, identity, allow, upstream, ssh }: Route): RouteState {
+  if (ssh.kind === 'bridge') return { match, identity, allow, upstream: upstream?.href };
+  const where = ssh.upstream === undefined ? '' : ` at ${ssh.upstream.host}:${ssh.upstream.port}`;
+  return { match, identity, allow, upstream: upstream?.href, ssh: `agent ${ssh.key ?? 'with its only key'}${where}` };
 }
 
 /** A record as `status` shows it while it runs. `now` in ms since the epoch. */

@@ -8,6 +8,7 @@
 import { createHash } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { Duplex, type Writable } from 'node:stream';
+import type { Secret } from '../model/secret.js';
 import type { AuthContext, Connection, ServerChannel, Session } from 'ssh2';
 
 /** What a client offers as proof of who it is. */
@@ -35,8 +36,8 @@ export interface CommandChannel {
   readonly errors: Writable;
   /** Aborted when the client has closed it, or is gone. */
   readonly gone: AbortSignal;
-  /** Bytes from and to the client. */
-  readonly bytes: { up: number; down: number };
+  /** Has the bytes from and to the client counted there, those that have passed included. */
+  countInto(record: { bytesUp: number; bytesDown: number }): void;
   /** Tells how the command ended and closes; what was written before goes out first. */
   end(exitCode: number): void;
 }
@@ -94,15 +95,20 @@ const LONGEST_VARIABLE = 16 * 1024;
 /** Same variable more than once: two is enough to tell that it is unclear. */
 const MOST_VALUES = 4;
 
-/** Serves one accepted connection until it closes. `hostKey`: the private key as OpenSSH writes it. */
-export async function serveClient(socket: Socket, hostKey: string, handlers: ClientHandlers): Promise<void> {
+/** Serves one accepted connection until it closes. `hostKey`: the door's private key, as OpenSSH writes it. */
+export async function serveClient(socket: Socket, hostKey: Secret, handlers: ClientHandlers): Promise<void> {
   // Not before the first client: it takes longer to load than the rest of the door.
   const { default: ssh2 } = await import('ssh2');
   if (socket.destroyed) return;
   // ssh2 leaves Nagle's algorithm on, which makes each exchange of git's wait for an acknowledgement.
   socket.setNoDelay(true);
   // One for each connection, because ssh2 does not say which socket a client came by.
-  const server = new ssh2.Server({ hostKeys: [hostKey], ident: IDENT, keepaliveInterval: KEEPALIVE_MS, algorithms: mutable(ALGORITHMS) });
+  const server = new ssh2.Server({
+    hostKeys: [hostKey.reveal()],
+    ident: IDENT,
+    keepaliveInterval: KEEPALIVE_MS,
+    algorithms: mutable(ALGORITHMS),
+  });
   server.on('connection', (client) => new Client(client, socket, handlers, ssh2.utils.parseKey));
   server.injectSocket(socket);
 }
@@ -115,6 +121,7 @@ class Client {
   #offers = 0;
   #sessions = 0;
   #refusedSessions = 0;
+  #isCut = false;
   #key: string | undefined;
 
   constructor(client: Connection, socket: Socket, handlers: ClientHandlers, parseKey: ParseKey) {
@@ -122,11 +129,13 @@ class Client {
     this.#socket = socket;
     this.#handlers = handlers;
     this.#parseKey = parseKey;
+    // Each running command waits for its end, and Node would warn of the eleventh as of a leak.
+    client.setMaxListeners(MOST_SESSIONS + 10);
     client.on('authentication', (context) => this.#authenticate(context));
     client.on('ready', () => handlers.signedIn());
     client.on('session', (accept, reject) => this.#session(accept, reject));
     // What is wrong with a connection concerns that connection, and it is closed by ssh2.
-    client.on('error', () => socket.destroySoon());
+    client.on('error', () => socket.destroy());
   }
 
   #authenticate(context: AuthContext): void {
@@ -183,8 +192,8 @@ class Client {
     if (this.#sessions >= MOST_SESSIONS) {
       this.#refusedSessions += 1;
       if (this.#refusedSessions === 1) this.#handlers.refused(`more than ${MOST_SESSIONS} commands at once on one connection`);
+      reject();
       if (this.#refusedSessions > MOST_REFUSED_SESSIONS) this.#cut('opened too many sessions');
-      else reject();
       return;
     }
     this.#sessions += 1;
@@ -215,7 +224,7 @@ class Client {
   }
 
   #channelOf(channel: ServerChannel): CommandChannel {
-    const bytes = { up: 0, down: 0 };
+    let counted = { bytesUp: 0, bytesDown: 0 };
     const gone = new AbortController();
     let isEnded = false;
     const over = (): void => {
@@ -230,12 +239,12 @@ class Client {
     // Counted in place: a stream between would copy everything once more.
     const push = channel.push.bind(channel);
     channel.push = (chunk: Buffer | null) => {
-      if (chunk !== null) bytes.up += chunk.length;
+      if (chunk !== null) counted.bytesUp += chunk.length;
       return push(chunk);
     };
     const write = channel.write.bind(channel) as (...args: unknown[]) => boolean;
     channel.write = ((chunk: Buffer | string, ...rest: unknown[]) => {
-      bytes.down += chunk.length;
+      counted.bytesDown += chunk.length;
       return write(chunk, ...rest);
     }) as typeof channel.write;
     return {
@@ -243,7 +252,11 @@ class Client {
       output: channel,
       errors: channel.stderr,
       gone: gone.signal,
-      bytes,
+      countInto: (record) => {
+        record.bytesUp += counted.bytesUp;
+        record.bytesDown += counted.bytesDown;
+        counted = record;
+      },
       end: (exitCode) => {
         if (isEnded) return;
         isEnded = true;
@@ -257,6 +270,8 @@ class Client {
   }
 
   #cut(what: string): void {
+    if (this.#isCut) return;
+    this.#isCut = true;
     this.#handlers.refused(what);
     this.#client.end();
     this.#socket.destroySoon();

@@ -24,6 +24,8 @@ export interface HouseLaw {
   /** `file Class`: who may make what belongs to another room, besides `assembler`. */
   readonly makers: readonly string[];
   readonly assembler: string;
+  /** Rooms of nothing but values and readers of bytes, which anybody may make. */
+  readonly pureRooms: readonly string[];
   readonly mostLines: number;
 }
 
@@ -85,7 +87,7 @@ export function breachesOf(tree: Tree, law: HouseLaw): string[] {
       }
     }
     graph.set(file, ours);
-    const foreign = foreignNames(file, imports);
+    const foreign = foreignNames(file, imports, law.pureRooms);
     const seen = new Set<string>();
     walk(source, (node) => {
       if (isAmbientConsole(node)) seen.add('uses console');
@@ -145,13 +147,13 @@ function importsOf(source: ts.SourceFile): Import[] {
   return found;
 }
 
-/** Names imported from other rooms, the model excepted: its values are made everywhere. */
-function foreignNames(file: string, imports: readonly Import[]): ReadonlyMap<string, string> {
+/** Names imported from other rooms, those excepted whose values are made everywhere. */
+function foreignNames(file: string, imports: readonly Import[], pureRooms: readonly string[]): ReadonlyMap<string, string> {
   const names = new Map<string, string>();
   for (const { name, brings } of imports) {
     if (!name.startsWith('.')) continue;
     const room = roomOf(posix.normalize(posix.join(posix.dirname(file), name)));
-    if (room !== roomOf(file) && room !== 'model') for (const each of brings) names.set(each, room);
+    if (room !== roomOf(file) && !pureRooms.includes(room)) for (const each of brings) names.set(each, room);
   }
   return names;
 }

@@ -57,7 +57,9 @@ describe('identify() where the uid counts', () => {
       what: 'This door does not serve the local user with uid 12346',
       todo: 'use a Postern of your own, ask its owner for a lease (`postern lease create`), or to be listed in `access.uids`',
     });
-    expect(new Callers({ uids: [1000], keys: [], leases: verifier }).identify(knock({ peer: peer({ kind: 'known', uid: 0 }) }))).toMatchObject({
+    expect(
+      new Callers({ uids: [1000], keys: [], leases: verifier }).identify(knock({ peer: peer({ kind: 'known', uid: 0 }) })),
+    ).toMatchObject({
       code: 'caller-refused',
     });
   });

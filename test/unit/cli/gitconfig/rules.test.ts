@@ -98,7 +98,8 @@ describe('rulesFor()', () => {
   });
 
   it('gives the same rules again from the names that are read out of them', () => {
-    const name = fc.stringMatching(/^[A-Za-z0-9]{1,8}$/);
+    // What begins like a token is refused.
+    const name = fc.stringMatching(/^[A-Za-z0-9]{1,8}$/).filter((text) => !text.startsWith('eyJ'));
     fc.assert(
       fc.property(fc.array(name), fc.array(name), (organisations, users) => {
         const rules = rulesFor({ ...NOTHING, organisations, users });
