@@ -1,4 +1,5 @@
 /** The address under which git reaches the SSH door, and the key by which it is known there. */
+import { askStatus } from '../../daemon/admin.js';
 import { isLoopbackAddress } from '../../gate/peers.js';
 import type { ListenAddress, Settings } from '../../model/settings.js';
 import { hostKey, publicHostKey } from '../../store/ssh-host-key.js';
@@ -19,14 +20,13 @@ export async function setupSshDoor(
   settings: Settings,
   { isSystem, isDry }: { isSystem: boolean; isDry: boolean },
 ): Promise<SshDoor | undefined> {
-  const listen = settings.listen.ssh.filter(({ port }) => port !== 0);
+  if (settings.listen.ssh.length === 0) return undefined;
+  const listen = await listeners(context, settings);
   const address = addressIn(listen);
   const { line } = context.printer;
   if (address === undefined) {
-    if (settings.listen.ssh.length > 0) {
-      line('warning: SSH remotes stay as they are: `listen.ssh` has port 0, which is another one at each start');
-      line('  what to do: give it a port, and run setup again');
-    }
+    line('warning: SSH remotes stay as they are: `listen.ssh` has port 0, so the address of the door is not known');
+    line('  what to do: give it a port, or start the daemon first, and run setup again');
     return undefined;
   }
   const { stateDirectory } = context.places;
@@ -37,6 +37,17 @@ export async function setupSshDoor(
     return undefined;
   }
   return { address, listen, publicLine: found?.publicLine ?? NOT_MADE, routes: settings.routes };
+}
+
+/** A port of 0 is known only to the running daemon, and changes with each start. */
+async function listeners({ places }: Context, { listen: { ssh } }: Settings): Promise<ListenAddress[]> {
+  const fixed = ssh.filter(({ port }) => port !== 0);
+  if (fixed.length > 0) return fixed;
+  const running = await askStatus(places.adminSocket);
+  return (running?.listen.ssh ?? []).map((text) => {
+    const { hostname, port } = new URL(text);
+    return { host: hostname.replace(/^\[|\]$/g, ''), port: Number(port), optional: false };
+  });
 }
 
 /** The listener that git on this machine uses: IPv4 on loopback if there is one, because git can write every form with it. */

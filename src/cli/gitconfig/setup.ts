@@ -5,7 +5,7 @@
 import { dirname } from 'node:path';
 
 import { makeDirectory, realTarget, removeLeftovers, writeFileAtomic } from '../../store/atomic-file.js';
-import { type KnownHostsPlan, type KnownHostsWish, lacksDirectory, writeKnownHosts } from '../known-hosts/entry.js';
+import { type KnownHostsWish, readyDirectory, writeKnownHosts } from '../known-hosts/entry.js';
 import { writeDoorLine } from '../known-hosts/lines.js';
 import { readConfig, realConfig } from './config-file.js';
 import { discover, type Discovery } from './discovery.js';
@@ -124,7 +124,10 @@ async function carryOut(options: SetupOptions, git: Git, wish: Wish): Promise<Pl
     if (!changes(plan)) return plan;
 
     const mode = places.system ? 0o755 : 0o700;
-    const made = [...(await makeDirectory(dirname(places.owned), mode)), ...(await knownHostsDirectory(plan.knownHosts, mode))];
+    const made = [
+      ...(await makeDirectory(dirname(places.owned), mode)),
+      ...(plan.knownHosts === undefined ? [] : await readyDirectory(plan.knownHosts, mode)),
+    ];
     if (plan.journalChanges) {
       await writeJournal(places.journal, { ...plan.journal, madeDirectories: [...plan.journal.madeDirectories, ...made] });
     }
@@ -139,11 +142,6 @@ async function carryOut(options: SetupOptions, git: Git, wish: Wish): Promise<Pl
     stage('config-written');
     return plan;
   });
-}
-
-async function knownHostsDirectory(plan: KnownHostsPlan | undefined, mode: number): Promise<string[]> {
-  if (plan?.content === undefined || !(await lacksDirectory(plan.journal))) return [];
-  return makeDirectory(dirname(plan.journal.file), mode);
 }
 
 function changes(plan: Plan): boolean {

@@ -4,11 +4,12 @@
  *
  * Limit: ssh locks nothing. A line that ssh adds in the moment between our reading and writing is lost, and ssh asks again.
  */
-import { stat } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { access, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { ProxyError, systemCodeOf } from '../../model/errors.js';
-import { realTarget, removeFileDurably, removeLeftovers, writeFileAtomic } from '../../store/atomic-file.js';
-import { readConfig, realConfig } from '../gitconfig/config-file.js';
+import { messageOf, ProxyError, systemCodeOf } from '../../model/errors.js';
+import { makeDirectory, realTarget, removeFileDurably, removeLeftovers, writeFileAtomic } from '../../store/atomic-file.js';
+import { readConfig } from '../gitconfig/config-file.js';
 import { fingerprintOf, insertionFor, removeLines, type Fingerprint } from '../gitconfig/insertion.js';
 import type { Finding } from '../gitconfig/proof.js';
 import { type DoorLine, isKnownBesides, ourLines, rivalsIn, writeDoorLine } from './lines.js';
@@ -73,17 +74,27 @@ export async function planKnownHosts(
   };
 }
 
-/** Whether the directory has to be made first. */
-export async function lacksDirectory({ file }: Pick<KnownHostsJournal, 'file'>): Promise<boolean> {
-  return (await stat(dirname(file)).catch(absent)) === undefined;
+/**
+ * Makes the directory that a plan needs, and returns what was made, outermost first.
+ * @throws ProxyError `git-config` when nothing can be written there
+ */
+export async function readyDirectory({ journal: { file }, content }: KnownHostsPlan, mode: number): Promise<string[]> {
+  if (content === undefined) return [];
+  return writing(file, async () => {
+    const made = (await stat(dirname(file)).catch(absent)) === undefined ? await makeDirectory(dirname(file), mode) : [];
+    await access(dirname(await realTarget(file)), constants.W_OK);
+    return made;
+  });
 }
 
 /** Writes what was planned; the directory is there. A new file is for its owner alone, unless all users are to read it. */
 export async function writeKnownHosts({ journal, content }: KnownHostsPlan, isForAll: boolean): Promise<void> {
   if (content === undefined) return;
-  const target = await realConfig(journal.file);
-  await removeLeftovers(target);
-  await writeFileAtomic(target, content, { mode: isForAll ? 0o644 : 0o600 });
+  await writing(journal.file, async () => {
+    const target = await realTarget(journal.file);
+    await removeLeftovers(target);
+    await writeFileAtomic(target, content, { mode: isForAll ? 0o644 : 0o600 });
+  });
 }
 
 export interface TakeOut {
@@ -118,9 +129,11 @@ export async function takeOutKnownHosts(options: TakeOut): Promise<'nothing' | '
   }
   const goes = removal.content.length === 0 && journal?.existed === false;
   if (!isDry) {
-    await removeLeftovers(target);
-    if (goes) await removeFileDurably(target);
-    else await writeFileAtomic(target, removal.content, { mode: 0o600 });
+    await writing(file, async () => {
+      await removeLeftovers(target);
+      if (goes) await removeFileDurably(target);
+      else await writeFileAtomic(target, removal.content, { mode: 0o600 });
+    });
     const now = await contentOf(file);
     if (goes ? now !== undefined : now?.equals(removal.content) !== true) throw changedMeanwhile(file);
   }
@@ -191,6 +204,15 @@ function rivalFinding(file: string, number: number, kind: 'other-key' | 'revoked
 function standsOften(file: string, times: number, line: string): ProxyError {
   return new ProxyError('git-config', `The line of the door stands ${times} times in ${file}`, {
     todo: `Leave one of them and run this again: ${line.split(' ')[0] ?? ''}`,
+  });
+}
+
+async function writing<Result>(file: string, work: () => Promise<Result>): Promise<Result> {
+  return work().catch((thrown: unknown) => {
+    throw new ProxyError('git-config', `Cannot write ${file}: ${messageOf(thrown)}`, {
+      todo: 'Run as a user who may change the file and its directory, or switch the SSH door off: `listen: { ssh: off }`',
+      cause: thrown,
+    });
   });
 }
 
