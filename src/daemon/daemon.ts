@@ -173,6 +173,7 @@ export class Daemon {
       callers: callers.seen,
       callersForgotten: callers.forgotten,
       upstreams: house.connections.states(),
+      sshUpstreams: house.sshUpstreams.states(),
       throttled: house.throttle.states(),
       audit: house.audit.state(),
       memory: process.memoryUsage.rss(),
@@ -204,6 +205,7 @@ export class Daemon {
     await Promise.all([house.door.close(), house.sshDoor.close()]);
     house.certificates?.close();
     house.connections.close();
+    house.sshUpstreams.close();
     house.vault.close();
     const closedAt = performance.now();
     while (house.ledger.running().length > 0 && performance.now() - closedAt < CUT_MS) await this.#pause(DRAIN_LOOK_MS);

@@ -8,6 +8,7 @@ import { leaseName } from '../model/lease.js';
 import type { OperationRecord } from '../model/record.js';
 import type { AccessSettings, Route } from '../model/settings.js';
 import type { CertificateState } from '../store/door-certificates.js';
+import type { SshUpstreamState } from '../ssh/pool.js';
 import type { PoolState } from '../upstream/connections.js';
 
 export interface DaemonStatus {
@@ -36,6 +37,7 @@ export interface DaemonStatus {
   /** How many callers gave way to later ones. */
   readonly callersForgotten: number;
   readonly upstreams: readonly PoolState[];
+  readonly sshUpstreams: readonly SshUpstreamState[];
   readonly throttled: readonly { readonly key: string; readonly waitMs: number }[];
   readonly audit: AuditState;
   /** Resident memory, bytes. */

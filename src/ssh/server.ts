@@ -64,11 +64,14 @@ export interface ClientHandlers {
 /** Strongest first. No CBC, no SHA-1, and counter mode only with a MAC over the ciphertext. */
 const ALGORITHMS = {
   kex: [
+    // What is used goes by the client's order. The first one here decides only whether a packet that a client sent on a guess
+    // counts (RFC 4253 section 7), and ssh2 drops it even where the guess was right, so that dropbear's client would wait for
+    // ever: first stands what nobody guesses.
+    'diffie-hellman-group16-sha512',
     'curve25519-sha256',
     'curve25519-sha256@libssh.org',
     'ecdh-sha2-nistp256',
     'ecdh-sha2-nistp384',
-    'diffie-hellman-group16-sha512',
     'diffie-hellman-group14-sha256',
   ],
   cipher: ['aes128-gcm@openssh.com', 'aes256-gcm@openssh.com', 'chacha20-poly1305@openssh.com', 'aes128-ctr', 'aes256-ctr'],

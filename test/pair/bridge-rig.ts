@@ -18,7 +18,7 @@ import type { Refusal } from '../../src/model/refusal.js';
 import { refusalLines } from '../../src/model/refusal.js';
 import { bridge } from '../../src/ssh/bridge.js';
 import type { GitLeg, LegAnswer, LegRequest } from '../../src/ssh/git-leg.js';
-import type { Carried, GitSession } from '../../src/ssh/git-session.js';
+import type { Carried, Carrier, GitSession } from '../../src/ssh/git-session.js';
 
 /** One request that went up. */
 export interface Sent {
@@ -145,6 +145,8 @@ export interface Rig {
   readonly legs: ChildLeg[];
   /** For sessions that begin from now on. */
   options: LegOptions;
+  /** Carries sessions in the bridge's place; the path is that of the client. */
+  carrier?: Carrier;
   /** Runs git and gives its standard output; throws with what it said when it fails. */
   git(...args: readonly string[]): Promise<string>;
   /** Runs git and gives everything. */
@@ -231,8 +233,8 @@ async function serve(socket: Socket, rig: Rig): Promise<void> {
   rig.legs.push(leg);
   const kind = service === 'upload-pack' ? 'fetch' : service === 'receive-pack' ? 'push' : 'archive';
   const output = framed(socket, FRAME.output, rig.options.hidden);
-  const session = sessionOf(kind, { input, output, over: over.signal, gitProtocol, errors: framed(socket, FRAME.errors) });
-  const carried = await bridge(() => leg)(session);
+  const session = sessionOf(kind, { input, output, over: over.signal, gitProtocol, errors: framed(socket, FRAME.errors), path: path! });
+  const carried = await (rig.carrier ?? bridge(() => leg))(session);
   rig.carried.push(carried);
   if (carried.kind === 'failed') {
     const lines = refusalLines(carried.refusal);

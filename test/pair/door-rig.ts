@@ -108,6 +108,7 @@ export async function openDoor(
       await Promise.all([house.door.close(), house.sshDoor.close()]);
       house.certificates?.close();
       house.connections.close();
+      house.sshUpstreams.close();
       house.vault.close();
       await emulator.stop();
       await rm(directory, { recursive: true, force: true });

@@ -258,8 +258,8 @@ describe('a key', () => {
   });
 
   it.each([
-    ['of another key', (data: Buffer) => key(OTHER.private).sign(data) as Buffer],
-    ['of other data', () => key(LISTED.private).sign(Buffer.from('something else')) as Buffer],
+    ['of another key', (data: Buffer) => key(OTHER.private).sign(data)],
+    ['of other data', () => key(LISTED.private).sign(Buffer.from('something else'))],
     ['of nothing', () => Buffer.alloc(0)],
     ['of noise', () => Buffer.alloc(64, 7)],
   ])('that is listed, with a signature %s, does not', async (_, sign) => {
@@ -333,7 +333,7 @@ describe('a lease', () => {
 
   it('that is not valid is refused, whoever sends it', async () => {
     const client = await signIn(plain.sshPort);
-    for (const text of ['', 'ptl1_nonsense', `${await lease(keyed, 'dev.azure.com/contoso/**')}`]) {
+    for (const text of ['', 'ptl1_nonsense', await lease(keyed, 'dev.azure.com/contoso/**')]) {
       const { out } = await exec(client, `git-upload-pack ${REPO}`, { POSTERN_LEASE: text });
       expect(out, text).toMatch(/^....ERR postern: /);
     }

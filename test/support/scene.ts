@@ -93,6 +93,13 @@ export class Scene {
     ].join('\n');
   }
 
+  /** Writes a file into the scratch directory and gives its path. */
+  async writeFile(name: string, text: string): Promise<string> {
+    const file = join(this.directory, name);
+    await writeFile(file, text);
+    return file;
+  }
+
   /**
    * Writes an ssh_config of this scene's user and gives the environment that has git use it: no file and no agent of the
    * developer's machine is looked at. `agent`: the socket of one; `settings`: further lines, which win.

@@ -44,11 +44,13 @@ export function statusLines(status: DaemonStatus, now: number, bold: (text: stri
       .join(', ')}`,
   ];
   lines.push(...runningLines(status.running, bold));
-  if (status.throttled.length + status.upstreams.length > 0) lines.push(bold('upstreams'));
+  if (status.throttled.length + status.upstreams.length + status.sshUpstreams.length > 0) lines.push(bold('upstreams'));
   for (const { key, waitMs } of status.throttled)
     lines.push(`  held back by the upstream for ${Math.ceil(waitMs / 1000)} s: ${key.trim()}`);
   for (const { upstream, identity, busy, idle } of status.upstreams)
     lines.push(`  connections to ${upstream} as ${identity}: ${busy} busy, ${idle} idle`);
+  for (const { host, user, key, busy, idle } of status.sshUpstreams)
+    lines.push(`  connections to ${user}@${host} with the key ${key}: ${busy} busy, ${idle} idle`);
   if (status.failures.length > 0) lines.push(bold('latest failures'));
   for (const record of status.failures) {
     const { failure } = record;

@@ -1,0 +1,347 @@
+/**
+ * One connection to an SSH host, signed in with one key of an agent. Nothing else is offered, the agent is never forwarded, and a
+ * host whose key is not the known one is left before anybody signs in.
+ *
+ * ssh2 is loaded with the first dial, so that a daemon that never dials does without it.
+ *
+ * Source: RFC 4252 section 7 (publickey), RFC 4253, RFC 4254 sections 6.4 to 6.10, RFC 8332.
+ */
+import { connect, type Socket } from 'node:net';
+import type { Client, ClientChannel, ParsedKey } from 'ssh2';
+import { messageOf } from '../model/errors.js';
+import { signWith } from './agent-keys.js';
+import { algorithmsFor, signatureAlgorithms } from './algorithms.js';
+import {
+  brokenOff,
+  closedEarly,
+  commandRefused,
+  type Dialled,
+  type DialStage,
+  lostBefore,
+  notSignedIn,
+  tooLate,
+  unreachable,
+} from './client-faults.js';
+import type { HostKeys } from './host-keys.js';
+import { RemoteCommand } from './remote-command.js';
+
+export interface SshDial extends Dialled {
+  readonly hostKeys: HostKeys;
+  /** ms for each of: TCP, the handshake, the sign-in without the time that the agent takes to sign, the start of a command. */
+  readonly connectMs: number;
+}
+
+/** Firewalls forget a connection that is silent for some minutes; three unanswered ones end it. ssh2's timer for it keeps a process alive until `close`. */
+const KEEPALIVE_MS = 30_000;
+const KEEPALIVES_UNANSWERED = 3;
+/** How much of a server's greeting is looked through for its name (RFC 4253 section 4.2: 255 bytes, after other lines). */
+const LONGEST_GREETING = 4096;
+/** A host that does not confirm the end of a command within this gets no more of them over the same connection. */
+const CLOSE_MS = 10_000;
+
+/** The host opens no further channel on this connection; it may on another one. */
+export class ChannelRefused extends Error {}
+
+/** Whoever wanted it does not want it any more. */
+export class Abandoned extends Error {}
+
+/** The connection went away, or the host went silent, before a command had begun. */
+export class ConnectionLost extends Error {}
+
+export class SshConnection {
+  readonly #dial: SshDial;
+  readonly #client: Client;
+  readonly #socket: Socket;
+  /** The server's name and version as it tells them, e.g. `OpenSSH_9.2p1`. */
+  readonly software: string;
+  /** Called when commands have ended, when it takes no more of them, and when it has closed. */
+  onChange: () => void = () => undefined;
+  #running = 0;
+  #isOpen = true;
+  #isRetired = false;
+
+  /**
+   * Dials and signs in.
+   * @throws ProxyError `upstream-unreachable`, `upstream-timeout`, `upstream-broken`, `upstream-error`, `host-key-refused`,
+   * `agent-unavailable`, `upstream-unauthenticated`; Abandoned when `over` was aborted
+   */
+  static async open(dial: SshDial, over: AbortSignal): Promise<SshConnection> {
+    const { default: ssh2 } = await import('ssh2');
+    const socket = await connectTcp(dial, over);
+    const { client, software } = await signIn(ssh2, dial, socket, over);
+    return new SshConnection(dial, client, socket, software);
+  }
+
+  private constructor(dial: SshDial, client: Client, socket: Socket, software: string) {
+    this.#dial = dial;
+    this.#client = client;
+    this.#socket = socket;
+    this.software = software;
+    const closed = (): void => {
+      if (!this.#isOpen) return;
+      this.#isOpen = false;
+      this.onChange();
+    };
+    // At the end of what the host sends ssh2 has let go of its ciphers, so that nothing can be sent any more.
+    client.on('end', closed).on('close', closed);
+    if (socket.destroyed || socket.readableEnded) this.#isOpen = false;
+  }
+
+  /** Whether a command can be started on it. */
+  get isUsable(): boolean {
+    return this.#isOpen && !this.#isRetired;
+  }
+
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
+  /** Commands that run, begin, or are not yet over for the host. */
+  get running(): number {
+    return this.#running;
+  }
+
+  /** Whether it may keep the process alive. */
+  set isHolding(holds: boolean) {
+    if (holds) this.#socket.ref();
+    else this.#socket.unref();
+  }
+
+  /**
+   * Starts a command, a text as a shell reads it. A variable that the host does not want is left out without a word.
+   * @throws ChannelRefused, ConnectionLost; ProxyError `upstream-error` when the host refuses the command; Abandoned when `over` was aborted
+   */
+  start(command: string, environment: Readonly<Record<string, string>>, over: AbortSignal): Promise<RemoteCommand> {
+    this.#running += 1;
+    return new Promise<RemoteCommand>((resolve, reject) => {
+      let isSettled = false;
+      const settle = (outcome: RemoteCommand | Error): void => {
+        if (isSettled) return;
+        isSettled = true;
+        clearTimeout(timer);
+        over.removeEventListener('abort', aborted);
+        if (outcome instanceof Error) reject(outcome);
+        else resolve(outcome);
+      };
+      const aborted = (): void => settle(new Abandoned());
+      const timer = setTimeout(() => {
+        this.retire();
+        settle(new ConnectionLost('the host does not answer'));
+      }, this.#dial.connectMs);
+      over.addEventListener('abort', aborted);
+      if (over.aborted) aborted();
+      try {
+        this.#client.exec(command, { env: { ...environment } }, (fault, channel) => {
+          if (fault !== undefined) {
+            this.#left();
+            settle(this.#startFault(fault));
+            return;
+          }
+          const remote = this.#track(channel);
+          if (isSettled) this.end(remote);
+          else settle(remote);
+        });
+      } catch (thrown) {
+        this.#left();
+        settle(new ConnectionLost(messageOf(thrown)));
+      }
+    });
+  }
+
+  /** Lets go of a command; a host that does not confirm that gets no other. */
+  end(remote: RemoteCommand): void {
+    remote.close();
+    const timer = setTimeout(() => this.retire(), CLOSE_MS);
+    timer.unref();
+    void remote.closed.then(() => clearTimeout(timer));
+  }
+
+  /** Takes no more commands, and closes when the last has ended. */
+  retire(): void {
+    this.#isRetired = true;
+    if (this.#running === 0) this.close();
+    else this.onChange();
+  }
+
+  /** Closes at once, whatever runs. */
+  close(): void {
+    this.#isRetired = true;
+    this.#client.end();
+    this.#socket.destroySoon();
+    // A host that takes nothing in would keep it for ever.
+    setTimeout(() => this.#socket.destroy(), CLOSE_MS).unref();
+  }
+
+  #track(channel: ClientChannel): RemoteCommand {
+    const remote = new RemoteCommand(channel);
+    void remote.closed.then(() => this.#left());
+    return remote;
+  }
+
+  #left(): void {
+    this.#running -= 1;
+    if (this.#isRetired && this.#running === 0) this.close();
+    this.onChange();
+  }
+
+  #startFault(fault: Error): Error {
+    if (!this.#isOpen) return new ConnectionLost(messageOf(fault));
+    // RFC 4254 section 5.1: a channel that is not opened has a reason.
+    if ('reason' in fault && typeof fault.reason === 'number') return new ChannelRefused(messageOf(fault));
+    return commandRefused(this.#dial);
+  }
+
+  /** For whoever gives up on it. */
+  get lost(): Error {
+    return lostBefore(this.#dial);
+  }
+}
+
+function connectTcp(dial: SshDial, over: AbortSignal): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ host: dial.host, port: dial.port, noDelay: true, autoSelectFamily: true });
+    const done = (fault?: Error): void => {
+      clearTimeout(timer);
+      over.removeEventListener('abort', aborted);
+      socket.removeAllListeners();
+      socket.on('error', () => undefined);
+      if (fault === undefined) {
+        resolve(socket);
+        return;
+      }
+      socket.destroy();
+      reject(fault);
+    };
+    const aborted = (): void => done(new Abandoned());
+    const timer = setTimeout(() => done(tooLate(dial, 'tcp', dial.connectMs)), dial.connectMs);
+    over.addEventListener('abort', aborted);
+    socket.once('connect', () => done());
+    socket.once('error', (fault) => done(unreachable(dial, fault)));
+    if (over.aborted) aborted();
+  });
+}
+
+/** Handshake and sign-in on an open socket, which is destroyed when they fail. */
+function signIn(
+  ssh2: typeof import('ssh2'),
+  dial: SshDial,
+  socket: Socket,
+  over: AbortSignal,
+): Promise<{ readonly client: Client; readonly software: string }> {
+  const { Client, BaseAgent, utils } = ssh2;
+  const { key, hostKeys, user, connectMs } = dial;
+  return new Promise((resolve, reject) => {
+    const client = new Client();
+    const stopped = new AbortController();
+    let stage: DialStage = 'handshake';
+    let software = '';
+    let timer: NodeJS.Timeout | undefined;
+    const wait = (limit: number | undefined): void => {
+      clearTimeout(timer);
+      if (limit !== undefined) timer = setTimeout(() => done(tooLate(dial, stage, limit)), limit);
+    };
+    const done = (fault?: Error): void => {
+      if (stopped.signal.aborted) return;
+      stopped.abort();
+      wait(undefined);
+      over.removeEventListener('abort', aborted);
+      socket.off('data', listen);
+      client.removeAllListeners();
+      client.on('error', () => undefined);
+      if (fault === undefined) {
+        resolve({ client, software });
+        return;
+      }
+      socket.destroy();
+      reject(fault);
+    };
+    const aborted = (): void => done(new Abandoned());
+    let greeting = '';
+    const listen = (chunk: Buffer): void => {
+      greeting += chunk.toString('latin1', 0, LONGEST_GREETING);
+      const named = /^SSH-[0-9.]+-([^\r\n]*)/m.exec(greeting)?.[1];
+      if (named === undefined && greeting.length < LONGEST_GREETING) return;
+      software = named ?? '';
+      socket.off('data', listen);
+    };
+
+    /** Knows one key, and signs with it by one algorithm. */
+    class OneKey extends BaseAgent<ParsedKey> {
+      readonly #algorithm: string;
+      readonly #key: ParsedKey;
+
+      constructor(algorithm: string, parsed: ParsedKey) {
+        super();
+        this.#algorithm = algorithm;
+        // ssh2 signs with SHA-1 by an RSA key unless the server has told its algorithms in time. It takes the type of a key for the
+        // algorithm when that is not ssh-rsa.
+        this.#key = algorithm === parsed.type ? parsed : (Object.create(parsed, { type: { value: algorithm } }) as ParsedKey); // the same but for its type
+      }
+
+      getIdentities(tell: (fault: null, keys: ParsedKey[]) => void): void {
+        tell(null, [this.#key]);
+      }
+
+      sign(_key: ParsedKey, data: Buffer, options: unknown, tell?: (fault: Error | null, signature?: Buffer) => void): void {
+        wait(undefined);
+        signWith(key, algorithmOf(options, this.#algorithm), data, stopped.signal).then(
+          (signed) => {
+            wait(connectMs);
+            tell?.(null, signed);
+          },
+          (fault: unknown) => done(fault instanceof Error ? fault : new Error(messageOf(fault))),
+        );
+      }
+    }
+
+    const parsed = utils.parseKey(key.blob);
+    if (parsed instanceof Error) {
+      done(brokenOff(dial, stage, parsed));
+      return;
+    }
+    const algorithms = [...signatureAlgorithms(key.type, dial.isLegacyAllowed)];
+    over.addEventListener('abort', aborted);
+    client
+      .on('error', (fault) => done(brokenOff(dial, stage, fault)))
+      .on('close', () => done(closedEarly(dial, stage)))
+      .on('handshake', () => {
+        stage = 'sign-in';
+        wait(connectMs);
+      })
+      .on('ready', () => done());
+    wait(connectMs);
+    client.connect({
+      sock: socket,
+      username: user,
+      ident: 'Postern',
+      algorithms: algorithmsFor(hostKeys.typesFor(dial), dial.isLegacyAllowed),
+      hostVerifier: (blob: Buffer) => {
+        const refusal = hostKeys.refusalOf(dial, blob);
+        if (refusal !== undefined) done(refusal);
+        return refusal === undefined;
+      },
+      authHandler: (left: readonly string[] | null, isPartly: boolean | null, next) => {
+        const algorithm = algorithms.shift();
+        const isOver = algorithm === undefined || isPartly === true || (left !== null && !left.includes('publickey'));
+        if (isOver) done(notSignedIn(dial, left ?? [], isPartly === true));
+        else next({ type: 'agent', username: user, agent: new OneKey(algorithm, parsed) });
+      },
+      agentForward: false,
+      tryKeyboard: false,
+      // The stages have their own times: a signature may need somebody's hand.
+      readyTimeout: 0,
+      keepaliveInterval: KEEPALIVE_MS,
+      keepaliveCountMax: KEEPALIVES_UNANSWERED,
+    });
+    client.setNoDelay(true);
+    socket.on('data', listen);
+    if (over.aborted) aborted();
+  });
+}
+
+/** ssh2 names a hash when it has chosen the algorithm itself, which it does for a key of type ssh-rsa. */
+function algorithmOf(options: unknown, own: string): string {
+  const hash = typeof options === 'object' && options !== null && 'hash' in options ? options.hash : undefined;
+  if (hash === 'sha256') return 'rsa-sha2-256';
+  return hash === 'sha512' ? 'rsa-sha2-512' : own;
+}
