@@ -273,18 +273,16 @@ function signIn(
       constructor(algorithm: string, parsed: ParsedKey) {
         super();
         this.#algorithm = algorithm;
-        // ssh2 signs with SHA-1 by an RSA key unless the server has told its algorithms in time. It takes the type of a key for the
-        // algorithm when that is not ssh-rsa.
-        this.#key = algorithm === parsed.type ? parsed : (Object.create(parsed, { type: { value: algorithm } }) as ParsedKey); // the same but for its type
+        this.#key = algorithm === parsed.type && algorithm !== 'ssh-rsa' ? parsed : signingAs(parsed, algorithm);
       }
 
       getIdentities(tell: (fault: null, keys: ParsedKey[]) => void): void {
         tell(null, [this.#key]);
       }
 
-      sign(_key: ParsedKey, data: Buffer, options: unknown, tell?: (fault: Error | null, signature?: Buffer) => void): void {
+      sign(_key: ParsedKey, data: Buffer, _options: unknown, tell?: (fault: Error | null, signature?: Buffer) => void): void {
         wait(undefined);
-        signWith(key, algorithmOf(options, this.#algorithm), data, stopped.signal).then(
+        signWith(key, this.#algorithm, data, stopped.signal).then(
           (signed) => {
             wait(connectMs);
             tell?.(null, signed);
@@ -320,10 +318,9 @@ function signIn(
         if (refusal !== undefined) done(refusal);
         return refusal === undefined;
       },
-      authHandler: (left: readonly string[] | null, isPartly: boolean | null, next) => {
+      authHandler: (_left, _isPartly, next) => {
         const algorithm = algorithms.shift();
-        const isOver = algorithm === undefined || isPartly === true || (left !== null && !left.includes('publickey'));
-        if (isOver) done(notSignedIn(dial, left ?? [], isPartly === true));
+        if (algorithm === undefined) done(notSignedIn(dial));
         else next({ type: 'agent', username: user, agent: new OneKey(algorithm, parsed) });
       },
       agentForward: false,
@@ -339,9 +336,15 @@ function signIn(
   });
 }
 
-/** ssh2 names a hash when it has chosen the algorithm itself, which it does for a key of type ssh-rsa. */
-function algorithmOf(options: unknown, own: string): string {
-  const hash = typeof options === 'object' && options !== null && 'hash' in options ? options.hash : undefined;
-  if (hash === 'sha256') return 'rsa-sha2-256';
-  return hash === 'sha512' ? 'rsa-sha2-512' : own;
+/**
+ * An RSA key that signs by `algorithm`. ssh2 chooses it by what the server has announced, and takes SHA-1 when that was nothing; for a
+ * key whose type it does not look up so it takes the type itself. It looks once, before everything else.
+ */
+function signingAs(key: ParsedKey, algorithm: string): ParsedKey {
+  let looks = 0;
+  const type = (): string => {
+    looks += 1;
+    return looks === 1 ? '' : algorithm;
+  };
+  return Object.create(key, { type: { get: type } }) as ParsedKey; // the same but for its type
 }
