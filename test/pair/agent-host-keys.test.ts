@@ -57,9 +57,9 @@ async function refused(): Promise<{ readonly refusal: Refusal; readonly log: str
 
 /** A session that gets as far as git. */
 async function fetched(): Promise<void> {
-  const { input, carried, said } = stage.session('fetch', '/team/tools.git');
-  input.end('0000');
-  expect({ ended: await carried, ...said() }).toMatchObject({ ended: { kind: 'passed', exitCode: 0 }, err: '' });
+  const hand = stage.session('fetch', '/team/tools.git');
+  hand.input.end('0000');
+  expect({ ended: await hand.carried, ...hand.said() }).toMatchObject({ ended: { kind: 'passed', exitCode: 0 }, err: '' });
 }
 
 describe('the host key of an SSH upstream', () => {

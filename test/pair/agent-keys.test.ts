@@ -42,9 +42,9 @@ async function refused(): Promise<Refusal> {
 }
 
 async function fetched(): Promise<void> {
-  const { input, carried, said } = stage.session('fetch', '/team/tools.git');
-  input.end('0000');
-  expect({ ended: await carried, ...said() }).toMatchObject({ ended: { kind: 'passed', exitCode: 0 }, err: '' });
+  const hand = stage.session('fetch', '/team/tools.git');
+  hand.input.end('0000');
+  expect({ ended: await hand.carried, ...hand.said() }).toMatchObject({ ended: { kind: 'passed', exitCode: 0 }, err: '' });
 }
 
 /** A server on a socket that is no agent, or an odd one. */
