@@ -156,12 +156,16 @@ export async function drill({ scene, road, name, protocol, objectFormat }: Drill
   return results;
 }
 
+export interface BareOptions {
+  readonly objectFormat?: 'sha1' | 'sha256';
+  readonly commits?: number;
+  readonly largeFileBytes?: number;
+  /** Runs no hooks, of which one is a process for each ref. */
+  readonly isWithoutHooks?: boolean;
+}
+
 /** A bare repository that knows all that a client can ask for, however little its host does. */
-export async function makeBare(
-  scene: Scene,
-  name: string,
-  options: { readonly objectFormat?: 'sha1' | 'sha256'; readonly commits?: number; readonly largeFileBytes?: number },
-): Promise<string> {
+export async function makeBare(scene: Scene, name: string, options: BareOptions): Promise<string> {
   const path = await scene.emulator.createRepository(name, options);
   for (const [key, value] of [
     ['receive.advertiseAtomic', 'true'],
@@ -169,6 +173,7 @@ export async function makeBare(
     ['receive.denyDeleteCurrent', 'ignore'],
   ] as const)
     await scene.git(['--git-dir', path, 'config', key, value]);
+  if (options.isWithoutHooks === true) return path;
   await mkdir(join(path, 'hooks'), { recursive: true });
   for (const [hook, script] of [
     ['update', UPDATE_HOOK],

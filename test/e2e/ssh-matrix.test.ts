@@ -14,6 +14,8 @@ const isLong = process.env['POSTERN_TEST_SSH'] === 'long';
 /** The long part moves 200 MB on each road, on a machine that may be busy. */
 const LONG_MS = 600_000;
 const MANY_REFS = 2_000;
+/** Each that is pushed is a file and a lock. */
+const MANY_PUSHED = isLong ? MANY_REFS : 200;
 const LARGE_BYTES = 200 * 1024 * 1024;
 
 type RoadName = 'bridge' | 'agent' | 'azure';
@@ -84,7 +86,7 @@ describe('git through the door prints and leaves what it does directly', () => {
 
 describe('many refs', () => {
   async function manyRefs(road: Road): Promise<{ listed: string; fetched: string; pushed: string }> {
-    const bare = await makeBare(stage.scene, road.repository('many'), {});
+    const bare = await makeBare(stage.scene, road.repository('many'), { isWithoutHooks: true });
     const head = (await stage.scene.git(['--git-dir', bare, 'rev-parse', 'main'])).stdout.trim();
     const refs = Array.from({ length: MANY_REFS }, (_, index) => `create refs/heads/team-${index % 7}/branch-${index} ${head}\n`).join('');
     await succeed(stage.scene.git(['--git-dir', bare, 'update-ref', '--stdin'], { input: refs }));
@@ -92,21 +94,25 @@ describe('many refs', () => {
     const listed = await succeed(git(road, ['ls-remote', road.url('many')]));
     await succeed(git(road, ['clone', '-q', road.url('many'), clone]));
     const fetched = await succeed(stage.scene.git(['for-each-ref', '--format=%(objectname) %(refname)'], { cwd: clone }));
-    const wanted = Array.from({ length: MANY_REFS }, (_, index) => `main:refs/heads/mine/${index}`);
+    const wanted = Array.from({ length: MANY_PUSHED }, (_, index) => `main:refs/heads/mine/${index}`);
     await succeed(git(road, ['push', '-q', 'origin', ...wanted], clone));
     const pushed = await succeed(stage.scene.git(['--git-dir', bare, 'for-each-ref', '--format=%(objectname) %(refname)']));
     return { listed, fetched, pushed };
   }
 
-  it(
-    `${MANY_REFS} are listed, fetched and pushed as they are directly`,
-    async () => {
-      const direct = await manyRefs(stage.roads.direct);
-      expect(direct.pushed.trim().split('\n')).toHaveLength(2 * MANY_REFS + 1);
-      for (const name of isLong ? ROADS : (['bridge', 'agent'] as const)) expect(await manyRefs(stage.roads[name])).toEqual(direct);
-    },
-    LONG_MS,
-  );
+  let direct: Promise<{ listed: string; fetched: string; pushed: string }> | undefined;
+
+  for (const name of isLong ? ROADS : (['bridge', 'agent'] as const)) {
+    it(
+      `${MANY_REFS} are listed, fetched and pushed as they are directly: ${name}`,
+      async () => {
+        direct ??= manyRefs(stage.roads.direct);
+        expect((await direct).pushed.trim().split('\n')).toHaveLength(MANY_REFS + MANY_PUSHED + 1);
+        expect(await manyRefs(stage.roads[name])).toEqual(await direct);
+      },
+      LONG_MS,
+    );
+  }
 });
 
 describe('submodules', () => {
@@ -130,11 +136,15 @@ describe('submodules', () => {
     };
   }
 
-  it('with relative addresses come through the door, too', async () => {
-    const direct = await withSubmodule(stage.roads.direct);
-    expect(direct.status).toMatch(/^ [0-9a-f]{40} inner /);
-    for (const name of ROADS) expect(await withSubmodule(stage.roads[name])).toEqual(direct);
-  });
+  let direct: Promise<{ status: string; inner: string }> | undefined;
+
+  for (const name of ROADS) {
+    it(`with relative addresses come through the door, too: ${name}`, async () => {
+      direct ??= withSubmodule(stage.roads.direct);
+      expect((await direct).status).toMatch(/^ [0-9a-f]{40} inner /);
+      expect(await withSubmodule(stage.roads[name])).toEqual(await direct);
+    });
+  }
 });
 
 describe.runIf(isLong)('200 MB', () => {
