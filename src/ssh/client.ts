@@ -42,7 +42,8 @@ export class SshConnection {
   readonly software: string;
   /** Called when commands have ended, when it takes no more of them, and when it has closed. */
   onChange: () => void = () => undefined;
-  #running = 0;
+  readonly #commands = new Set<RemoteCommand>();
+  #beginning = 0;
   #isOpen = true;
   #isRetired = false;
 
@@ -84,7 +85,7 @@ export class SshConnection {
 
   /** Commands that run, begin, or are not yet over for the host. */
   get running(): number {
-    return this.#running;
+    return this.#commands.size + this.#beginning;
   }
 
   /** Whether it may keep the process alive. */
@@ -98,7 +99,7 @@ export class SshConnection {
    * @throws ChannelRefused, ConnectionLost; ProxyError `upstream-error` when the host refuses the command; Abandoned when `over` was aborted
    */
   start(command: string, environment: Readonly<Record<string, string>>, over: AbortSignal): Promise<RemoteCommand> {
-    this.#running += 1;
+    this.#beginning += 1;
     return new Promise<RemoteCommand>((resolve, reject) => {
       let isSettled = false;
       const settle = (outcome: RemoteCommand | Error): void => {
@@ -119,6 +120,7 @@ export class SshConnection {
       try {
         this.#client.exec(command, { env: { ...environment } }, (fault, channel) => {
           if (fault !== undefined) {
+            this.#beginning -= 1;
             this.#left();
             settle(this.#startFault(fault));
             return;
@@ -128,16 +130,20 @@ export class SshConnection {
           else settle(remote);
         });
       } catch (thrown) {
+        this.#beginning -= 1;
         this.#left();
         settle(new ConnectionLost(messageOf(thrown)));
       }
     });
   }
 
-  /** Lets go of a command; a host that does not confirm that gets no other. */
+  /** Lets go of a command. A host that does not confirm that gets no other, and is not waited for. */
   end(remote: RemoteCommand): void {
     remote.close();
-    const timer = setTimeout(() => this.retire(), CLOSE_MS);
+    const timer = setTimeout(() => {
+      this.retire();
+      this.#leave(remote);
+    }, CLOSE_MS);
     timer.unref();
     void remote.closed.then(() => clearTimeout(timer));
   }
@@ -145,7 +151,7 @@ export class SshConnection {
   /** Takes no more commands, and closes when the last has ended. */
   retire(): void {
     this.#isRetired = true;
-    if (this.#running === 0) this.close();
+    if (this.running === 0) this.close();
     else this.onChange();
   }
 
@@ -160,13 +166,18 @@ export class SshConnection {
 
   #track(channel: ClientChannel): RemoteCommand {
     const remote = new RemoteCommand(channel);
-    void remote.closed.then(() => this.#left());
+    this.#commands.add(remote);
+    this.#beginning -= 1;
+    void remote.closed.then(() => this.#leave(remote));
     return remote;
   }
 
+  #leave(remote: RemoteCommand): void {
+    if (this.#commands.delete(remote)) this.#left();
+  }
+
   #left(): void {
-    this.#running -= 1;
-    if (this.#isRetired && this.#running === 0) this.close();
+    if (this.#isRetired && this.running === 0) this.close();
     this.onChange();
   }
 

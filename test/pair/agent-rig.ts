@@ -5,6 +5,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
+import type { RepoAddress } from '../../src/model/address.js';
 import type { SessionOperation } from '../../src/model/operation.js';
 import type { AgentRoute, Route } from '../../src/model/settings.js';
 import { agentCarrier } from '../../src/ssh/agent.js';
@@ -27,6 +28,8 @@ export interface AgentStage {
   readonly upstreams: SshUpstreams;
   /** The route of sessions that begin from now on. */
   ssh: AgentRoute;
+  /** The address of sessions that begin from now on; undefined for one of a host of no kind. */
+  address: RepoAddress | undefined;
   /** What else is in the route. */
   also: Partial<Route>;
   /** SSH_AUTH_SOCK. */
@@ -84,6 +87,7 @@ export async function openAgentStage(options: Partial<SshdOptions> = {}): Promis
     knownHosts,
     upstreams,
     ssh: routeTo(sshd, knownHosts),
+    address: undefined,
     also: {},
     socket: agent.socket,
     server,
@@ -115,7 +119,7 @@ function carrierOf({ upstreams, socket }: AgentStage): ReturnType<typeof agentCa
 
 /** A session with the route of the stage. */
 function dressed(stage: AgentStage, session: GitSession): GitSession {
-  const address = addressOf('github.com/team/tools');
+  const address = stage.address ?? addressOf('github.com/team/tools');
   if (address === undefined) throw new Error('no address');
   return {
     ...session,
