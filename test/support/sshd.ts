@@ -181,6 +181,9 @@ function configuration(options: SshdOptions, files: ServerFiles): string {
     'MaxStartups 1000',
     `MaxSessions ${options.maxSessions ?? 10}`,
     ...(options.acceptEnv ?? ['GIT_PROTOCOL']).map((name) => `AcceptEnv ${name}`),
+    // The command is run by the user's own shell, and bash looks at what sshd set to read the user's files first, unless it is
+    // told that it is no outermost shell.
+    'SetEnv SHLVL=1',
     `ForceCommand ${files.command}`,
     '',
   ].join('\n');
