@@ -8,7 +8,7 @@ import { leaseName } from '../model/lease.js';
 import type { OperationRecord } from '../model/record.js';
 import type { AccessSettings, Route } from '../model/settings.js';
 import type { CertificateState } from '../store/door-certificates.js';
-import type { SshUpstreamState } from '../ssh/pool.js';
+import type { SshUpstreamState } from '../ssh/host-pool.js';
 import type { PoolState } from '../upstream/connections.js';
 
 export interface DaemonStatus {

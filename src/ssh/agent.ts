@@ -6,12 +6,13 @@ import { readAzureSshText } from '../hosts/azure-ssh-texts.js';
 import { type ErrorCode, messageOf, ProxyError } from '../model/errors.js';
 import type { Refusal } from '../model/refusal.js';
 import { type AgentKey, chooseKey } from './agent-keys.js';
-import { Abandoned } from './client.js';
 import { nameOf } from './client-faults.js';
 import { convey, type Meaning } from './convey.js';
 import type { Carried, Carrier, GitSession } from './git-session.js';
-import type { SshUpstreams, Started } from './pool.js';
+import type { Started } from './host-pool.js';
+import type { SshUpstreams } from './pool.js';
 import { type RemotePlace, remotePlace } from './remote-place.js';
+import { Abandoned } from './tcp.js';
 
 export interface AgentParts {
   readonly upstreams: SshUpstreams;

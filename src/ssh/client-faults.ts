@@ -44,15 +44,8 @@ export function tooLate(dialled: Dialled, stage: DialStage, limitMs: number): Pr
   });
 }
 
-/** The host did not take the key, and there is no other way in that is tried. */
-export function notSignedIn({ key, user, ...dialled }: Dialled, methods: readonly string[], isPartly: boolean): ProxyError {
-  if (isPartly) {
-    return new ProxyError(
-      'upstream-unauthenticated',
-      `${nameOf(dialled)} took the key ${key.shown} of ${user} and asks for more (${methods.join(', ')})`,
-      { todo: 'have the host let this account in with a key alone: nobody is there who could type a password' },
-    );
-  }
+/** The host did not take the key, or wants more than a key; ssh2 does not tell which. There is no other way in that is tried. */
+export function notSignedIn({ key, user, ...dialled }: Dialled): ProxyError {
   const signed = key.type === 'ssh-rsa' && !dialled.isLegacyAllowed ? `; an old server that knows no SHA-2 needs ${LEGACY}` : '';
   return new ProxyError('upstream-unauthenticated', `${nameOf(dialled)} did not let ${user} in with the key ${key.shown}`, {
     todo: `add the public half of that key (\`ssh-add -L\` prints it) to the account, or set \`key\` of the route to one that the host knows${signed}`,

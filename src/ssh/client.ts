@@ -6,24 +6,15 @@
  *
  * Source: RFC 4252 section 7 (publickey), RFC 4253, RFC 4254 sections 6.4 to 6.10, RFC 8332.
  */
-import { connect, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import type { Client, ClientChannel, ParsedKey } from 'ssh2';
 import { messageOf } from '../model/errors.js';
 import { signWith } from './agent-keys.js';
 import { algorithmsFor, signatureAlgorithms } from './algorithms.js';
-import {
-  brokenOff,
-  closedEarly,
-  commandRefused,
-  type Dialled,
-  type DialStage,
-  lostBefore,
-  notSignedIn,
-  tooLate,
-  unreachable,
-} from './client-faults.js';
+import { brokenOff, closedEarly, commandRefused, type Dialled, type DialStage, lostBefore, notSignedIn, tooLate } from './client-faults.js';
 import type { HostKeys } from './host-keys.js';
 import { RemoteCommand } from './remote-command.js';
+import { Abandoned, connectTcp, serverName } from './tcp.js';
 
 export interface SshDial extends Dialled {
   readonly hostKeys: HostKeys;
@@ -34,16 +25,11 @@ export interface SshDial extends Dialled {
 /** Firewalls forget a connection that is silent for some minutes; three unanswered ones end it. ssh2's timer for it keeps a process alive until `close`. */
 const KEEPALIVE_MS = 30_000;
 const KEEPALIVES_UNANSWERED = 3;
-/** How much of a server's greeting is looked through for its name (RFC 4253 section 4.2: 255 bytes, after other lines). */
-const LONGEST_GREETING = 4096;
 /** A host that does not confirm the end of a command within this gets no more of them over the same connection. */
 const CLOSE_MS = 10_000;
 
 /** The host opens no further channel on this connection; it may on another one. */
 export class ChannelRefused extends Error {}
-
-/** Whoever wanted it does not want it any more. */
-export class Abandoned extends Error {}
 
 /** The connection went away, or the host went silent, before a command had begun. */
 export class ConnectionLost extends Error {}
@@ -197,30 +183,6 @@ export class SshConnection {
   }
 }
 
-function connectTcp(dial: SshDial, over: AbortSignal): Promise<Socket> {
-  return new Promise((resolve, reject) => {
-    const socket = connect({ host: dial.host, port: dial.port, noDelay: true, autoSelectFamily: true });
-    const done = (fault?: Error): void => {
-      clearTimeout(timer);
-      over.removeEventListener('abort', aborted);
-      socket.removeAllListeners();
-      socket.on('error', () => undefined);
-      if (fault === undefined) {
-        resolve(socket);
-        return;
-      }
-      socket.destroy();
-      reject(fault);
-    };
-    const aborted = (): void => done(new Abandoned());
-    const timer = setTimeout(() => done(tooLate(dial, 'tcp', dial.connectMs)), dial.connectMs);
-    over.addEventListener('abort', aborted);
-    socket.once('connect', () => done());
-    socket.once('error', (fault) => done(unreachable(dial, fault)));
-    if (over.aborted) aborted();
-  });
-}
-
 /** Handshake and sign-in on an open socket, which is destroyed when they fail. */
 function signIn(
   ssh2: typeof import('ssh2'),
@@ -234,7 +196,7 @@ function signIn(
     const client = new Client();
     const stopped = new AbortController();
     let stage: DialStage = 'handshake';
-    let software = '';
+    let server = (): string => '';
     let timer: NodeJS.Timeout | undefined;
     const wait = (limit: number | undefined): void => {
       clearTimeout(timer);
@@ -245,7 +207,7 @@ function signIn(
       stopped.abort();
       wait(undefined);
       over.removeEventListener('abort', aborted);
-      socket.off('data', listen);
+      const software = server();
       client.removeAllListeners();
       client.on('error', () => undefined);
       if (fault === undefined) {
@@ -256,15 +218,6 @@ function signIn(
       reject(fault);
     };
     const aborted = (): void => done(new Abandoned());
-    let greeting = '';
-    const listen = (chunk: Buffer): void => {
-      greeting += chunk.toString('latin1', 0, LONGEST_GREETING);
-      const named = /^SSH-[0-9.]+-([^\r\n]*)/m.exec(greeting)?.[1];
-      if (named === undefined && greeting.length < LONGEST_GREETING) return;
-      software = named ?? '';
-      socket.off('data', listen);
-    };
-
     /** Knows one key, and signs with it by one algorithm. */
     class OneKey extends BaseAgent<ParsedKey> {
       readonly #algorithm: string;
@@ -273,18 +226,16 @@ function signIn(
       constructor(algorithm: string, parsed: ParsedKey) {
         super();
         this.#algorithm = algorithm;
-        // ssh2 signs with SHA-1 by an RSA key unless the server has told its algorithms in time. It takes the type of a key for the
-        // algorithm when that is not ssh-rsa.
-        this.#key = algorithm === parsed.type ? parsed : (Object.create(parsed, { type: { value: algorithm } }) as ParsedKey); // the same but for its type
+        this.#key = algorithm === parsed.type && algorithm !== 'ssh-rsa' ? parsed : signingAs(parsed, algorithm);
       }
 
       getIdentities(tell: (fault: null, keys: ParsedKey[]) => void): void {
         tell(null, [this.#key]);
       }
 
-      sign(_key: ParsedKey, data: Buffer, options: unknown, tell?: (fault: Error | null, signature?: Buffer) => void): void {
+      sign(_key: ParsedKey, data: Buffer, _options: unknown, tell?: (fault: Error | null, signature?: Buffer) => void): void {
         wait(undefined);
-        signWith(key, algorithmOf(options, this.#algorithm), data, stopped.signal).then(
+        signWith(key, this.#algorithm, data, stopped.signal).then(
           (signed) => {
             wait(connectMs);
             tell?.(null, signed);
@@ -320,10 +271,9 @@ function signIn(
         if (refusal !== undefined) done(refusal);
         return refusal === undefined;
       },
-      authHandler: (left: readonly string[] | null, isPartly: boolean | null, next) => {
+      authHandler: (_left, _isPartly, next) => {
         const algorithm = algorithms.shift();
-        const isOver = algorithm === undefined || isPartly === true || (left !== null && !left.includes('publickey'));
-        if (isOver) done(notSignedIn(dial, left ?? [], isPartly === true));
+        if (algorithm === undefined) done(notSignedIn(dial));
         else next({ type: 'agent', username: user, agent: new OneKey(algorithm, parsed) });
       },
       agentForward: false,
@@ -334,14 +284,20 @@ function signIn(
       keepaliveCountMax: KEEPALIVES_UNANSWERED,
     });
     client.setNoDelay(true);
-    socket.on('data', listen);
+    server = serverName(socket);
     if (over.aborted) aborted();
   });
 }
 
-/** ssh2 names a hash when it has chosen the algorithm itself, which it does for a key of type ssh-rsa. */
-function algorithmOf(options: unknown, own: string): string {
-  const hash = typeof options === 'object' && options !== null && 'hash' in options ? options.hash : undefined;
-  if (hash === 'sha256') return 'rsa-sha2-256';
-  return hash === 'sha512' ? 'rsa-sha2-512' : own;
+/**
+ * An RSA key that signs by `algorithm`. ssh2 chooses it by what the server has announced, and takes SHA-1 when that was nothing; for a
+ * key whose type it does not look up so it takes the type itself. It looks once, before everything else.
+ */
+function signingAs(key: ParsedKey, algorithm: string): ParsedKey {
+  let looks = 0;
+  const type = (): string => {
+    looks += 1;
+    return looks === 1 ? '' : algorithm;
+  };
+  return Object.create(key, { type: { get: type } }) as ParsedKey; // the same but for its type
 }

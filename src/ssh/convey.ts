@@ -9,7 +9,7 @@ import type { Refusal } from '../model/refusal.js';
 import { AdvertisementWatch } from './advertisement.js';
 import type { Carried, GitSession } from './git-session.js';
 import { type HeldPush, holdPush } from './held-push.js';
-import type { Started } from './pool.js';
+import type { Started } from './host-pool.js';
 import type { RemoteEnd } from './remote-command.js';
 
 /** What the words of the host and the end of its command mean. */

@@ -93,16 +93,6 @@ describe('bridge(), fetch from a server that does things its own way', () => {
     expect(last.endsWith('0000')).toBe(true);
   });
 
-  it('never sees no-done offered', async () => {
-    rig.options = {};
-    const { err } = await rig.run('-c', 'protocol.version=0', 'ls-remote', rig.url(origin));
-    expect(err).toBe('');
-    const traced = await rig.run('-c', 'protocol.version=0', 'ls-remote', `file://${origin}`);
-    expect(traced.code).toBe(0);
-    await rig.git('-c', 'protocol.version=0', 'clone', '-q', rig.url(origin), fresh());
-    expect(rig.legs.at(-1)!.sent.at(-1)!.bytes.toString()).not.toContain('no-done');
-  });
-
   it.each(['0', '1', '2'])('asked for version 2, answers in version %s', async (version) => {
     rig.options = { protocol: `version=${version}`, hasService: true };
     const copy = fresh();
@@ -123,10 +113,16 @@ describe('bridge(), fetch from a server that does things its own way', () => {
 });
 
 describe.each(['0', '2'])('bridge(), fetch from a server that fails, version %s', (version) => {
-  /** Requests of the fetch below: the advertisement, then exchanges. */
-  const requests = async (): Promise<number> => {
-    await fetchFailing({});
-    return rig.legs.at(-1)!.sent.length;
+  /** The lengths of the answers to the fetch below: of the advertisement, then of exchanges. */
+  const answers = async (): Promise<number[]> => {
+    const sizes: number[] = [];
+    await fetchFailing({
+      through(answer, _, index) {
+        sizes[index] = 0;
+        return answer.on('data', (chunk: Buffer) => (sizes[index]! += chunk.length)).pipe(new PassThrough());
+      },
+    });
+    return sizes;
   };
 
   async function fetchFailing(options: LegOptions): Promise<{ code: number; err: string }> {
@@ -137,11 +133,12 @@ describe.each(['0', '2'])('bridge(), fetch from a server that fails, version %s'
   }
 
   it('in the middle of any answer: the client never takes it for a whole one', async () => {
-    const count = await requests();
+    const sizes = await answers();
+    const count = sizes.length;
     expect(count).toBeGreaterThan(2);
     for (let broken = 0; broken < count; broken++) {
-      // Into the refs, into the only packet of a short answer, into the pack.
-      const size = broken === 0 ? 60 : broken === count - 1 ? 2000 : 6;
+      // Just before the end, where least is missing; a pack is not always as long as before.
+      const size = sizes[broken]! - (broken === count - 1 ? 40 : 1);
       for (const how of ['breaks', 'ends', 'is empty'] as const) {
         const through = (answer: Readable, _: unknown, index: number): Readable =>
           index === broken ? answer.pipe(cutting(how === 'is empty' ? 0 : size, how === 'breaks')) : answer;
@@ -152,14 +149,15 @@ describe.each(['0', '2'])('bridge(), fetch from a server that fails, version %s'
         expect(carried, where).toMatchObject({ kind: 'failed', refusal: { code: 'upstream-broken' } });
         expect(err, where).toContain(how === 'breaks' ? 'the line went dead' : 'The upstream ended its answer before it was complete');
         if (how === 'is empty' && broken > 0) expect(carried, where).toMatchObject({ where: 'between', verdict: 'failed' });
-        if (broken === count - 1 && how !== 'is empty') expect(carried, where).toMatchObject({ where: 'inside', verdict: 'broken' });
+        // A stream that breaks may drop what it still had.
+        if (broken === count - 1 && how === 'ends') expect(carried, where).toMatchObject({ where: 'inside', verdict: 'broken' });
         if (carried?.kind === 'failed') expect(carried.verdict).toBe(carried.where === 'inside' ? 'broken' : 'failed');
       }
     }
   });
 
   it('with a page instead of any answer', async () => {
-    const count = await requests();
+    const count = (await answers()).length;
     for (let broken = 0; broken < count; broken++) {
       const through = (answer: Readable, _: unknown, index: number): Readable => (index === broken ? page(answer) : answer);
       const { code, err } = await fetchFailing({ through });
@@ -170,7 +168,7 @@ describe.each(['0', '2'])('bridge(), fetch from a server that fails, version %s'
   });
 
   it('in its own words', async () => {
-    const count = await requests();
+    const count = (await answers()).length;
     for (let broken = 0; broken < count; broken++) {
       const through = (answer: Readable, _: unknown, index: number): Readable =>
         index === broken ? page(answer, '0015ERR out of order\n') : answer;
