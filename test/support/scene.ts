@@ -149,7 +149,13 @@ export class Scene {
    */
   async daemon(
     configuration: string = this.plainConfiguration,
-    options: { env?: Readonly<Record<string, string>>; args?: readonly string[]; through?: readonly string[] } = {},
+    options: {
+      env?: Readonly<Record<string, string>>;
+      args?: readonly string[];
+      through?: readonly string[];
+      /** Another build of the program. */
+      program?: string;
+    } = {},
   ): Promise<RunningDaemon> {
     const file = await this.writeConfiguration(configuration);
     // Named after the file: the count may be another by now.
@@ -164,7 +170,7 @@ export class Scene {
       ...options.env,
     };
     const [through, ...before] = options.through ?? [];
-    const words = [PROGRAM, 'start', '--config', file, ...(options.args ?? [])];
+    const words = [options.program ?? PROGRAM, 'start', '--config', file, ...(options.args ?? [])];
     const program = through ?? process.execPath;
     const args = through === undefined ? words : [...before, process.execPath, ...words];
     const child = spawn(program, args, {

@@ -23,6 +23,8 @@ export interface Road {
 export interface SshStage {
   readonly scene: Scene;
   readonly daemon: RunningDaemon;
+  /** Of the daemon. */
+  readonly configuration: string;
   readonly agent: SshAgent;
   readonly sshd: Sshd;
   /** Registered with the organisation `fabrikam` at the emulator's SSH host. */
@@ -45,10 +47,10 @@ export interface SshStage {
 export interface SshStageOptions {
   readonly emulator?: Omit<EmulatorOptions, 'directory'>;
   readonly sshd?: Partial<SshdOptions>;
-  /** Where the daemon finds sshd, instead of where it is: a relay before it. */
+  /** Where everybody finds sshd, instead of where it is: a relay before it. */
   readonly sshdPort?: (port: number) => Promise<number>;
   /** Further lines of the configuration, before those of the stage. */
-  readonly routes?: (stage: Omit<SshStage, 'daemon' | 'roads' | 'close'>) => string;
+  readonly routes?: (stage: Omit<SshStage, 'daemon' | 'configuration' | 'roads' | 'close'>) => string;
   /** `debug` by default. */
   readonly logLevel?: string;
   /** Has the direct road use one connection for all commands, which is quicker where the connection is not what is looked at. */
@@ -79,36 +81,35 @@ export async function openSshStage(options: SshStageOptions = {}): Promise<SshSt
     closing.push(() => sshd.stop());
     const parts = { scene, agent, sshd, rsa, ed25519 };
     const sshdPort = (await options.sshdPort?.(sshd.port)) ?? sshd.port;
-    const knownHosts = await scene.writeFile(
-      'known_hosts',
-      sshd.knownHosts.replaceAll(`:${sshd.port} `, `:${sshdPort} `) + scene.emulator.ssh.knownHosts,
-    );
+    const sshdKeys = sshd.knownHosts.replaceAll(`:${sshd.port} `, `:${sshdPort} `);
+    const knownHosts = await scene.writeFile('known_hosts', sshdKeys + scene.emulator.ssh.knownHosts);
     const signed = `{ mode: agent, socket: ${agent.socket} }`;
-    const daemon = await scene.daemon(
-      [
-        'listen: { http: 127.0.0.1:0, ssh: 127.0.0.1:0 }',
-        `log: { level: ${options.logLevel ?? 'debug'}, format: json }`,
-        'identities:',
-        `  sp: ${scene.servicePrincipal}`,
-        '  nobody: { kind: none }',
-        'routes:',
-        ...(options.routes === undefined ? [] : [options.routes(parts)]),
-        `  - { match: dev.azure.com/fabrikam/**, identity: nobody, ssh: ${signed}, key: '${rsa.fingerprint}', knownHosts: ['${knownHosts}'], sshUpstream: '${scene.emulator.ssh.origin}' }`,
-        `  - { match: dev.azure.com/**, identity: sp, upstream: '${scene.emulator.git.origin}', ca: ${scene.emulator.caFile} }`,
-        `  - { match: git.example.com/**, host: generic, identity: nobody, ssh: ${signed}, key: '${ed25519.fingerprint}', knownHosts: ['${knownHosts}'], sshUpstream: 'ssh://${sshd.user}@127.0.0.1:${sshdPort}' }`,
-        '',
-      ].join('\n'),
-    );
-    const roads = await makeRoads({ ...parts, daemon });
-    if (options.isDirectShared === true) closing.push(await shareConnection(scene, roads.direct, sshd));
-    return { ...parts, daemon, roads, close };
+    const configuration = [
+      'listen: { http: 127.0.0.1:0, ssh: 127.0.0.1:0 }',
+      `log: { level: ${options.logLevel ?? 'debug'}, format: json }`,
+      'identities:',
+      `  sp: ${scene.servicePrincipal}`,
+      '  nobody: { kind: none }',
+      'routes:',
+      ...(options.routes === undefined ? [] : [options.routes(parts)]),
+      `  - { match: dev.azure.com/fabrikam/**, identity: nobody, ssh: ${signed}, key: '${rsa.fingerprint}', knownHosts: ['${knownHosts}'], sshUpstream: '${scene.emulator.ssh.origin}' }`,
+      `  - { match: dev.azure.com/**, identity: sp, upstream: '${scene.emulator.git.origin}', ca: ${scene.emulator.caFile} }`,
+      `  - { match: git.example.com/**, host: generic, identity: nobody, ssh: ${signed}, key: '${ed25519.fingerprint}', knownHosts: ['${knownHosts}'], sshUpstream: 'ssh://${sshd.user}@127.0.0.1:${sshdPort}' }`,
+      '',
+    ].join('\n');
+    const daemon = await scene.daemon(configuration);
+    const roads = await makeRoads({ ...parts, daemon, sshdPort, sshdKeys });
+    if (options.isDirectShared === true) closing.push(await shareConnection(scene, roads.direct, { user: sshd.user, port: sshdPort }));
+    return { ...parts, daemon, configuration, roads, close };
   } catch (thrown) {
     await close();
     throw thrown;
   }
 }
 
-async function makeRoads({ scene, sshd, agent, ed25519, daemon }: Omit<SshStage, 'roads' | 'close'>): Promise<SshStage['roads']> {
+type RoadParts = Omit<SshStage, 'configuration' | 'roads' | 'close'> & { readonly sshdPort: number; readonly sshdKeys: string };
+
+async function makeRoads({ scene, sshd, agent, ed25519, daemon, sshdPort, sshdKeys }: RoadParts): Promise<SshStage['roads']> {
   // The client of the door has no key and no agent.
   const environment = await scene.sshEnvironment();
   return {
@@ -116,10 +117,10 @@ async function makeRoads({ scene, sshd, agent, ed25519, daemon }: Omit<SshStage,
       name: 'direct',
       environment: await scene.sshEnvironment({
         agent: agent.socket,
-        knownHosts: sshd.knownHosts,
+        knownHosts: sshdKeys,
         settings: [`IdentityFile ${ed25519.publicFile}`, 'IdentitiesOnly yes', `ControlPath ${join(scene.directory, 'master')}`],
       }),
-      url: (name) => `${sshd.origin}/direct/${name}.git`,
+      url: (name) => `ssh://${sshd.user}@127.0.0.1:${sshdPort}/direct/${name}.git`,
       repository: (name) => `git.example.com/direct/${name}`,
     },
     bridge: {
@@ -144,7 +145,7 @@ async function makeRoads({ scene, sshd, agent, ed25519, daemon }: Omit<SshStage,
 }
 
 /** Opens the connection that every command of the road finds by its ControlPath; gives what closes it. */
-async function shareConnection(scene: Scene, road: Road, sshd: Sshd): Promise<() => Promise<void>> {
+async function shareConnection(scene: Scene, road: Road, sshd: { user: string; port: number }): Promise<() => Promise<void>> {
   const [program = '', ...args] = (road.environment['GIT_SSH_COMMAND'] ?? '').split(' ');
   const at = [...args, '-p', String(sshd.port), `${sshd.user}@127.0.0.1`];
   const env = { ...scene.environment, ...road.environment };
