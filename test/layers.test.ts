@@ -23,7 +23,7 @@ const LAW: HouseLaw = {
     '@peculiar/x509': { files: ['store/door-authority.ts'] },
     // The library above needs it first.
     'reflect-metadata': { files: ['store/door-authority.ts'] },
-    ssh2: { files: ['ssh/server.ts'] },
+    ssh2: { files: ['ssh/server.ts', 'ssh/client.ts'] },
   },
   ioModules: ['fs', 'net', 'tls', 'dgram', 'dns', 'http', 'https', 'http2', 'child_process', 'worker_threads', 'cluster', 'process', 'os'],
   printers: ['cli/print.ts', 'daemon/log.ts'],
