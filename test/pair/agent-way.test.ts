@@ -210,7 +210,7 @@ describe('a push', () => {
     sly.input.write('0000');
     sly.input.write(more);
     sly.input.end(EMPTY_PACK);
-    expect(await sly.carried).toMatchObject({ verdict: 'refused', where: 'between', refusal: { code: 'push-unreadable' } });
+    expect(await sly.carried).toEqual({ kind: 'passed', exitCode: 0 });
     expect(await hasRef('refs/heads/theirs')).toBe(false);
   });
 
@@ -220,6 +220,19 @@ describe('a push', () => {
     hand.input.end();
     expect((await hand.carried).kind).toBe('passed');
     await quiet();
+  });
+});
+
+describe('a push of nothing', () => {
+  it('ends well from a shallow clone, and with push options, as it does directly', async () => {
+    const { rig } = stage;
+    await rig.git('-C', 'team/tools.git', 'config', 'receive.advertisePushOptions', 'true');
+    await rig.git('clone', '-q', '--depth=1', rig.url('/team/tools.git'), 'shallow');
+    for (const options of [[], ['-o', 'ci.skip']]) {
+      const pushed = await rig.run('-C', 'shallow', 'push', ...options, 'origin', 'main');
+      expect(pushed.err).toBe('Everything up-to-date\n');
+      expect(pushed.code).toBe(0);
+    }
   });
 });
 
