@@ -35,12 +35,14 @@ const EVERYTHING = ROADS.flatMap((road) =>
 );
 
 let stage: SshStage;
+let close: (() => Promise<void>) | undefined;
 const references = new Map<string, Promise<Results>>();
 
 beforeAll(async () => {
   stage = await openSshStage({ isDirectShared: true, logLevel: 'info' });
+  close = () => stage.close();
 });
-afterAll(() => stage.close());
+afterAll(() => close?.());
 
 /** What doing it directly gives, once for each kind. */
 function reference(protocol: Protocol, objectFormat: Format): Promise<Results> {
