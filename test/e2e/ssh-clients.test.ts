@@ -73,19 +73,21 @@ interface OtherClient {
 }
 
 let stage: SshStage;
+let close: (() => Promise<void>) | undefined;
 let hostKey: string;
 /** The repositories on their own disk. */
 const bares = { bridge: '', agent: '' };
 
 beforeAll(async () => {
   stage = await openSshStage();
+  close = () => stage.close();
   for (const road of ['bridge', 'agent'] as const)
     bares[road] = await makeBare(stage.scene, stage.roads[road].repository('tools'), { largeFileBytes: 3 << 20 });
   const scanned = await run('ssh-keyscan', ['-p', String(stage.daemon.sshPort), '127.0.0.1'], { env: stage.scene.environment });
   const file = await stage.scene.writeFile('door.pub', scanned.stdout);
   hostKey = /SHA256:\S+/.exec((await run('ssh-keygen', ['-lf', file], { env: stage.scene.environment })).stdout)?.[0] ?? '';
 });
-afterAll(() => stage.close());
+afterAll(() => close?.());
 
 const CLIENTS: readonly OtherClient[] = [
   {

@@ -35,12 +35,14 @@ const EVERYTHING = ROADS.flatMap((road) =>
 );
 
 let stage: SshStage;
+let close: (() => Promise<void>) | undefined;
 const references = new Map<string, Promise<Results>>();
 
 beforeAll(async () => {
   stage = await openSshStage({ isDirectShared: true, logLevel: 'info' });
+  close = () => stage.close();
 });
-afterAll(() => stage.close());
+afterAll(() => close?.());
 
 /** What doing it directly gives, once for each kind. */
 function reference(protocol: Protocol, objectFormat: Format): Promise<Results> {
@@ -68,6 +70,20 @@ async function fresh(road: Road, what: string): Promise<string> {
   return join(directory, what);
 }
 
+/** What fetches from a repository and its empty twin asked of the emulator; sshd does not tell. */
+function protocolsSeen(road: 'bridge' | 'azure', name: string): string[] {
+  const { git: https, ssh } = stage.scene.emulator;
+  const asked =
+    road === 'bridge'
+      ? https.seen
+          .filter(({ repository = '', url }) => repository.startsWith(`contoso/payments/${name}`) && url.includes('git-upload-pack'))
+          .map(({ headers }) => headers['git-protocol'])
+      : ssh.commands
+          .filter(({ command }) => command.startsWith('git-upload-pack') && command.includes(`/${name}`))
+          .map(({ environment }) => environment['GIT_PROTOCOL']);
+  return Array.from(new Set(asked.map((value) => (typeof value === 'string' ? value : 'none'))));
+}
+
 describe('git through the door prints and leaves what it does directly', () => {
   for (const [name, protocol, format] of isLong ? EVERYTHING : SHORT) {
     it(
@@ -78,6 +94,7 @@ describe('git through the door prints and leaves what it does directly', () => {
         const codes = Object.fromEntries(Object.entries(direct).map(([what, { code }]) => [what, code]));
         expect(codes).toEqual({ ...Object.fromEntries(Object.keys(direct).map((what) => [what, 0])), ...REFUSED_STEPS });
         expect(door).toEqual(direct);
+        if (name !== 'agent' && protocol !== 1) expect(protocolsSeen(name, options.name)).toEqual([protocol === 2 ? 'version=2' : 'none']);
       },
       LONG_MS,
     );
