@@ -102,6 +102,11 @@ export class SshConnection {
     this.#beginning += 1;
     return new Promise<RemoteCommand>((resolve, reject) => {
       let isSettled = false;
+      let isOver = false;
+      const begun = (): void => {
+        if (!isOver) this.#beginning -= 1;
+        isOver = true;
+      };
       const settle = (outcome: RemoteCommand | Error): void => {
         if (isSettled) return;
         isSettled = true;
@@ -110,29 +115,31 @@ export class SshConnection {
         if (outcome instanceof Error) reject(outcome);
         else resolve(outcome);
       };
+      const fail = (fault: Error): void => {
+        begun();
+        this.#left();
+        settle(fault);
+      };
       const aborted = (): void => settle(new Abandoned());
       const timer = setTimeout(() => {
-        this.retire();
-        settle(new ConnectionLost('the host does not answer'));
+        this.#isRetired = true;
+        fail(new ConnectionLost('the host does not answer'));
       }, this.#dial.connectMs);
       over.addEventListener('abort', aborted);
       if (over.aborted) aborted();
       try {
         this.#client.exec(command, { env: { ...environment } }, (fault, channel) => {
           if (fault !== undefined) {
-            this.#beginning -= 1;
-            this.#left();
-            settle(this.#startFault(fault));
+            fail(this.#startFault(fault));
             return;
           }
+          begun();
           const remote = this.#track(channel);
           if (isSettled) this.end(remote);
           else settle(remote);
         });
       } catch (thrown) {
-        this.#beginning -= 1;
-        this.#left();
-        settle(new ConnectionLost(messageOf(thrown)));
+        fail(new ConnectionLost(messageOf(thrown)));
       }
     });
   }
@@ -167,7 +174,6 @@ export class SshConnection {
   #track(channel: ClientChannel): RemoteCommand {
     const remote = new RemoteCommand(channel);
     this.#commands.add(remote);
-    this.#beginning -= 1;
     void remote.closed.then(() => this.#leave(remote));
     return remote;
   }

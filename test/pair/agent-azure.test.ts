@@ -127,7 +127,10 @@ describe('Azure DevOps over SSH', () => {
     host.cutConnections();
     await until(() => host.open === 0 && stage.upstreams.states().length === 0);
     host.fault = { kind };
+    const before = host.accepted;
     const carried = await begin().carried;
+    // A connection that was made for the command is not made again.
+    expect(host.accepted - before).toBe(1);
     expect(carried).toMatchObject({ kind: 'failed', verdict: 'failed', where: 'between', refusal: { code } });
     expect(carried.kind === 'failed' ? carried.refusal.what : '').toMatch(what);
   });
