@@ -1,5 +1,5 @@
 /**
- * The port of the door when nobody chose one: if something else listens on the default, another is taken, the same one each
+ * The port of a door when nobody chose one: if something else listens on the default, another is taken, the same one each
  * time, and written down, so that the daemon, git and the next setup agree on it.
  */
 import { createServer } from 'node:net';
@@ -11,8 +11,8 @@ import type { Context } from '../context.js';
 
 /** How far above a taken port a free one is looked for. */
 export const PORTS_TRIED = 80;
-/** Of the SSH door, which will want it. */
-const KEPT_FREE: readonly number[] = [8422];
+/** What the doors have by default: whoever else runs a Postern here will want them. */
+const KEPT_FREE: readonly number[] = [8417, 8422];
 
 /** What the addresses of a configuration are to one who wants to open them. */
 export type Holder = 'nobody' | 'this-daemon' | 'something-else';
@@ -21,21 +21,25 @@ export type Holder = 'nobody' | 'this-daemon' | 'something-else';
 export async function holderOf(context: Pick<Context, 'places'>, addresses: readonly ListenAddress[]): Promise<Holder> {
   if (await areFree(addresses)) return 'nobody';
   const running = await askStatus(context.places.adminSocket);
-  const held = new Set(running?.listen.http.map((address) => address.replace(/^https?:\/\//, '')));
+  const listeners = [...(running?.listen.http ?? []), ...(running?.listen.ssh ?? [])];
+  const held = new Set(listeners.map((address) => address.replace(/^[a-z]+:\/\//, '')));
   return addresses.some(({ host, port }) => held.has(`${hostInUrl(host)}:${port}`)) ? 'this-daemon' : 'something-else';
 }
 
 /**
  * The first port above the one of these addresses that all of them can have.
+ * @param key where the configuration names the address, for the text of a fault
+ * @param others ports that are of the other door, or will be, whether it holds them now or not
  * @throws ProxyError `usage` when none of `PORTS_TRIED` is free
  */
-export async function freePort(addresses: readonly ListenAddress[]): Promise<number> {
+export async function freePort(key: string, addresses: readonly ListenAddress[], others: readonly number[]): Promise<number> {
   const taken = addresses[0]?.port ?? 0;
+  const kept = new Set([...KEPT_FREE, ...others]);
   for (let port = taken + 1; port <= Math.min(taken + PORTS_TRIED, 65_535); port++) {
-    if (!KEPT_FREE.includes(port) && (await areFree(addresses.map((address) => ({ ...address, port }))))) return port;
+    if (!kept.has(port) && (await areFree(addresses.map((address) => ({ ...address, port }))))) return port;
   }
   throw new ProxyError('usage', `Port ${taken} is in use, and so are the ${PORTS_TRIED} above it`, {
-    todo: 'write a free one as `listen.http` into the configuration',
+    todo: `write a free one as \`${key}\` into the configuration`,
   });
 }
 

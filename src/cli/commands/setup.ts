@@ -12,7 +12,7 @@ import { setup as setUpGit } from '../gitconfig/setup.js';
 import { undo as undoGit } from '../gitconfig/undo.js';
 import { machineWideAuthority, setupDoor } from './door-base.js';
 import { setupSshDoor } from './ssh-door-address.js';
-import { offerTls, settleAddress } from './setup-address.js';
+import { offerTls, settleAddresses } from './setup-address.js';
 
 /** @throws ProxyError `git-config`, `usage`, `state-unusable`, `certificate-unusable`, and the faults of the configuration */
 export async function setup(context: Context, flags: SettingsFlags): Promise<number> {
@@ -30,7 +30,7 @@ export async function setup(context: Context, flags: SettingsFlags): Promise<num
     // Something of ours had to be left where it is; the text above says what and why.
     return outcome.kind === 'left' ? 1 : 0;
   }
-  const settings = await settleAddress(context, flags, twin.dryRun);
+  const settings = await settleAddresses(context, flags, twin.dryRun);
   const way = { isSystem: twin.system, isDry: twin.dryRun };
   await setUpGit({
     ...twin,
