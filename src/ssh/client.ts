@@ -42,7 +42,8 @@ export class SshConnection {
   readonly software: string;
   /** Called when commands have ended, when it takes no more of them, and when it has closed. */
   onChange: () => void = () => undefined;
-  #running = 0;
+  readonly #commands = new Set<RemoteCommand>();
+  #beginning = 0;
   #isOpen = true;
   #isRetired = false;
 
@@ -84,7 +85,7 @@ export class SshConnection {
 
   /** Commands that run, begin, or are not yet over for the host. */
   get running(): number {
-    return this.#running;
+    return this.#commands.size + this.#beginning;
   }
 
   /** Whether it may keep the process alive. */
@@ -98,9 +99,14 @@ export class SshConnection {
    * @throws ChannelRefused, ConnectionLost; ProxyError `upstream-error` when the host refuses the command; Abandoned when `over` was aborted
    */
   start(command: string, environment: Readonly<Record<string, string>>, over: AbortSignal): Promise<RemoteCommand> {
-    this.#running += 1;
+    this.#beginning += 1;
     return new Promise<RemoteCommand>((resolve, reject) => {
       let isSettled = false;
+      let isOver = false;
+      const begun = (): void => {
+        if (!isOver) this.#beginning -= 1;
+        isOver = true;
+      };
       const settle = (outcome: RemoteCommand | Error): void => {
         if (isSettled) return;
         isSettled = true;
@@ -109,35 +115,42 @@ export class SshConnection {
         if (outcome instanceof Error) reject(outcome);
         else resolve(outcome);
       };
+      const fail = (fault: Error): void => {
+        begun();
+        this.#left();
+        settle(fault);
+      };
       const aborted = (): void => settle(new Abandoned());
       const timer = setTimeout(() => {
-        this.retire();
-        settle(new ConnectionLost('the host does not answer'));
+        this.#isRetired = true;
+        fail(new ConnectionLost('the host does not answer'));
       }, this.#dial.connectMs);
       over.addEventListener('abort', aborted);
       if (over.aborted) aborted();
       try {
         this.#client.exec(command, { env: { ...environment } }, (fault, channel) => {
           if (fault !== undefined) {
-            this.#left();
-            settle(this.#startFault(fault));
+            fail(this.#startFault(fault));
             return;
           }
+          begun();
           const remote = this.#track(channel);
           if (isSettled) this.end(remote);
           else settle(remote);
         });
       } catch (thrown) {
-        this.#left();
-        settle(new ConnectionLost(messageOf(thrown)));
+        fail(new ConnectionLost(messageOf(thrown)));
       }
     });
   }
 
-  /** Lets go of a command; a host that does not confirm that gets no other. */
+  /** Lets go of a command. A host that does not confirm that gets no other, and is not waited for. */
   end(remote: RemoteCommand): void {
     remote.close();
-    const timer = setTimeout(() => this.retire(), CLOSE_MS);
+    const timer = setTimeout(() => {
+      this.retire();
+      this.#leave(remote);
+    }, CLOSE_MS);
     timer.unref();
     void remote.closed.then(() => clearTimeout(timer));
   }
@@ -145,7 +158,7 @@ export class SshConnection {
   /** Takes no more commands, and closes when the last has ended. */
   retire(): void {
     this.#isRetired = true;
-    if (this.#running === 0) this.close();
+    if (this.running === 0) this.close();
     else this.onChange();
   }
 
@@ -160,13 +173,17 @@ export class SshConnection {
 
   #track(channel: ClientChannel): RemoteCommand {
     const remote = new RemoteCommand(channel);
-    void remote.closed.then(() => this.#left());
+    this.#commands.add(remote);
+    void remote.closed.then(() => this.#leave(remote));
     return remote;
   }
 
+  #leave(remote: RemoteCommand): void {
+    if (this.#commands.delete(remote)) this.#left();
+  }
+
   #left(): void {
-    this.#running -= 1;
-    if (this.#isRetired && this.#running === 0) this.close();
+    if (this.#isRetired && this.running === 0) this.close();
     this.onChange();
   }
 

@@ -270,10 +270,12 @@ describe('setup() of known_hosts', () => {
 
   test("leaves the account's own file alone when it is run for another home, and says so", async () => {
     const { ssh } = await bench.withSsh();
-    // Nothing tells this ssh where to look, so it goes by the account, whose home is not the scratch one.
-    const { findings } = await bench.setup({ ssh });
+    // Nothing tells this ssh where to look, so it goes by the account, whose home is not the scratch one. Dry, so that not even a
+    // setup that is wrong about it could write there.
+    const { findings } = await bench.setup({ ssh, dryRun: true });
     expect(findings.map(({ kind }) => kind)).toEqual(['ssh-known-hosts']);
     expect(bench.text).toContain(`which is not in the home that this was run for, ${bench.scratch.home}; it was left alone`);
+    expect(bench.text).not.toContain('known_hosts:\n');
     expect(Object.keys(await bench.tree())).not.toContain(knownHosts());
   });
 

@@ -5,7 +5,10 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
+import type { RepoAddress } from '../../src/model/address.js';
 import type { SessionOperation } from '../../src/model/operation.js';
+import type { OperationRecord } from '../../src/model/record.js';
+import type { RefPolicy } from '../../src/model/refs.js';
 import type { AgentRoute, Route } from '../../src/model/settings.js';
 import { agentCarrier } from '../../src/ssh/agent.js';
 import type { Carried, GitSession } from '../../src/ssh/git-session.js';
@@ -27,6 +30,10 @@ export interface AgentStage {
   readonly upstreams: SshUpstreams;
   /** The route of sessions that begin from now on. */
   ssh: AgentRoute;
+  /** The address of sessions that begin from now on; undefined for one of a host of no kind. */
+  address: RepoAddress | undefined;
+  /** What pushes have to keep to. */
+  policies: readonly RefPolicy[];
   /** What else is in the route. */
   also: Partial<Route>;
   /** SSH_AUTH_SOCK. */
@@ -44,6 +51,7 @@ export interface Hand {
   readonly output: PassThrough;
   readonly errors: PassThrough;
   readonly over: AbortController;
+  readonly record: OperationRecord;
   readonly carried: Promise<Carried>;
   /** What has come on stdout and stderr so far. */
   said(): { readonly out: string; readonly err: string };
@@ -84,6 +92,8 @@ export async function openAgentStage(options: Partial<SshdOptions> = {}): Promis
     knownHosts,
     upstreams,
     ssh: routeTo(sshd, knownHosts),
+    address: undefined,
+    policies: [],
     also: {},
     socket: agent.socket,
     server,
@@ -96,7 +106,7 @@ export async function openAgentStage(options: Partial<SshdOptions> = {}): Promis
       output.on('data', (chunk: Buffer) => (said.out += chunk.toString('latin1')));
       errors.on('data', (chunk: Buffer) => (said.err += chunk.toString('utf8')));
       const session = dressed(stage, sessionOf(kind, { input, output, errors, over: over.signal, path, ...more }));
-      return { input, output, errors, over, said: () => said, carried: carrierOf(stage)(session) };
+      return { input, output, errors, over, record: session.record, said: () => said, carried: carrierOf(stage)(session) };
     },
     async close() {
       upstreams.close();
@@ -115,12 +125,16 @@ function carrierOf({ upstreams, socket }: AgentStage): ReturnType<typeof agentCa
 
 /** A session with the route of the stage. */
 function dressed(stage: AgentStage, session: GitSession): GitSession {
-  const address = addressOf('github.com/team/tools');
+  const address = stage.address ?? addressOf('github.com/team/tools');
   if (address === undefined) throw new Error('no address');
   return {
     ...session,
     operation: { ...session.operation, address },
-    pass: { ...session.pass, route: route('github.com', { ssh: { kind: 'agent', ...stage.ssh }, ...stage.also }) },
+    pass: {
+      ...session.pass,
+      refPolicies: stage.policies,
+      route: route('github.com', { ssh: { kind: 'agent', ...stage.ssh }, ...stage.also }),
+    },
   };
 }
 

@@ -9,6 +9,7 @@ import { bridge } from '../../src/ssh/bridge.js';
 import type { GitLeg, LegAnswer, LegRequest } from '../../src/ssh/git-leg.js';
 import type { Carried, GitSession } from '../../src/ssh/git-session.js';
 import { cutAt, places } from '../support/chunks.js';
+import { trapPack } from '../support/trap-pack.js';
 import { refusalOf, sessionOf } from './bridge-rig.js';
 
 const A = 'a'.repeat(40);
@@ -270,6 +271,20 @@ describe('bridge(), a session that ends otherwise', () => {
       refusal: { code: 'request-malformed' },
     });
     expectNothingLeft(scene);
+  });
+
+  it('with a pack that is not in packets: whole it has passed, cut it is broken', async () => {
+    const pack = trapPack('sha1').bytes;
+    for (const [size, expected] of [
+      [pack.length, { kind: 'passed', exitCode: 0 }],
+      [pack.length - 1, { kind: 'failed', verdict: 'broken', where: 'inside', refusal: { code: 'upstream-broken' } }],
+      [0, { kind: 'failed', verdict: 'broken', where: 'inside' }],
+    ] as const) {
+      const scene = play('fetch', whole(V0), whole(packets('NAK\n'), pack.subarray(0, size)));
+      scene.output.resume();
+      scene.input.write(packets(`want ${A} multi_ack_detailed\n`, '', 'done\n'));
+      expect(await scene.carried).toMatchObject(expected);
+    }
   });
 
   it('because a fetch of version 0 has no end', async () => {

@@ -1,6 +1,7 @@
 /** What setup needs to know for the SSH door: its rules, where its key is to be known, and what stands in the way. */
-import { doorNamesOf, knownHostsPlace } from '../known-hosts/place.js';
 import type { KnownHostsWish } from '../known-hosts/entry.js';
+import { doorNamesOf } from '../known-hosts/lines.js';
+import { knownHostsPlace } from '../known-hosts/place.js';
 import type { ListenAddress, Route } from '../../model/settings.js';
 import type { Git } from './git.js';
 import type { Places, TwinOptions } from './places.js';

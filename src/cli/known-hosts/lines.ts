@@ -1,26 +1,22 @@
 /**
- * Lines of a known_hosts file: ours, and what others say about the same addresses. Nothing is ever parsed and written anew.
- *
- * Source: sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT": `[@marker] names type key [comment]`, names with commas between, `*` and `?` as
- * wildcards, `!` before one that is not meant, or hashed (`|1|salt|hash`, HMAC-SHA1). A port other than 22 is written
- * `[host]:port`.
+ * The door's line in a known_hosts file, and what lines of others say about the same addresses. Nothing is ever parsed and
+ * written anew. How such lines are read is in ssh/known-hosts.ts.
  */
-import { createHmac } from 'node:crypto';
 import type { ListenAddress } from '../../model/settings.js';
-
-const SSH_PORT = 22;
+import { type HostKeyLine, knownHostsName, namesHost, parseKnownHosts } from '../../ssh/known-hosts.js';
 
 /** The comment of our line. ssh passes it over. */
-const MARK = 'added by `postern setup`, taken out by `postern setup --undo`';
+const MARK = ' added by `postern setup`, taken out by `postern setup --undo`';
 
-/** What to write for a door. `publicLine` is `ssh-ed25519 AAAA...`. */
+/** What to write for a door. */
 export interface DoorLine {
   /** As ssh looks for them: `[127.0.0.1]:8422`. */
   readonly names: readonly string[];
+  /** `ssh-ed25519 AAAA...`. */
   readonly publicLine: string;
 }
 
-/** What a file says about a door besides our own line. */
+/** A line that speaks against the door's key. */
 export interface Rival {
   /** From 1. */
   readonly line: number;
@@ -28,13 +24,12 @@ export interface Rival {
   readonly kind: 'other-key' | 'revoked';
 }
 
-/** The name of an address in such a file; a listener for all addresses is reached by the loopback one. */
-export function knownAs({ host, port }: Pick<ListenAddress, 'host' | 'port'>): string {
-  const name = reachedAs(host);
-  return port === SSH_PORT ? name : `[${name}]:${port}`;
+/** The names under which clients of this machine look for a door's key. */
+export function doorNamesOf(addresses: readonly ListenAddress[]): string[] {
+  return [...new Set(addresses.map(({ host, port }) => knownHostsName(reachedAs(host), port)))];
 }
 
-/** The address by which this machine reaches a listener. */
+/** The address by which this machine reaches a listener; one for all addresses is reached by loopback. */
 export function reachedAs(host: string): string {
   if (host === '0.0.0.0') return '127.0.0.1';
   return host === '::' ? '::1' : host;
@@ -42,7 +37,7 @@ export function reachedAs(host: string): string {
 
 /** Our line, with its newline. */
 export function writeDoorLine({ names, publicLine }: DoorLine): string {
-  return `${names.join(',')} ${publicLine} ${MARK}\n`;
+  return `${names.join(',')} ${publicLine}${MARK}\n`;
 }
 
 /** The lines of ours that stand in a content, each with its newline; for when nothing tells which one was written. */
@@ -50,67 +45,31 @@ export function ourLines(content: Buffer): string[] {
   return content
     .toString('latin1')
     .split(/(?<=\n)/)
-    .filter((line) => line.endsWith(` ${MARK}\n`));
+    .filter((line) => line.endsWith(`${MARK}\n`));
 }
 
 /** Whether each name of the door has its key in some line that somebody else wrote. */
 export function isKnownBesides(content: Buffer, door: DoorLine): boolean {
-  return door.names.every((name) =>
-    entriesIn(content).some(
-      (entry) => !entry.isOurs && entry.marker === undefined && entry.key === door.publicLine && matches(entry.names, name),
-    ),
-  );
+  const lines = othersIn(content).filter((line) => line.marker === undefined && hasKeyOf(line, door));
+  return door.names.every((name) => lines.some(({ hosts }) => namesHost(hosts, name)));
 }
 
 /** Lines of others that speak against the door's key. */
 export function rivalsIn(content: Buffer, door: DoorLine): Rival[] {
-  return entriesIn(content).flatMap((entry): Rival[] => {
-    if (entry.isOurs || !door.names.some((name) => matches(entry.names, name))) return [];
-    const isSame = entry.key === door.publicLine;
-    if (entry.marker === '@revoked') return isSame ? [{ line: entry.line, kind: 'revoked' }] : [];
-    return entry.marker === undefined && !isSame ? [{ line: entry.line, kind: 'other-key' }] : [];
+  return othersIn(content).flatMap((line): Rival[] => {
+    const isSame = hasKeyOf(line, door);
+    if (line.marker === 'cert-authority' || (line.marker === 'revoked') !== isSame) return [];
+    if (!door.names.some((name) => namesHost(line.hosts, name))) return [];
+    return [{ line: line.number, kind: isSame ? 'revoked' : 'other-key' }];
   });
 }
 
-interface Entry {
-  readonly line: number;
-  readonly marker: string | undefined;
-  readonly names: string;
-  /** Type and key. */
-  readonly key: string;
-  readonly isOurs: boolean;
+/** Lines that are not ours, under the numbers that they have. */
+function othersIn(content: Buffer): HostKeyLine[] {
+  const lines = content.toString('latin1').split('\n');
+  return parseKnownHosts(lines.map((line) => (line.endsWith(MARK) ? '' : line)).join('\n'), '');
 }
 
-function entriesIn(content: Buffer): Entry[] {
-  return content
-    .toString('latin1')
-    .split('\n')
-    .flatMap((text, index): Entry[] => {
-      const [, marker, names = '', type = '', key = '', comment = ''] =
-        /^[ \t]*(?:(@\S+)[ \t]+)?([^#\s]\S*)[ \t]+(\S+)[ \t]+(\S+)[ \t]*(.*?)\r?$/.exec(text) ?? [];
-      return names === '' ? [] : [{ line: index + 1, marker, names, key: `${type} ${key}`, isOurs: comment === MARK }];
-    });
-}
-
-/** Whether a list of names means an address (ssh's match_hostname). */
-function matches(names: string, address: string): boolean {
-  if (names.startsWith('|')) return isHashOf(names, address);
-  const patterns = names.split(',');
-  const fits = (pattern: string): boolean => wildcard(pattern).test(address);
-  return (
-    !patterns.some((each) => each.startsWith('!') && fits(each.slice(1))) && patterns.some((each) => !each.startsWith('!') && fits(each))
-  );
-}
-
-function isHashOf(hashed: string, address: string): boolean {
-  const [, salt, hash] = /^\|1\|([^|]+)\|([^|]+)$/.exec(hashed) ?? [];
-  return salt !== undefined && createHmac('sha1', Buffer.from(salt, 'base64')).update(address).digest('base64') === hash;
-}
-
-function wildcard(pattern: string): RegExp {
-  const source = pattern.replace(/[^]/g, (sign) => {
-    if (sign === '*') return '[^]*';
-    return sign === '?' ? '[^]' : sign.replace(/[\\^$.|+()[\]{}]/, '\\$&');
-  });
-  return new RegExp(`^${source}$`, 'i');
+function hasKeyOf({ type, blob }: HostKeyLine, { publicLine }: DoorLine): boolean {
+  return `${type} ${blob.toString('base64')}` === publicLine;
 }

@@ -12,7 +12,6 @@ import type { Environment } from '../gitconfig/environment.js';
 import type { Git } from '../gitconfig/git.js';
 import { hideCredentials } from '../gitconfig/names.js';
 import type { Finding } from '../gitconfig/proof.js';
-import { knownAs } from './lines.js';
 
 /** It reads a few files; one that does something else is not waited for. */
 const LONGEST_ANSWER_MS = 5_000;
@@ -169,9 +168,4 @@ async function isDevice(path: string): Promise<boolean> {
       throw thrown;
     },
   );
-}
-
-/** The names under which clients of this machine look for the door's key. */
-export function doorNamesOf(addresses: readonly ListenAddress[]): string[] {
-  return [...new Set(addresses.map(knownAs))];
 }
