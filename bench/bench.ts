@@ -3,7 +3,9 @@
  * turn, so that a machine that is busy is busy for both. Direct git is given a ready bearer header, which is the best
  * case that git can have: no 401 first, no credential helper.
  *
- *   npm run bench -- [--runs N] [--quick]
+ *   npm run bench -- [--runs N] [--quick] [--ssh]
+ *
+ * `--ssh`: the SSH door alone.
  *
  * Prints a table and writes build/bench.json. An operation that fails is told as a failure and makes the exit code 1;
  * it is never part of an average.
@@ -18,6 +20,7 @@ import { FEW_REFS, MANY_REFS, measureJudging } from './judging.js';
 import { type Ran, run, type RunningDaemon, Scene } from '../test/support/scene.js';
 import { lookUpLines, type LookUpRow, measureLookUps } from './look-up.js';
 import { type Spread, spread } from './spread.js';
+import { measureSsh, sshLines } from './ssh.js';
 
 const MIB = 1024 * 1024;
 /** A daemon that has just said `ready` still loads what it did not need for that; memory is read after this. */
@@ -62,7 +65,9 @@ interface Row {
 /** One operation at one of the two targets, named by its URL. */
 type Operation = (url: string, options: readonly string[], name: string) => Promise<Ran>;
 
-const { values } = parseArgs({ options: { runs: { type: 'string', default: '5' }, quick: { type: 'boolean', default: false } } });
+const { values } = parseArgs({
+  options: { runs: { type: 'string', default: '5' }, quick: { type: 'boolean', default: false }, ssh: { type: 'boolean', default: false } },
+});
 const runs = values.quick ? 3 : Number(values.runs);
 if (!Number.isInteger(runs) || runs < 1) throw new RangeError(`--runs must be a whole number above 0, not ${values.runs}`);
 const bigMib = values.quick ? 20 : 200;
@@ -78,6 +83,25 @@ async function main(): Promise<void> {
     `Node.js ${process.versions.node}, ${git}, ${cpus().length} cores (${cpus()[0]?.model ?? 'unknown'}); ${runs} runs, median (least - most)`,
   );
   print();
+  const written = values.ssh ? await measureSshDoor() : await measureAll();
+  await writeFile(
+    join('build', 'bench.json'),
+    `${JSON.stringify({ node: process.versions.node, git, cores: cpus().length, runs, ...written }, null, 2)}\n`,
+  );
+  print();
+  print('Written to build/bench.json');
+}
+
+/** Prints what the SSH door costs, and gives it as it is written down. */
+async function measureSshDoor(): Promise<object> {
+  const ssh = await measureSsh({ runs, bigMib });
+  for (const line of sshLines(ssh)) print(line);
+  if (ssh.rows.some(({ failures }) => failures.length > 0)) process.exitCode = 1;
+  return { ssh };
+}
+
+/** The same of everything else, and then of the SSH door. */
+async function measureAll(): Promise<object> {
   const starts = await measureStarts();
   print(`start to ready        ${write(starts.ms)} ms      goal below ${GOAL_START_MS}: ${verdict(starts.ms.median < GOAL_START_MS)}`);
   print(`memory before a token ${write(starts.mib)} MiB    goal below ${GOAL_IDLE_MIB}: ${verdict(starts.mib.median < GOAL_IDLE_MIB)}`);
@@ -118,22 +142,9 @@ async function main(): Promise<void> {
       print(`${operation.padEnd(20)}goal at most ${goal.toFixed(2)} of direct: ${verdict(ratio <= goal)} (${ratio.toFixed(2)})`);
   }
   const lookUps = await lookedUp();
-  const result = {
-    node: process.versions.node,
-    git,
-    cores: cpus().length,
-    runs,
-    starts,
-    judging: { few, many, perRef },
-    memory,
-    cpuSecondsPerGib: cpu,
-    rows,
-    lookUps,
-  };
-  await writeFile(join('build', 'bench.json'), `${JSON.stringify(result, null, 2)}\n`);
-  print();
-  print('Written to build/bench.json');
   if (rows.some(({ failures }) => failures.length > 0)) process.exitCode = 1;
+  print();
+  return { starts, judging: { few, many, perRef }, memory, cpuSecondsPerGib: cpu, rows, lookUps, ...(await measureSshDoor()) };
 }
 
 /** Prints the look-ups; they need Linux, and two descriptors for each connection. */

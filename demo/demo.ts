@@ -8,7 +8,7 @@ import { existsSync } from 'node:fs';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Ran, Scene } from '../test/support/scene.js';
+import { type Ran, run, Scene } from '../test/support/scene.js';
 
 /** Life of the emulator's tokens, so short that the daemon has to renew them before your eyes. Azure's live about an hour. */
 const TOKEN_LIFE_SECONDS = 5;
@@ -21,6 +21,7 @@ const ADDRESSES = [
   'https://contoso.visualstudio.com/Payments/_git/web',
   'https://tfs.example.com/tfs/DefaultCollection/Payments/_git/ledger',
 ];
+const SSH_ADDRESS = 'git@ssh.dev.azure.com:v3/contoso/Payments/web';
 
 const print = (text = ''): void => {
   process.stdout.write(`${text}\n`);
@@ -57,25 +58,27 @@ async function play(scene: Scene): Promise<void> {
   print('2. The daemon starts with two identities: an Entra service principal and a PAT for the on-prem server');
   const daemon = await scene.daemon(configuration(scene), { env: { TFS_PAT: PAT, XDG_STATE_HOME: join(scene.home, '.local', 'state') } });
   print(`     $ postern start`);
-  print(`     listening on ${daemon.base}`);
+  print(`     listening on ${daemon.base} and ssh://127.0.0.1:${daemon.sshPort}`);
   print();
 
   print('3. git is pointed at it: one file of rules, one include in ~/.gitconfig');
   const gitconfig = join(scene.home, '.gitconfig');
   const before = '# my own settings stay as they are\n[alias]\n\tst = status\n';
   await writeFile(gitconfig, before);
+  // An ssh of the scratch home, without any key and without an agent; setup asks it where it looks for the keys of hosts.
+  const ssh = await scene.sshEnvironment({ settings: ['StrictHostKeyChecking yes'] });
   show(
     await command(
-      daemon.postern(['setup', '--org', 'contoso', '--config', await scene.writeConfiguration(configuration(scene))]),
+      daemon.postern(['setup', '--org', 'contoso', '--config', await scene.writeConfiguration(configuration(scene))], { env: ssh }),
       'postern setup --org contoso',
     ),
   );
   print();
 
   print('4. Plain git, real addresses: clone, commit, push, fetch and ls-remote through each');
-  const git = (args: readonly string[], cwd?: string): Promise<Ran & { readonly line: string }> =>
+  const git = (args: readonly string[], cwd?: string, env: Record<string, string> = {}): Promise<Ran & { readonly line: string }> =>
     command(
-      scene.git(args, cwd === undefined ? {} : { cwd }),
+      scene.git(args, cwd === undefined ? { env } : { cwd, env }),
       `git ${args.map((word) => (/\s/.test(word) ? `'${word}'` : word)).join(' ')}`,
     );
   for (const [index, address] of ADDRESSES.entries()) {
@@ -98,7 +101,12 @@ async function play(scene: Scene): Promise<void> {
   show(await git(['fetch'], join(scene.home, 'clone-1')));
   print();
 
-  print('5. What the other side saw');
+  print('5. The SSH form of the same repository, for ssh without any key: the daemon serves it over HTTPS');
+  if ((await run('ssh', ['-V'], { env: scene.environment })).code === 0) await sshForm(scene, (args, cwd) => git(args, cwd, ssh));
+  else print('     left out: there is no ssh on this machine (package openssh-client)');
+  print();
+
+  print('6. What the other side saw');
   const bearer = emulator.git.seen.filter(({ authorization, status }) => authorization === 'bearer' && status === 200).length;
   const basic = emulator.git.seen.filter(({ authorization, status }) => authorization === 'basic' && status === 200).length;
   const refused = emulator.git.seen.filter(({ refusedFor }) => refusedFor !== undefined).length;
@@ -110,7 +118,7 @@ async function play(scene: Scene): Promise<void> {
   if (bearer === 0 || basic === 0 || refused > 0 || tokens.length < 2) throw new DemoFailed('the other side did not see what it should');
   print();
 
-  print('6. What git saw');
+  print('7. What git saw');
   const traced = await scene.git(['ls-remote', 'https://dev.azure.com/contoso/Payments/_git/web'], {
     env: { GIT_TRACE_CURL: '1', GIT_TRACE: '1', GIT_TRACE_REDACT: '0' },
   });
@@ -124,17 +132,33 @@ async function play(scene: Scene): Promise<void> {
   if (leaks > 0 || traced.code !== 0) throw new DemoFailed('a secret was seen on the client side');
   print();
 
-  print('7. And back');
-  show(await command(daemon.postern(['setup', '--undo']), 'postern setup --undo'));
+  print('8. And back');
+  show(await command(daemon.postern(['setup', '--undo'], { env: ssh }), 'postern setup --undo'));
   if ((await readFile(gitconfig, 'utf8')) !== before) throw new DemoFailed('~/.gitconfig is not what it was');
   show(await command(daemon.postern(['stop']), 'postern stop'));
   print();
 }
 
+async function sshForm({ emulator, home }: Scene, git: (args: readonly string[], cwd?: string) => Promise<Ran>): Promise<void> {
+  const clone = join(home, 'clone-ssh');
+  show(await git(['clone', '-q', SSH_ADDRESS, clone]));
+  await writeFile(join(clone, 'hello-ssh.txt'), 'hello from the demo\n');
+  await git(['add', '.'], clone);
+  show(await git(['commit', '-qm', 'Say hello over SSH'], clone));
+  show(await git(['push'], clone));
+  show(await git(['fetch'], clone));
+  const listed = await git(['ls-remote', SSH_ADDRESS, 'refs/heads/main']);
+  show(listed);
+  const { stdout: head } = await git(['rev-parse', 'HEAD'], clone);
+  if (!listed.stdout.startsWith(head.trim())) throw new DemoFailed(`${SSH_ADDRESS} does not hold what was pushed to it`);
+  print(`     SSH connections that the host saw: ${emulator.ssh.accepted}`);
+  if (emulator.ssh.accepted > 0) throw new DemoFailed('something went to the host over SSH');
+}
+
 function configuration(scene: Scene): string {
   const { emulator } = scene;
   return [
-    'listen: { http: 127.0.0.1:0 }',
+    'listen: { http: 127.0.0.1:0, ssh: 127.0.0.1:0 }',
     'log: { format: json }',
     'identities:',
     `  sp: ${scene.servicePrincipal}`,

@@ -20,10 +20,11 @@ import { ProxyError } from '../model/errors.js';
 import type { AuditTrail, Clock, Logger } from '../model/ports.js';
 import { Secret } from '../model/secret.js';
 import type { SecretReference, Settings } from '../model/settings.js';
-import type { Carrier } from '../ssh/git-session.js';
+import { agentCarrier } from '../ssh/agent.js';
 import { bridge } from '../ssh/bridge.js';
 import { httpsLeg } from '../ssh/https-leg.js';
-import { SshDoor } from '../ssh/ssh-door.js';
+import { SshUpstreams } from '../ssh/pool.js';
+import { SshDoor, type SshDoorParts } from '../ssh/ssh-door.js';
 import { hostKey } from '../store/ssh-host-key.js';
 import { auditPlaces } from '../store/audit-files.js';
 import { AuditWriter } from '../store/audit-writer.js';
@@ -56,6 +57,9 @@ export interface House {
   /** What the door was made of, for another one like it. */
   readonly doorParts: HttpDoorParts;
   readonly sshDoor: SshDoor;
+  /** What the SSH door was made of. */
+  readonly sshParts: SshDoorParts;
+  readonly sshUpstreams: SshUpstreams;
   /** Undefined when TLS is off; else they are made when a listener first needs them. */
   readonly certificates: DoorCertificates | undefined;
   readonly vault: Vault;
@@ -150,8 +154,9 @@ export function assemble(
   };
   const door = new HttpDoor(doorParts);
   const { stateDirectory } = surroundings;
+  const sshUpstreams = new SshUpstreams({ connectMs: timeouts.connect, home: environment['HOME'] });
   const legParts = { attempts, connections, stallMs: timeouts.stall };
-  const sshDoor = new SshDoor({
+  const sshParts: SshDoorParts = {
     routes,
     ledger,
     logger,
@@ -160,16 +165,18 @@ export function assemble(
     access,
     audit,
     clock,
-    carriers: { bridge: bridge((session) => httpsLeg(legParts, session)), agent: notYet },
+    carriers: {
+      bridge: bridge((session) => httpsLeg(legParts, session)),
+      agent: agentCarrier({ upstreams: sshUpstreams, socket: environment['SSH_AUTH_SOCK'] }),
+    },
     hostKey: async () => {
       if (stateDirectory === undefined) throw new ProxyError('state-unusable', 'There is no state directory for the key of the SSH door');
       return (await hostKey(stateDirectory)).privateKey;
     },
-  });
-  return { door, doorParts, sshDoor, certificates, vault, ledger, routes, connections, throttle, leases, audit };
+  };
+  const sshDoor = new SshDoor(sshParts);
+  return { door, doorParts, sshDoor, sshParts, sshUpstreams, certificates, vault, ledger, routes, connections, throttle, leases, audit };
 }
-
-const notYet: Carrier = () => Promise.resolve({ kind: 'over' });
 
 /** The keys that seal leases: of a file of our own, of one that others manage, or given once. */
 function leaseKeys(

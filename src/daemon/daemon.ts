@@ -13,7 +13,7 @@ import type { DaemonLog } from './log.js';
 import type { Places } from './places.js';
 import { portHolder } from './port-holder.js';
 import { checkCallers } from './self-check.js';
-import { type DaemonStatus, failedOperation, type RunningOperation, runningOperation } from './status.js';
+import { type DaemonStatus, failedOperation, routeState, type RunningOperation, runningOperation } from './status.js';
 
 /** How often a stopping daemon looks whether the last transfer has ended. */
 const DRAIN_LOOK_MS = 50;
@@ -111,13 +111,18 @@ export class Daemon {
   /** A route whose upstream is this very door would ask itself until all connections are used up. */
   #refuseLoops(): void {
     const { routes, listen } = this.#options.settings;
-    const ports = new Set(this.#house.door.bound.map(({ port }) => String(port)));
+    const { door, sshDoor } = this.#house;
+    const ports = new Set(door.bound.map(({ port }) => String(port)));
+    const sshPorts = new Set(sshDoor.bound.map(({ port }) => port));
     const own = new Set([...this.#boundHosts(), ...listen.names]);
     const isOwn = (hostname: string): boolean => isLoopback(hostname) || own.has(hostname.replace(/^\[|\]$/g, ''));
-    const loop = routes.find(({ upstream }) => upstream !== undefined && isOwn(upstream.hostname) && ports.has(upstream.port));
+    const loop = routes.find(({ upstream, ssh }) => {
+      if (upstream !== undefined && isOwn(upstream.hostname) && ports.has(upstream.port)) return true;
+      return ssh.kind === 'agent' && ssh.upstream !== undefined && isOwn(ssh.upstream.host) && sshPorts.has(ssh.upstream.port);
+    });
     if (loop === undefined) return;
     throw new ProxyError('config-invalid', `The route ${loop.match} leads back to this daemon: its upstream is the door itself`, {
-      todo: 'write the address of the real server as `upstream` of the route',
+      todo: 'write the address of the real server as `upstream` or `sshUpstream` of the route',
     });
   }
 
@@ -161,13 +166,14 @@ export class Daemon {
       listen: { http: this.#addresses(), ssh: this.#sshAddresses(), certificate: house.certificates?.state },
       access: settings.access,
       identities: house.vault.states(),
-      routes: house.routes.routes.map(({ match, identity, allow, upstream }) => ({ match, identity, allow, upstream: upstream?.href })),
+      routes: house.routes.routes.map(routeState),
       operations: house.ledger.counts(),
       running: house.ledger.running().map((record) => runningOperation(record, clock.now())),
       failures: house.ledger.failures().map(failedOperation),
       callers: callers.seen,
       callersForgotten: callers.forgotten,
       upstreams: house.connections.states(),
+      sshUpstreams: house.sshUpstreams.states(),
       throttled: house.throttle.states(),
       audit: house.audit.state(),
       memory: process.memoryUsage.rss(),
@@ -199,6 +205,7 @@ export class Daemon {
     await Promise.all([house.door.close(), house.sshDoor.close()]);
     house.certificates?.close();
     house.connections.close();
+    house.sshUpstreams.close();
     house.vault.close();
     const closedAt = performance.now();
     while (house.ledger.running().length > 0 && performance.now() - closedAt < CUT_MS) await this.#pause(DRAIN_LOOK_MS);
@@ -238,7 +245,7 @@ async function withHolder(thrown: unknown): Promise<unknown> {
   if (!(thrown instanceof ProxyError) || thrown.code !== 'listen-failed') return thrown;
   if (/:[0-9]{1,3} \(EACCES\)|:10[0-2][0-9] \(EACCES\)/.test(thrown.message)) {
     return new ProxyError('listen-failed', thrown.message, {
-      todo: 'set `listen.http` to a port from 1024 on: those below need rights that Postern should not have',
+      todo: `set \`${thrown.message.includes('SSH door') ? 'listen.ssh' : 'listen.http'}\` to a port from 1024 on: those below need rights that Postern should not have`,
       cause: thrown,
     });
   }

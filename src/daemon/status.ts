@@ -6,8 +6,9 @@ import type { IdentityState } from '../identity/vault.js';
 import type { AuditState } from '../model/audit.js';
 import { leaseName } from '../model/lease.js';
 import type { OperationRecord } from '../model/record.js';
-import type { AccessSettings } from '../model/settings.js';
+import type { AccessSettings, Route } from '../model/settings.js';
 import type { CertificateState } from '../store/door-certificates.js';
+import type { SshUpstreamState } from '../ssh/host-pool.js';
 import type { PoolState } from '../upstream/connections.js';
 
 export interface DaemonStatus {
@@ -27,12 +28,7 @@ export interface DaemonStatus {
   /** Who may use the doors. */
   readonly access: Pick<AccessSettings, 'local' | 'remote' | 'uids'>;
   readonly identities: readonly IdentityState[];
-  readonly routes: readonly {
-    readonly match: string;
-    readonly identity: string;
-    readonly allow: readonly string[];
-    readonly upstream: string | undefined;
-  }[];
+  readonly routes: readonly RouteState[];
   readonly operations: Readonly<Record<string, number>>;
   readonly running: readonly RunningOperation[];
   readonly failures: readonly OperationRecord[];
@@ -41,6 +37,7 @@ export interface DaemonStatus {
   /** How many callers gave way to later ones. */
   readonly callersForgotten: number;
   readonly upstreams: readonly PoolState[];
+  readonly sshUpstreams: readonly SshUpstreamState[];
   readonly throttled: readonly { readonly key: string; readonly waitMs: number }[];
   readonly audit: AuditState;
   /** Resident memory, bytes. */
@@ -70,6 +67,22 @@ export interface RunningOperation {
   /** Bytes of body from the caller, and to the caller. */
   readonly bytesUp: number;
   readonly bytesDown: number;
+}
+
+export interface RouteState {
+  readonly match: string;
+  readonly identity: string;
+  readonly allow: readonly string[];
+  readonly upstream: string | undefined;
+  /** For SSH remotes that an agent signs for: which key, and where to; undefined when they are bridged. */
+  readonly ssh?: string | undefined;
+}
+
+/** A route as `status` shows it. */
+export function routeState({ match, identity, allow, upstream, ssh }: Route): RouteState {
+  if (ssh.kind === 'bridge') return { match, identity, allow, upstream: upstream?.href };
+  const where = ssh.upstream === undefined ? '' : ` at ${ssh.upstream.host}:${ssh.upstream.port}`;
+  return { match, identity, allow, upstream: upstream?.href, ssh: `agent ${ssh.key ?? 'with its only key'}${where}` };
 }
 
 /** A record as `status` shows it while it runs. `now` in ms since the epoch. */

@@ -18,10 +18,10 @@ import {
   passPackets,
   readRequest,
   type Trip,
+  uploadOf,
 } from './bridge-trip.js';
 import { ClientGone, type ClientLine } from './client-line.js';
 import type { Carried } from './git-session.js';
-import { uploadOf } from './upload.js';
 
 const LONE_FLUSH_BYTES = 4;
 

@@ -9,10 +9,19 @@
 import { PushEnd, type PushState } from '../git/push-end.js';
 import type { CommandList } from '../git/receive-pack.js';
 import { ProxyError } from '../model/errors.js';
-import { ask, chunksOf, FAILED_UPSTREAM, KEPT_REQUEST_BYTES, PASSED, passPackets, readRequest, type Trip } from './bridge-trip.js';
+import {
+  ask,
+  chunksOf,
+  FAILED_UPSTREAM,
+  KEPT_REQUEST_BYTES,
+  PASSED,
+  passPackets,
+  readRequest,
+  type Trip,
+  uploadOf,
+} from './bridge-trip.js';
 import type { ClientLine } from './client-line.js';
 import type { Carried } from './git-session.js';
-import { uploadOf } from './upload.js';
 
 /**
  * ms of silence behind what can be the end of a pack. Every push of a client that holds its side open waits for it, so it is short;

@@ -1,5 +1,5 @@
 /** What the parts of the bridge have in common: a session on its way, what is asked upstream, and answers as they are passed on. */
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
 import { AdvertisementReader, type Advertised } from '../git/advertisement.js';
 import { PacketWalk } from '../git/packet-walk.js';
 import { ProxyError } from '../model/errors.js';
@@ -129,4 +129,33 @@ function reread<T>(code: 'upstream-not-git' | 'request-malformed', what: string,
 /** An answer that ended in good order as HTTP has it, and in the middle as git has it. */
 export function brokenOff(): ProxyError {
   return new ProxyError('upstream-broken', 'The upstream ended its answer before it was complete', { todo: UPSTREAM_TODO });
+}
+
+/**
+ * A body of `first`, and then of what `next` gives until it gives undefined. The line keeps it; what `next` throws stops the line,
+ * and the body breaks off.
+ */
+export function uploadOf(line: ClientLine, first: readonly Buffer[], next: () => Promise<Buffer | undefined>): Readable {
+  const waiting = [...first];
+  const upload: Readable = new Readable({
+    read() {
+      const chunk = waiting.shift();
+      if (chunk !== undefined) {
+        upload.push(chunk);
+        return;
+      }
+      next().then(
+        (more) => {
+          if (!upload.destroyed) upload.push(more ?? null);
+        },
+        (thrown: unknown) => {
+          const cause = thrown instanceof Error ? thrown : new Error(String(thrown));
+          line.stop(cause);
+          upload.destroy(cause);
+        },
+      );
+    },
+  });
+  line.keep(upload);
+  return upload;
 }

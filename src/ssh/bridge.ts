@@ -46,7 +46,7 @@ export function bridge(legFor: (session: GitSession) => GitLeg): Carrier {
 }
 
 async function carry(trip: Trip, read: { commands?: CommandList | undefined }): Promise<Carried> {
-  const { session, leg } = trip;
+  const { session, leg, line } = trip;
   switch (session.operation.kind) {
     case 'fetch':
       return carryAnyFetch(trip);
@@ -55,7 +55,7 @@ async function carry(trip: Trip, read: { commands?: CommandList | undefined }): 
       const gitProtocol = session.gitProtocol?.split(':').includes('version=1') === true ? 'version=1' : undefined;
       const passed = await passAdvertisement(trip, 'git-receive-pack', gitProtocol);
       if (passed.kind !== 'advertised') return passed;
-      const held = await holdPush(session);
+      const held = await holdPush({ input: session.input, record: session.record, pass: session.pass, over: line.stopped });
       if (held.kind === 'over') return held;
       if (held.kind === 'refused') {
         return { kind: 'failed', verdict: 'refused', refusal: held.refusal, where: 'between', commands: held.commands };

@@ -18,6 +18,7 @@ export class ClientLine {
   readonly #queue: Buffer[] = [];
   readonly #kept = new Set<Readable>();
   readonly #waiting = new Set<() => void>();
+  readonly #stopping = new AbortController();
   #isListening = false;
   /** Why nothing goes on any more. */
   #cause: Error | undefined;
@@ -36,6 +37,11 @@ export class ClientLine {
   /** Why everything was stopped; undefined while nothing was. */
   get cause(): Error | undefined {
     return this.#cause;
+  }
+
+  /** Aborted when everything stops, for whoever waits for the client in a way of his own. */
+  get stopped(): AbortSignal {
+    return this.#stopping.signal;
   }
 
   /**
@@ -137,6 +143,7 @@ export class ClientLine {
   stop(cause: Error): void {
     if (this.#cause !== undefined) return;
     this.#cause = cause;
+    this.#stopping.abort();
     // With an error, so that an upload which was not finished never looks as if it were.
     for (const stream of this.#kept) stream.destroy(cause);
     for (const wake of [...this.#waiting]) wake();

@@ -3,7 +3,7 @@
  * the command has ended. Of a push nothing goes up before its command list was judged.
  */
 import type { Readable, Writable } from 'node:stream';
-import { refuseUnreadable } from '../gate/ref-policy.js';
+import { FLUSH_PACKET } from '../git/pkt-line.js';
 import type { CommandList } from '../git/receive-pack.js';
 import type { Refusal } from '../model/refusal.js';
 import { AdvertisementWatch } from './advertisement.js';
@@ -22,8 +22,6 @@ export interface Meaning {
 
 /** What is kept of stderr to be understood. */
 const MOST_WORDS_BYTES = 4096;
-/** A lone flush: a push that asks for nothing. */
-const FLUSH_BYTES = 4;
 
 /** Brings the session to its end. Never rejects; nothing of ours listens to the session's streams afterwards. */
 export function convey(session: GitSession, started: Started, meaning: Meaning): Promise<Carried> {
@@ -70,7 +68,7 @@ class Conveyance {
       this.#down(remote.stderr, errors, (chunk) => this.#noted(chunk));
       void remote.ended.then((end) => this.#ended(end));
       if (operation.kind !== 'push') {
-        this.#up(Number.POSITIVE_INFINITY);
+        this.#up();
         return;
       }
       this.#undo.push(() => this.#stopped.abort());
@@ -91,12 +89,25 @@ class Conveyance {
         return;
       case 'push':
         this.#commands = held.list;
-        this.#up(held.list?.commands.length === 0 ? FLUSH_BYTES : Number.POSITIVE_INFINITY);
+        if (held.list?.commands.length === 0) this.#upNothing();
+        else this.#up();
     }
   }
 
-  /** What the client says, to the command; at most so many bytes. */
-  #up(most: number): void {
+  /**
+   * A push of nothing: the command is told so, and hears no more. git sends what is shallow before it and its push options behind
+   * it; of those nothing was judged.
+   */
+  #upNothing(): void {
+    const { remote } = this.#started;
+    remote.write(FLUSH_PACKET);
+    remote.endInput();
+    this.#on(this.#session.input, 'data', () => undefined);
+    this.#session.input.resume();
+  }
+
+  /** What the client says, to the command. */
+  #up(): void {
     const { input } = this.#session;
     const { remote } = this.#started;
     let hasEnded = false;
@@ -104,11 +115,6 @@ class Conveyance {
       if (!hasEnded) this.#letGo({ kind: 'over' });
     };
     this.#on(input, 'data', (chunk: Buffer) => {
-      if (this.#bytesUp + chunk.length > most) {
-        const refusal = refuseUnreadable(400, 'something follows a list of nothing');
-        this.#letGo({ kind: 'failed', verdict: 'refused', where: this.#where(), refusal, commands: this.#commands });
-        return;
-      }
       this.#bytesUp += chunk.length;
       if (remote.write(chunk)) return;
       input.pause();
@@ -157,7 +163,7 @@ class Conveyance {
       else this.#finish({ kind: 'failed', verdict: 'failed', where: 'between', refusal, commands: this.#commands });
       return;
     }
-    const refusal = this.#meaning.ofBreak(end, this.#bytesDown, this.#session.operation.kind === 'push' && this.#bytesUp > FLUSH_BYTES);
+    const refusal = this.#meaning.ofBreak(end, this.#bytesDown, this.#session.operation.kind === 'push' && this.#bytesUp > 0);
     this.#finish({ kind: 'failed', verdict: 'broken', where: this.#where(), refusal, commands: this.#commands });
   }
 

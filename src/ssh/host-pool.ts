@@ -112,7 +112,8 @@ export class HostPool {
   async start(command: string, environment: Readonly<Record<string, string>>, over: AbortSignal): Promise<Started> {
     let isRedialled = false;
     for (;;) {
-      const member = await this.#member(over);
+      // A host that closes after each command closes other connections too: the second try is on one of its own.
+      const member = await this.#member(over, isRedialled);
       const { connection, hasServed } = member;
       member.promised -= 1;
       try {
@@ -137,11 +138,11 @@ export class HostPool {
   }
 
   /** A connection with room, now or when one is made; the place on it is promised. */
-  async #member(over: AbortSignal): Promise<Member> {
+  async #member(over: AbortSignal, isFresh: boolean): Promise<Member> {
     const until = performance.now() + WAIT_MS;
     for (;;) {
       if (over.aborted) throw new Abandoned();
-      const member = this.#room();
+      const member = this.#room(isFresh);
       if (member !== undefined) {
         member.promised += 1;
         clearTimeout(member.idleTimer);
@@ -153,10 +154,11 @@ export class HostPool {
   }
 
   /** The fullest one that has room, so that the others become idle and are closed. */
-  #room(): Member | undefined {
+  #room(isFresh: boolean): Member | undefined {
     let best: Member | undefined;
     for (const member of this.#members) {
       if (performance.now() - member.bornAt > LONGEST_LIFE_MS) member.connection.retire();
+      if (isFresh && member.hasServed) continue;
       if (roomOf(member) > 0 && (best === undefined || roomOf(member) < roomOf(best))) best = member;
     }
     return best;

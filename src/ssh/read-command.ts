@@ -50,7 +50,7 @@ export function readCommand(text: string, routes: RouteTable, record: OperationR
         'operation-unknown',
         403,
         what,
-        'use the HTTPS address of the repository for LFS: `git config lfs.url` sets it for one repository',
+        'set `lfs.url` of the repository to the address of LFS at its real host, where a sign-in of your own is needed',
       ),
     );
   }

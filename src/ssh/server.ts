@@ -64,11 +64,14 @@ export interface ClientHandlers {
 /** Strongest first. No CBC, no SHA-1, and counter mode only with a MAC over the ciphertext. */
 const ALGORITHMS = {
   kex: [
+    // What is used goes by the client's order. The first one here decides only whether a packet that a client sent on a guess
+    // counts (RFC 4253 section 7), and ssh2 drops it even where the guess was right, so that dropbear's client would wait for
+    // ever: first stands what nobody guesses.
+    'diffie-hellman-group16-sha512',
     'curve25519-sha256',
     'curve25519-sha256@libssh.org',
     'ecdh-sha2-nistp256',
     'ecdh-sha2-nistp384',
-    'diffie-hellman-group16-sha512',
     'diffie-hellman-group14-sha256',
   ],
   cipher: ['aes128-gcm@openssh.com', 'aes256-gcm@openssh.com', 'chacha20-poly1305@openssh.com', 'aes128-ctr', 'aes256-ctr'],
@@ -121,6 +124,7 @@ class Client {
   #offers = 0;
   #sessions = 0;
   #refusedSessions = 0;
+  #isCut = false;
   #key: string | undefined;
 
   constructor(client: Connection, socket: Socket, handlers: ClientHandlers, parseKey: ParseKey) {
@@ -128,11 +132,13 @@ class Client {
     this.#socket = socket;
     this.#handlers = handlers;
     this.#parseKey = parseKey;
+    // Each running command waits for its end, and Node would warn of the eleventh as of a leak.
+    client.setMaxListeners(MOST_SESSIONS + 10);
     client.on('authentication', (context) => this.#authenticate(context));
     client.on('ready', () => handlers.signedIn());
     client.on('session', (accept, reject) => this.#session(accept, reject));
     // What is wrong with a connection concerns that connection, and it is closed by ssh2.
-    client.on('error', () => socket.destroySoon());
+    client.on('error', () => socket.destroy());
   }
 
   #authenticate(context: AuthContext): void {
@@ -189,8 +195,8 @@ class Client {
     if (this.#sessions >= MOST_SESSIONS) {
       this.#refusedSessions += 1;
       if (this.#refusedSessions === 1) this.#handlers.refused(`more than ${MOST_SESSIONS} commands at once on one connection`);
+      reject();
       if (this.#refusedSessions > MOST_REFUSED_SESSIONS) this.#cut('opened too many sessions');
-      else reject();
       return;
     }
     this.#sessions += 1;
@@ -267,6 +273,8 @@ class Client {
   }
 
   #cut(what: string): void {
+    if (this.#isCut) return;
+    this.#isCut = true;
     this.#handlers.refused(what);
     this.#client.end();
     this.#socket.destroySoon();

@@ -176,7 +176,13 @@ describe('setup() reports', () => {
   });
 
   it('rules that git never reads', async () => {
-    const places = { config: bench.at('unread'), owned: bench.at('owned'), journal: bench.at('journal'), system: false };
+    const places = {
+      config: bench.at('unread'),
+      owned: bench.at('owned'),
+      journal: bench.at('journal'),
+      knownHosts: bench.at('known_hosts'),
+      system: false,
+    };
     const { findings, rules } = await bench.setup({ places });
     expect(findings.map(({ kind }) => kind)).toEqual(rules.map(() => 'rule-ignored'));
   });

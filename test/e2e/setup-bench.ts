@@ -1,18 +1,31 @@
 /**
  * Setup and undo at work in a scratch home, with what they printed and the state they leave.
  */
-import { chmod, lstat, mkdtemp, readdir, readFile, readlink, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { chmod, lstat, mkdtemp, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises';
+import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 
 import { build } from 'esbuild';
 import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest';
 
 import { setup, type SetupOptions, type SetupOutcome } from '../../src/cli/gitconfig/setup.js';
+import type { SshDoor } from '../../src/cli/gitconfig/ssh-setup.js';
 import { undo, type UndoOutcome } from '../../src/cli/gitconfig/undo.js';
 import { gitHome, type GitHome } from './git-home.js';
 
 export const BASE = 'http://127.0.0.1:8417';
+
+/** A key that nobody has. */
+export const DOOR_KEY = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFjYvWJm2k8kXwKwXz9rGvXrX8y3a4mKcN6qQb3vQm1d';
+
+/** Whether the user of this process has an account. */
+export function hasAccount(): boolean {
+  try {
+    return userInfo().username !== '';
+  } catch {
+    return false;
+  }
+}
 
 /** A configuration of somebody else. */
 export const FOREIGN = '[url "https://mirror.example/"]\n\tinsteadOf = https://github.com/\n[user]\n\tname = Jane\n';
@@ -55,6 +68,20 @@ export class Bench {
 
   undo(more: Partial<SetupOptions> = {}): Promise<UndoOutcome> {
     return undo(this.#options(more));
+  }
+
+  /**
+   * Options for an SSH door. ssh goes by the account's home and not by HOME, so the scratch home's files are named to it in a
+   * configuration; `more` stands in there too.
+   */
+  async withSsh(door: Partial<SshDoor> = {}, more = ''): Promise<{ env: Record<string, string>; ssh: SshDoor }> {
+    const config = this.at('ssh_config');
+    await writeFile(config, `${more}UserKnownHostsFile ${this.at('.ssh', 'known_hosts')}\n`);
+    const address = { host: '127.0.0.1', port: 8422, optional: false };
+    return {
+      env: { ...this.scratch.env, GIT_SSH_COMMAND: `ssh -F ${config}` },
+      ssh: { address, listen: [address], publicLine: DOOR_KEY, routes: [], ...door },
+    };
   }
 
   /** Everything under the home: path to kind, mode and content. Two equal trees are one state. */

@@ -3,22 +3,23 @@
  * happened. The killed one is a process of its own, so that no `finally` tidies up after it.
  */
 import { spawn } from 'node:child_process';
-import { writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 
 import { describe, expect, it } from 'vitest';
 
 import type { Stage } from '../../src/cli/gitconfig/places.js';
-import { BASE, Bench, driver, FOREIGN } from './setup-bench.js';
+import type { SetupOptions } from '../../src/cli/gitconfig/setup.js';
+import { BASE, Bench, DOOR_KEY, driver, FOREIGN, hasAccount } from './setup-bench.js';
 
 const bench = new Bench();
 
 const program = driver();
 
 /** Resolves with the signal that ended the driver. */
-function killedAt(command: 'setup' | 'undo', stage: Stage): Promise<NodeJS.Signals | null> {
+function killedAt(command: 'setup' | 'undo', stage: Stage, more: Partial<SetupOptions> = {}): Promise<NodeJS.Signals | null> {
   const { env, home } = bench.scratch;
-  const options = JSON.stringify({ env, home, cwd: home, base: BASE, organisations: ['contoso'], onPrem: [] });
+  const options = JSON.stringify({ env, home, cwd: home, base: BASE, organisations: ['contoso'], onPrem: [], ...more });
   const child = spawn(process.execPath, [program(), command, stage, options], { stdio: ['ignore', 'ignore', 'inherit'] });
   return new Promise((resolve, reject) => {
     child.on('error', reject);
@@ -76,6 +77,68 @@ for (const [name, content] of [
     }
   });
 }
+
+describe.skipIf(!hasAccount())('with an SSH door (ssh needs an account)', () => {
+  const knownHosts = () => bench.at('.ssh', 'known_hosts');
+  const line = (key: string) => `[127.0.0.1]:8422 ${key} `;
+  const files = (tree: Record<string, string>) => Object.entries(tree).filter(([, what]) => what.startsWith('file'));
+
+  for (const [name, content] of [
+    ['known hosts', 'github.com ssh-ed25519 AAAA'],
+    ['no known hosts', undefined],
+  ] as const) {
+    async function prepare() {
+      const more = await bench.withSsh();
+      await writeFile(bench.at('.gitconfig'), FOREIGN.trimEnd());
+      if (content !== undefined) {
+        await mkdir(bench.at('.ssh'), { mode: 0o700 });
+        await writeFile(knownHosts(), content, { mode: 0o600 });
+      }
+      return { more, before: await bench.tree() };
+    }
+
+    for (const stage of [...SETUP_STAGES, 'known-hosts-written'] as const) {
+      it(`and ${name}, undo() after setup was killed at ${stage} restores every file`, async () => {
+        const { more, before } = await prepare();
+        expect(await killedAt('setup', stage, more)).toBe('SIGKILL');
+        await bench.undo(more);
+        expect(files(await bench.tree())).toEqual(files(before));
+      });
+
+      it(`and ${name}, setup() after setup was killed at ${stage} ends as one setup`, async () => {
+        const { more, before } = await prepare();
+        expect(await killedAt('setup', stage, more)).toBe('SIGKILL');
+        expect((await bench.setup(more)).findings).toEqual([]);
+        expect((await readFile(knownHosts(), 'utf8')).split(line(DOOR_KEY)).length).toBe(2);
+        expect(await bench.undo(more)).toMatchObject({ kind: 'restored', knownHosts: 'restored' });
+        expect(files(await bench.tree())).toEqual(files(before));
+      });
+
+      it(`and ${name}, setup() with another key killed at ${stage} is gone on from`, async () => {
+        const { more, before } = await prepare();
+        await bench.setup(more);
+        const other = `${DOOR_KEY.slice(0, -4)}AAAA`;
+        const now = { ...more, ssh: { ...more.ssh, publicLine: other } };
+        expect(await killedAt('setup', stage, now)).toBe('SIGKILL');
+        expect((await bench.setup(now)).findings).toEqual([]);
+        const lines = await readFile(knownHosts(), 'utf8');
+        expect([lines.includes(line(other)), lines.includes(line(DOOR_KEY))]).toEqual([true, false]);
+        expect(await bench.undo(more)).toMatchObject({ kind: 'restored', knownHosts: 'restored' });
+        expect(files(await bench.tree())).toEqual(files(before));
+      });
+    }
+
+    for (const stage of [...UNDO_STAGES, 'known-hosts-restored'] as const) {
+      it(`and ${name}, undo() after undo was killed at ${stage} restores every file`, async () => {
+        const { more, before } = await prepare();
+        await bench.setup(more);
+        expect(await killedAt('undo', stage, more)).toBe('SIGKILL');
+        await bench.undo(more);
+        expect(await bench.tree()).toEqual(before);
+      });
+    }
+  }
+});
 
 it('undo() after a second setup was killed before it wrote our own file takes that file for ours', async () => {
   await writeFile(bench.at('.gitconfig'), FOREIGN);

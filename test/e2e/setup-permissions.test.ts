@@ -3,11 +3,11 @@
  * as root.
  */
 import { spawn } from 'node:child_process';
-import { chmod, chown, mkdir, stat, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 
 import { expect, it } from 'vitest';
 
-import { BASE, Bench, driver, FOREIGN } from './setup-bench.js';
+import { BASE, Bench, DOOR_KEY, driver, FOREIGN } from './setup-bench.js';
 
 const bench = new Bench();
 const ORDINARY = 12345;
@@ -16,9 +16,9 @@ const isRoot = process.getuid?.() === 0;
 const program = driver();
 
 /** What setup, run by an ordinary user, wrote to stderr; empty when it went well. */
-function setupAsUser(): Promise<string> {
+function setupAsUser(more: object = {}): Promise<string> {
   const { env, home } = bench.scratch;
-  const options = JSON.stringify({ env, home, cwd: home, base: BASE, organisations: ['contoso'], onPrem: [] });
+  const options = JSON.stringify({ env, home, cwd: home, base: BASE, organisations: ['contoso'], onPrem: [], ...more });
   const words = [process.execPath, program(), 'setup', 'none', options];
   const user = isRoot ? ['setpriv', `--reuid=${ORDINARY}`, `--regid=${ORDINARY}`, '--clear-groups'] : [];
   const [command = '', ...args] = [...user, ...words];
@@ -49,6 +49,23 @@ it('setup() names the file whose directory it may not write to, and changes noth
   await chmod(bench.scratch.home, 0o755);
   expect(said).toContain(`Cannot write beside ${bench.at('.gitconfig')}: EACCES`);
   expect(await bench.tree()).toEqual(before);
+});
+
+it('setup() names the known_hosts file that it may not write, and changes nothing of git', async () => {
+  await mkdir(bench.at('.ssh'));
+  await writeFile(bench.at('.ssh', 'known_hosts'), '# mine\n');
+  const { ssh } = await bench.withSsh();
+  // A user without an account has no ssh that could say which file it reads, so it is the usual one.
+  const env = { ...bench.scratch.env, GIT_SSH: 'false' };
+  await belongsToUser(bench.scratch.home, bench.at('.ssh'), bench.at('.ssh', 'known_hosts'));
+  await chmod(bench.at('.ssh'), 0o555);
+  const said = await setupAsUser({ env, ssh });
+  await chmod(bench.at('.ssh'), 0o755);
+  expect(said).toContain(`Cannot write ${bench.at('.ssh', 'known_hosts')}: EACCES`);
+  expect(Object.keys(await bench.tree())).not.toContain(bench.at('.gitconfig'));
+  expect(await readFile(bench.at('.ssh', 'known_hosts'), 'utf8')).toBe('# mine\n');
+  expect(await setupAsUser({ env, ssh })).toBe('');
+  expect(await readFile(bench.at('.ssh', 'known_hosts'), 'utf8')).toContain(DOOR_KEY);
 });
 
 it('setup() run by an ordinary user works', async () => {

@@ -116,6 +116,7 @@ describe('setup() then undo() leaves everything byte for byte as it was', () => 
       config: bench.at('named'),
       owned: bench.at('c', 'postern', 'gitconfig'),
       journal: bench.at('s', 'postern', 'setup.json'),
+      knownHosts: bench.at('.ssh', 'known_hosts'),
       system: false,
     });
     expect(outcome.findings).toEqual([]);
@@ -131,6 +132,7 @@ describe('setup() then undo() leaves everything byte for byte as it was', () => 
       config: bench.at('system'),
       owned: '/etc/postern/gitconfig',
       journal: '/var/lib/postern/setup.json',
+      knownHosts: '/etc/ssh/ssh_known_hosts',
       system: true,
     });
     const places = { ...usual, owned: bench.at('etc', 'postern', 'gitconfig'), journal: bench.at('var', 'setup.json') };

@@ -60,8 +60,41 @@ describe.each(VERSIONS)('bridge(), fetch, protocol version %s', (version) => {
   }
 
   it('clones', () => both([[]]));
-  it('clones without tags', () => both([['--no-tags', '--single-branch']]));
   it('clones shallow, deepens, and unshallows', () => both([['--depth=3'], ['fetch', '-q', '--deepen=4'], ['fetch', '-q', '--unshallow']]));
+
+  it.each(['consecutive', 'skipping', 'noop'])('fetches between histories that went apart, by the negotiation %s', async (algorithm) => {
+    const source = fresh();
+    await rig.git('init', '-q', '--bare', source);
+    await fastImport(rig, source, line('main', 100));
+    const there = fresh();
+    const beside = fresh();
+    for (const [copy, url] of [
+      [there, rig.url(source)],
+      [beside, `file://${source}`],
+    ] as const) {
+      await rig.git(...v, 'clone', '-q', '--bare', url, copy);
+      await rig.git('-C', copy, 'config', 'fetch.negotiationAlgorithm', algorithm);
+      await fastImport(
+        rig,
+        copy,
+        line('mine', 230, { from: 'refs/heads/main~40', time: 200, name: 'mine' }) + line('lost', 60, { time: 500, mark: 1000 }),
+      );
+    }
+    await fastImport(
+      rig,
+      source,
+      line('main', 50, { from: 'refs/heads/main^0', time: 300, name: 'theirs' }) + line('other', 30, { time: 300, mark: 1000 }),
+    );
+    for (const copy of [there, beside]) await rig.git('-C', copy, ...v, 'fetch', '-q', 'origin', 'refs/heads/*:refs/remotes/origin/*');
+    expect(await holdings(there)).toEqual(await holdings(beside));
+    const exchanges = rig.legs.at(-1)!.sent.filter(({ step }) => step === 'exchange').length;
+    if (algorithm === 'consecutive') expect(exchanges).toBeGreaterThan(4);
+  });
+
+  // Version 1 differs from 0 in one line of the advertisement.
+  if (version === '1') return;
+
+  it('clones without tags', () => both([['--no-tags', '--single-branch']]));
   it('clones shallow by date, and goes on by date', () =>
     both([
       ['--shallow-since=2020-11-01T00:00:00Z'],
@@ -120,34 +153,5 @@ describe.each(VERSIONS)('bridge(), fetch, protocol version %s', (version) => {
     await rig.git('init', '-q', '--bare', '--object-format=sha256', source);
     await fastImport(rig, source, line('main', 30));
     await both([['--depth=2'], ['fetch', '-q', '--deepen=5'], ['fetch', '-q', '--unshallow']], source);
-  });
-
-  it.each(['consecutive', 'skipping', 'noop'])('fetches between histories that went apart, by the negotiation %s', async (algorithm) => {
-    const source = fresh();
-    await rig.git('init', '-q', '--bare', source);
-    await fastImport(rig, source, line('main', 100));
-    const there = fresh();
-    const beside = fresh();
-    for (const [copy, url] of [
-      [there, rig.url(source)],
-      [beside, `file://${source}`],
-    ] as const) {
-      await rig.git(...v, 'clone', '-q', '--bare', url, copy);
-      await rig.git('-C', copy, 'config', 'fetch.negotiationAlgorithm', algorithm);
-      await fastImport(
-        rig,
-        copy,
-        line('mine', 230, { from: 'refs/heads/main~40', time: 200, name: 'mine' }) + line('lost', 60, { time: 500, mark: 1000 }),
-      );
-    }
-    await fastImport(
-      rig,
-      source,
-      line('main', 50, { from: 'refs/heads/main^0', time: 300, name: 'theirs' }) + line('other', 30, { time: 300, mark: 1000 }),
-    );
-    for (const copy of [there, beside]) await rig.git('-C', copy, ...v, 'fetch', '-q', 'origin', 'refs/heads/*:refs/remotes/origin/*');
-    expect(await holdings(there)).toEqual(await holdings(beside));
-    const exchanges = rig.legs.at(-1)!.sent.filter(({ step }) => step === 'exchange').length;
-    if (algorithm === 'consecutive') expect(exchanges).toBeGreaterThan(4);
   });
 });

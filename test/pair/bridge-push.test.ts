@@ -159,7 +159,12 @@ describe('bridge(), push', () => {
     const shallow = fresh();
     await rig.git('clone', '-q', '--depth=3', `file://${from}`, shallow);
     await rig.git('-C', shallow, 'commit', '-q', '--allow-empty', '-m', 'x');
-    await both(shallow, [['push', '--porcelain', 'URL', 'main']]);
+    await both(shallow, [
+      ['push', '--porcelain', 'URL', 'main'],
+      // Says what is shallow, and then asks for nothing.
+      ['push', '--porcelain', 'URL', 'main'],
+      ['push', '--porcelain', '-o', 'ci.skip', 'URL', 'main'],
+    ]);
   });
 
   it('pushes what is signed', async () => {

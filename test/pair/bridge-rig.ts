@@ -46,10 +46,12 @@ export interface LegOptions {
   readonly protocol?: string;
   /** Leaves out git's own name of the service, or puts it where git's own server does not. */
   readonly hasService?: boolean;
-  /** Between the server and the bridge. */
-  readonly through?: (answer: Readable, request: LegRequest) => Readable;
-  /** Changes what is advertised. */
-  readonly advertise?: (text: string) => string;
+  /** Between the server and the bridge; told which request of the session it is, from 0. */
+  readonly through?: (answer: Readable, request: LegRequest, index: number) => Readable;
+  /** Changes a whole body on its way up. */
+  readonly change?: (body: Buffer) => Buffer;
+  /** Names that the client is not to see in the advertisement, the longer before the shorter. */
+  readonly hidden?: readonly string[];
 }
 
 /** A repository behind git's own stateless services. */
@@ -86,7 +88,7 @@ export class ChildLeg implements GitLeg {
     child.stderr.resume();
     child.stdin.on('error', () => undefined);
     if (body === undefined) child.stdin.end();
-    else if (Buffer.isBuffer(body)) child.stdin.end(body);
+    else if (Buffer.isBuffer(body)) child.stdin.end(this.#options.change?.(body) ?? body);
     else pipeline(body, child.stdin).catch(() => child.kill('SIGKILL'));
     const answer = new PassThrough();
     answer.once('close', () => {
@@ -95,7 +97,7 @@ export class ChildLeg implements GitLeg {
     const isNamed = this.#options.hasService ?? protocol?.includes('version=2') !== true;
     if (step === 'advertisement' && isNamed) answer.write(Buffer.concat([writePacket(`# service=${service}\n`), FLUSH_PACKET]));
     pipeline(child.stdout, answer).catch(() => undefined);
-    return Promise.resolve({ kind: 'answer', body: this.#options.through?.(answer, request) ?? answer });
+    return Promise.resolve({ kind: 'answer', body: this.#options.through?.(answer, request, this.sent.length - 1) ?? answer });
   }
 
   refusalFor(thrown: unknown): Refusal {
@@ -230,7 +232,7 @@ async function serve(socket: Socket, rig: Rig): Promise<void> {
   const leg = new ChildLeg(path!, rig.env, rig.options);
   rig.legs.push(leg);
   const kind = service === 'upload-pack' ? 'fetch' : service === 'receive-pack' ? 'push' : 'archive';
-  const output = framed(socket, FRAME.output);
+  const output = framed(socket, FRAME.output, rig.options.hidden);
   const session = sessionOf(kind, { input, output, over: over.signal, gitProtocol, errors: framed(socket, FRAME.errors), path: path! });
   const carried = await (rig.carrier ?? bridge(() => leg))(session);
   rig.carried.push(carried);
@@ -277,10 +279,13 @@ function frame(kind: number, bytes: Buffer): Buffer {
   return Buffer.concat([head, bytes]);
 }
 
-function framed(socket: Socket, kind: number): Writable {
+/** `hidden` becomes something of the same length, so that packets stay what they are. */
+function framed(socket: Socket, kind: number, hidden: readonly string[] = []): Writable {
   return new Writable({
     write(chunk: Buffer, _encoding, done) {
-      if (socket.write(frame(kind, Buffer.from(chunk)))) done();
+      let text = chunk.toString('latin1');
+      for (const name of hidden) text = text.replaceAll(` ${name} `, ` ${'x'.repeat(name.length)} `);
+      if (socket.write(frame(kind, Buffer.from(text, 'latin1')))) done();
       else {
         const go = (): void => {
           socket.off('drain', go).off('close', go);

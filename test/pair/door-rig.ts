@@ -42,13 +42,14 @@ export const CLOSE = 'Connection: close';
 /** What a test may want otherwise than usual. */
 export interface RigOptions {
   readonly listen?: Settings['listen'];
+  readonly access?: Settings['access'];
   readonly clock?: Clock;
   readonly logger?: Logger;
 }
 
 export async function openDoor(
   routes: (emulator: Emulator) => readonly Partial<Route>[] = () => [],
-  { listen = SHUT.listen, clock = systemClock, logger = { log: () => undefined } }: RigOptions = {},
+  { listen = SHUT.listen, access = SHUT.access, clock = systemClock, logger = { log: () => undefined } }: RigOptions = {},
 ): Promise<Door> {
   const directory = await mkdtemp(join(tmpdir(), 'postern-door-'));
   const emulator = await Emulator.start({ directory });
@@ -69,6 +70,7 @@ export async function openDoor(
     file: undefined,
     ...SHUT,
     listen,
+    access,
     identities: [
       {
         name: 'sp',
@@ -103,9 +105,10 @@ export async function openDoor(
     port,
     raw: (bytes) => exchange(connect(port, '127.0.0.1'), bytes),
     async close() {
-      await house.door.close();
+      await Promise.all([house.door.close(), house.sshDoor.close()]);
       house.certificates?.close();
       house.connections.close();
+      house.sshUpstreams.close();
       house.vault.close();
       await emulator.stop();
       await rm(directory, { recursive: true, force: true });

@@ -60,6 +60,7 @@ describe('the SSH host of the emulator', () => {
     const { stdout } = await git(['ls-remote', scp, 'main'], rsa, host().knownHosts);
     const { stdout: head } = await scene.git(['-C', clone, 'rev-parse', 'HEAD']);
     expect(stdout).toBe(`${head.trim()}\trefs/heads/main\n`);
+    await expect.poll(() => host().open).toBe(0);
     expect(host().connections.map(({ user, key, isOpen }) => ({ user, key, isOpen }))).toEqual(
       Array.from({ length: 3 }, () => ({ user: 'git', key: rsa.fingerprint, isOpen: false })),
     );
@@ -68,7 +69,7 @@ describe('the SSH host of the emulator', () => {
       { command: "git-receive-pack '/v3/contoso/Payments Team/web'", environment: {}, exitCode: 0 },
       { command: "git-upload-pack 'v3/CONTOSO/payments team/WEB'", environment: { GIT_PROTOCOL: 'version=2' }, exitCode: 0 },
     ]);
-    expect(host().children).toBe(0);
+    await expect.poll(() => host().children).toBe(0);
   });
 
   it('lets any key sign in and refuses at the command, with the words of Azure', async () => {
@@ -130,12 +131,13 @@ describe('the SSH host of the emulator', () => {
     const after = await git(['ls-remote', web()], rsa, before);
     expect(after.stderr).toContain('REMOTE HOST IDENTIFICATION HAS CHANGED');
     expect((await list(rsa)).code).toBe(0);
-    expect(host().children).toBe(0);
+    await expect.poll(() => host().children).toBe(0);
   });
 });
 
 describe('the real sshd', () => {
   let sshd: Sshd;
+  const stopping: (() => Promise<void>)[] = [];
 
   beforeAll(async () => {
     sshd = await startSshd({
@@ -143,9 +145,12 @@ describe('the real sshd', () => {
       root: scene.emulator.repositoriesOf('git.example.com'),
       authorizedKeys: [ed25519.line],
     });
+    stopping.push(() => sshd.stop());
   });
 
-  afterAll(() => sshd.stop());
+  afterAll(async () => {
+    for (const stop of stopping) await stop();
+  });
 
   it('serves both forms of a path and tells who came', async () => {
     const list = (url: string, key: AgentKey): Promise<Ran> => git(['ls-remote', url], key, sshd.knownHosts);

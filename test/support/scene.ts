@@ -93,6 +93,13 @@ export class Scene {
     ].join('\n');
   }
 
+  /** Writes a file into the scratch directory and gives its path. */
+  async writeFile(name: string, text: string): Promise<string> {
+    const file = join(this.directory, name);
+    await writeFile(file, text);
+    return file;
+  }
+
   /**
    * Writes an ssh_config of this scene's user and gives the environment that has git use it: no file and no agent of the
    * developer's machine is looked at. `agent`: the socket of one; `settings`: further lines, which win.
@@ -142,7 +149,13 @@ export class Scene {
    */
   async daemon(
     configuration: string = this.plainConfiguration,
-    options: { env?: Readonly<Record<string, string>>; args?: readonly string[]; through?: readonly string[] } = {},
+    options: {
+      env?: Readonly<Record<string, string>>;
+      args?: readonly string[];
+      through?: readonly string[];
+      /** Another build of the program. */
+      program?: string;
+    } = {},
   ): Promise<RunningDaemon> {
     const file = await this.writeConfiguration(configuration);
     // Named after the file: the count may be another by now.
@@ -157,7 +170,7 @@ export class Scene {
       ...options.env,
     };
     const [through, ...before] = options.through ?? [];
-    const words = [PROGRAM, 'start', '--config', file, ...(options.args ?? [])];
+    const words = [options.program ?? PROGRAM, 'start', '--config', file, ...(options.args ?? [])];
     const program = through ?? process.execPath;
     const args = through === undefined ? words : [...before, process.execPath, ...words];
     const child = spawn(program, args, {

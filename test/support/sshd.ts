@@ -42,6 +42,8 @@ export interface SshdOptions {
   readonly rsaOnly?: boolean;
   /** Further lines of sshd_config; they win over those made here. */
   readonly settings?: readonly string[];
+  /** A program that is given the command, its path below `root`, instead of git-shell. */
+  readonly command?: string;
   /** Default: any free one. A server that was stopped can come back where it was. */
   readonly port?: number;
 }
@@ -98,7 +100,7 @@ export async function startSshd(options: SshdOptions): Promise<Sshd> {
     log: join(directory, 'sshd.log'),
   };
   await writeFile(files.authorizedKeys, options.authorizedKeys.map((line) => `${line}\n`).join(''), { mode: 0o600 });
-  await writeFile(files.command, commandScript(options.root, files.commands), { mode: 0o700 });
+  await writeFile(files.command, commandScript(options.root, files.commands, options.command ?? 'git-shell -c'), { mode: 0o700 });
   await writeFile(files.commands, '');
   for (let attempt = 1; ; attempt++) {
     const port = options.port ?? (await closedPort());
@@ -179,20 +181,23 @@ function configuration(options: SshdOptions, files: ServerFiles): string {
     'MaxStartups 1000',
     `MaxSessions ${options.maxSessions ?? 10}`,
     ...(options.acceptEnv ?? ['GIT_PROTOCOL']).map((name) => `AcceptEnv ${name}`),
+    // The command is run by the user's own shell, and bash looks at what sshd set to read the user's files first, unless it is
+    // told that it is no outermost shell.
+    'SetEnv SHLVL=1',
     `ForceCommand ${files.command}`,
     '',
   ].join('\n');
 }
 
 /** Runs the command in the repositories' root, where a path with a leading slash means the same as one without. */
-function commandScript(root: string, log: string): string {
+function commandScript(root: string, log: string, program: string): string {
   return `#!/bin/sh
 printf '%s\\n' "$SSH_ORIGINAL_COMMAND" >>'${log}'
 export HOME='${root}' GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null LC_ALL=C
 cd '${root}' || exit 1
 [ -n "$SSH_ORIGINAL_COMMAND" ] || { echo 'There is no shell here.' >&2; exit 1; }
 command=$(printf '%s' "$SSH_ORIGINAL_COMMAND" | sed "s|^\\(git[- ][a-z-]* '\\{0,1\\}\\)/*|\\1|")
-exec git-shell -c "$command"
+exec ${program} "$command"
 `;
 }
 

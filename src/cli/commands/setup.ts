@@ -6,13 +6,15 @@ import { discover } from '../gitconfig/discovery.js';
 import { ENVIRONMENT_FORMATS, type EnvironmentFormat, writeEnvironment } from '../gitconfig/environment.js';
 import { Git } from '../gitconfig/git.js';
 import { placesFor } from '../gitconfig/places.js';
-import { onPremBases, rulesFor } from '../gitconfig/rules.js';
+import { onPremBases } from '../gitconfig/rules.js';
+import { rulesWithoutSsh } from '../gitconfig/rules-without-ssh.js';
 import { setup as setUpGit } from '../gitconfig/setup.js';
 import { undo as undoGit } from '../gitconfig/undo.js';
 import { machineWideAuthority, setupDoor } from './door-base.js';
+import { setupSshDoor } from './ssh-door-address.js';
 import { offerTls, settleAddress } from './setup-address.js';
 
-/** @throws ProxyError `git-config`, `usage`, and the faults of the configuration */
+/** @throws ProxyError `git-config`, `usage`, `state-unusable`, `certificate-unusable`, and the faults of the configuration */
 export async function setup(context: Context, flags: SettingsFlags): Promise<number> {
   const twin = {
     env: context.environment,
@@ -29,9 +31,11 @@ export async function setup(context: Context, flags: SettingsFlags): Promise<num
     return outcome.kind === 'left' ? 1 : 0;
   }
   const settings = await settleAddress(context, flags, twin.dryRun);
+  const way = { isSystem: twin.system, isDry: twin.dryRun };
   await setUpGit({
     ...twin,
-    ...(await setupDoor(context, settings, { isSystem: twin.system, isDry: twin.dryRun })),
+    ...(await setupDoor(context, settings, way)),
+    ssh: await setupSshDoor(context, settings, way),
     organisations: organisationsIn(flags),
     onPrem: onPremBases(settings.routes),
   });
@@ -49,7 +53,8 @@ export async function env(context: Context, flags: SettingsFlags): Promise<numbe
   const git = new Git(context.environment, context.home, context.workingDirectory);
   const places = await placesFor({ env: context.environment, home: context.home });
   const found = await discover({ git, named: organisationsIn(flags), repositories: [context.workingDirectory], owned: places.owned });
-  const rules = rulesFor({ base: door.base, organisations: found.organisations, users: found.users, onPrem: onPremBases(settings.routes) });
+  const { organisations, users } = found;
+  const rules = rulesWithoutSsh({ base: door.base, organisations, users, routes: settings.routes });
   context.printer.line(writeEnvironment(format, rules, door, inherits(format) ? context.environment : {}).trimEnd());
   return 0;
 }

@@ -26,14 +26,15 @@ export function statusLines(status: DaemonStatus, now: number, bold: (text: stri
     `  configuration  ${status.configuration ?? 'none: built-in defaults'}`,
     `  http door      ${status.listen.http.join(', ')}`,
     ...certificateLines(status.listen.certificate),
+    `  ssh door       ${status.listen.ssh.length === 0 ? 'off' : status.listen.ssh.join(', ')}`,
     ...accessLines(status),
     ...auditLines(status.audit),
     bold('identities'),
     ...status.identities.flatMap((identity) => identityLines(identity, now)),
     bold('routes'),
     ...status.routes.map(
-      ({ match, identity, allow, upstream }) =>
-        `  ${match}  ${identity}  [${allow.join(', ')}]${upstream === undefined ? '' : `  at ${upstream}`}`,
+      ({ match, identity, allow, upstream, ssh }) =>
+        `  ${match}  ${identity}  [${allow.join(', ')}]${upstream === undefined ? '' : `  at ${upstream}`}${ssh === undefined ? '' : `  ssh ${ssh}`}`,
     ),
     ...callerLines(status, now, bold),
     ...leaseLines(status, now, bold),
@@ -43,11 +44,13 @@ export function statusLines(status: DaemonStatus, now: number, bold: (text: stri
       .join(', ')}`,
   ];
   lines.push(...runningLines(status.running, bold));
-  if (status.throttled.length + status.upstreams.length > 0) lines.push(bold('upstreams'));
+  if (status.throttled.length + status.upstreams.length + status.sshUpstreams.length > 0) lines.push(bold('upstreams'));
   for (const { key, waitMs } of status.throttled)
     lines.push(`  held back by the upstream for ${Math.ceil(waitMs / 1000)} s: ${key.trim()}`);
   for (const { upstream, identity, busy, idle } of status.upstreams)
     lines.push(`  connections to ${upstream} as ${identity}: ${busy} busy, ${idle} idle`);
+  for (const { host, user, key, busy, idle } of status.sshUpstreams)
+    lines.push(`  connections to ${user}@${host} with the key ${key}: ${busy} busy, ${idle} idle`);
   if (status.failures.length > 0) lines.push(bold('latest failures'));
   for (const record of status.failures) {
     const { failure } = record;
@@ -106,8 +109,9 @@ function accessLines({ listen, access: { local, remote, uids } }: DaemonStatus):
     anyone: 'ANYONE: EVERY USER AND PROGRAM OF THIS MACHINE',
   };
   const there = { lease: 'holders of leases only', anyone: 'ANYONE WHO CAN REACH IT' };
-  const lines = listen.http.some(isHere) ? [`  who may use it ${here[local]}`] : [];
-  const far = listen.http.filter((address) => !isHere(address));
+  const all = [...listen.http, ...listen.ssh];
+  const lines = all.some(isHere) ? [`  who may use it ${here[local]}`] : [];
+  const far = all.filter((address) => !isHere(address));
   return far.length === 0 ? lines : [...lines, `  who may use ${far.join(', ')}: ${there[remote]}`];
 }
 

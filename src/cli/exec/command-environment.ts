@@ -8,13 +8,13 @@
 import { isAbsolute, join, resolve } from 'node:path';
 import type { Route } from '../../model/settings.js';
 import { writeFileAtomic } from '../../store/atomic-file.js';
-import { discover, type Discovery } from '../gitconfig/discovery.js';
+import { discover } from '../gitconfig/discovery.js';
 import { rulePairs, type Variable, variablesOf } from '../gitconfig/environment.js';
 import { type Git, subsectionOf } from '../gitconfig/git.js';
-import { leaseRulesFor } from '../gitconfig/lease-rules.js';
 import { ruleLines, settingsBesideRules } from '../gitconfig/owned-file.js';
 import { writeValue } from '../gitconfig/quoting.js';
-import { doorBase, onPremBases, type Rule, rulesFor } from '../gitconfig/rules.js';
+import { doorBase, type Rule } from '../gitconfig/rules.js';
+import { rulesWithoutSsh } from '../gitconfig/rules-without-ssh.js';
 
 export interface CommandSurroundings {
   /** git as the command will see it, without our rules. */
@@ -27,7 +27,7 @@ export interface CommandSurroundings {
   readonly argv: readonly string[];
   /** Organisations as typed. */
   readonly organisations: readonly string[];
-  readonly routes: readonly Pick<Route, 'match' | 'hostKind'>[];
+  readonly routes: readonly Pick<Route, 'match' | 'hostKind' | 'ssh'>[];
   /** The lease that the command is to show; undefined where it needs none. */
   readonly lease: string | undefined;
   /** The file of rules that `postern setup` may have written. */
@@ -42,7 +42,7 @@ export interface CommandEnvironment {
   readonly lost: readonly Rule[];
 }
 
-/** @throws ProxyError `git-config`, `usage` as `discover`, `rulesFor` and `variablesOf` */
+/** @throws ProxyError `git-config`, `usage` as `discover`, `rulesWithoutSsh` and `variablesOf` */
 export async function commandEnvironment(around: CommandSurroundings): Promise<CommandEnvironment> {
   const { git, base, workingDirectory, environment } = around;
   const found = await discover({
@@ -52,25 +52,12 @@ export async function commandEnvironment(around: CommandSurroundings): Promise<C
     repositories: [workingDirectory],
     owned: around.owned,
   });
-  const rules = commandRules(around, found);
+  const rules = rulesWithoutSsh({ base, organisations: found.organisations, users: found.users, routes: around.routes });
   const variables = variablesOf([...leasePairs(around), ...rulePairs(rules), ...settingsBesideRules({ base })], environment);
   const rivals = await rivalsOf(rules, git);
   if (rivals.length === 0) return { variables, lost: [] };
   const all = [...variables, ...(await inFront(rules, around))];
   return { variables: all, lost: await stillLeading(rivals, git.with(all)) };
-}
-
-/**
- * The rules of `setup`, and for Azure's SSH hosts those of a lease: a job has no key for them, least of all for the submodules of
- * others.
- */
-function commandRules({ base, routes }: CommandSurroundings, { organisations, users }: Discovery): Rule[] {
-  const rules = rulesFor({ base, organisations, users, onPrem: onPremBases(routes) });
-  const azure = routes
-    .filter(({ hostKind }) => hostKind === 'azure-services')
-    .map(({ hostKind, match }) => ({ hostKind, parts: match.split('/').slice(0, 1) }));
-  const spellings = new Set(rules.map(({ insteadOf }) => insteadOf));
-  return [...rules, ...leaseRulesFor({ base, repos: azure, organisations }).filter(({ insteadOf }) => !spellings.has(insteadOf))];
 }
 
 /** The header that carries the lease. The empty one takes back what would be sent to every address. */

@@ -15,6 +15,8 @@ export interface Discovery {
   readonly users: readonly string[];
   /** Addresses of Azure Repos over http(s) in remotes, as they stand; those of `withSecrets` are not among them. */
   readonly remotes: readonly string[];
+  /** The same in SSH form. */
+  readonly sshRemotes: readonly string[];
   /** Addresses of Azure Repos that hold a password or token and therefore get no rule; credentials hidden. */
   readonly withSecrets: readonly string[];
 }
@@ -42,6 +44,7 @@ export async function discover({ git, named, addresses = [], repositories, owned
     organisations: new Set(named.map(parseOrganisation)),
     users: new Set(),
     remotes: new Set(),
+    sshRemotes: new Set(),
     withSecrets: new Set(),
   };
   for (const address of addresses) addAddress(address, false, found);
@@ -66,6 +69,7 @@ export async function discover({ git, named, addresses = [], repositories, owned
     organisations: withoutLowerDoubles(found.organisations),
     users: [...found.users].filter((user) => !isOrganisation.has(user.toLowerCase())).sort(),
     remotes: [...found.remotes].sort(),
+    sshRemotes: [...found.sshRemotes].sort(),
     withSecrets: [...found.withSecrets].sort(),
   };
 }
@@ -74,6 +78,7 @@ interface Found {
   readonly organisations: Set<string>;
   readonly users: Set<string>;
   readonly remotes: Set<string>;
+  readonly sshRemotes: Set<string>;
   readonly withSecrets: Set<string>;
 }
 
@@ -97,6 +102,7 @@ function addAddress(address: string, isRemote: boolean, found: Found): void {
   const ssh = /^(?:ssh:\/\/)?(?:[^@/]+@)?(?:ssh\.dev\.azure\.com|vs-ssh\.visualstudio\.com)(?::\d+)?[:/]\/?v3\/([^/]+)/i.exec(address);
   if (ssh !== null) {
     addOrganisation(ssh[1], found);
+    if (isRemote) found.sshRemotes.add(address);
     return;
   }
   const web = /^https?:\/\/(?:([^@/]*)@)?([^/:@]+)(?::\d+)?(?:\/([^/]*))?/i.exec(address);

@@ -24,9 +24,9 @@ export function includeBlock(owned: string): string {
 }
 
 /** What is to be appended to a content: the block, after a newline if the last line has none. */
-export function insertionFor(content: Buffer, owned: string): string {
+export function insertionFor(content: Buffer, block: string): string {
   const open = content.length > 0 && content[content.length - 1] !== 0x0a;
-  return (open ? '\n' : '') + includeBlock(owned);
+  return (open ? '\n' : '') + block;
 }
 
 /** What became of an insertion: the content without it, or why it cannot be taken out. */
@@ -34,11 +34,18 @@ export type Removal =
   { readonly kind: 'removed'; readonly content: Buffer } | { readonly kind: 'absent' } | { readonly kind: 'many'; readonly times: number };
 
 /**
- * Takes an insertion out of a content. It is looked for at `offset` first and then anywhere, where it must stand
- * exactly once. What was written after it stays whole: the newline that ended the line before ours is left if
- * something follows, and so is the heading `[include]` if settings follow that belong to it.
+ * Takes an include out of a configuration, as `removeLines`; the heading `[include]` is left if settings follow that belong to it.
  */
 export function removeInsertion(content: Buffer, inserted: string, offset: number): Removal {
+  return removeLines(content, inserted, offset, (after) => (headingStaysFor(after) ? '[include]\n' : ''));
+}
+
+/**
+ * Takes an insertion out of a content. It is looked for at `offset` first and then anywhere, where it must stand
+ * exactly once. What was written after it stays whole: the newline that ended the line before ours is left if
+ * something follows. `instead` tells what has to stand in its place, from what follows.
+ */
+export function removeLines(content: Buffer, inserted: string, offset: number, instead: (after: Buffer) => string = () => ''): Removal {
   const block = Buffer.from(inserted.replace(/^\n/, ''));
   const opening = inserted.startsWith('\n') ? 1 : 0;
   if (block.length === 0) return { kind: 'absent' };
@@ -51,8 +58,7 @@ export function removeInsertion(content: Buffer, inserted: string, offset: numbe
   }
   const after = content.subarray(start + block.length);
   const newline = opening === 1 && after.length === 0 && content[start - 1] === 0x0a ? 1 : 0;
-  const heading = headingStaysFor(after) ? Buffer.from('[include]\n') : Buffer.alloc(0);
-  return { kind: 'removed', content: Buffer.concat([content.subarray(0, start - newline), heading, after]) };
+  return { kind: 'removed', content: Buffer.concat([content.subarray(0, start - newline), Buffer.from(instead(after)), after]) };
 }
 
 /** Where a block stands, as whole lines. */

@@ -8,6 +8,7 @@ import { dirname } from 'node:path';
 
 import { messageOf, ProxyError, systemCodeOf } from '../../model/errors.js';
 import { makeDirectory, removeFileDurably, writeFileAtomic } from '../../store/atomic-file.js';
+import { isKnownHostsJournal, type KnownHostsJournal } from '../known-hosts/entry.js';
 import type { Fingerprint } from './insertion.js';
 
 export interface Journal {
@@ -24,6 +25,8 @@ export interface Journal {
   readonly offset: number;
   /** Our own file and the digests of what we wrote: the newest, and the one before in case of a crash in between. */
   readonly owned: { readonly path: string; readonly sha256: readonly string[] };
+  /** The SSH door's line in a known_hosts file; undefined where it has none. */
+  readonly knownHosts?: KnownHostsJournal | undefined;
   /** Directories that setup made, outermost first: taken away again when empty. */
   readonly madeDirectories: readonly string[];
 }
@@ -86,6 +89,7 @@ function isJournal(value: unknown): value is Journal {
     isRecord(value['owned']) &&
     typeof value['owned']['path'] === 'string' &&
     isTexts(value['owned']['sha256']) &&
+    (value['knownHosts'] === undefined || isKnownHostsJournal(value['knownHosts'])) &&
     isTexts(value['madeDirectories'])
   );
 }

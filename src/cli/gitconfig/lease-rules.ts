@@ -3,13 +3,11 @@
  * the HTTP door, SSH forms too, so that a container needs neither ssh nor a key. Whole hosts, because names of repositories
  * are compared by the door and not by git: what a lease does not cover is then refused with a text that says so, and not sent
  * to the real host without a credential.
- *
- * The SSH forms are those of git-clone(1), "GIT URLS": scp-like `[user@]host:path` and `ssh://[user@]host[:port]/path`.
- * Azure DevOps: `git@ssh.dev.azure.com:v3/...` and `ORG@vs-ssh.visualstudio.com:v3/...`, which the door reads as they are.
  */
 import type { RepoPattern } from '../../model/lease.js';
 import { parseOrganisation } from './names.js';
 import { devAzure, doorBase, type Family, otherHost, type Rule, rulesOf, spelledOnce, visualStudio } from './rules.js';
+import { azureSshHosts, otherSshHost, sshOverHttp } from './ssh-rules.js';
 
 export interface LeaseRulesInput {
   /** The door's own address as the holder of the lease reaches it. */
@@ -18,8 +16,6 @@ export interface LeaseRulesInput {
   /** Organisations in other than lower case, as they stand before the `@` of an address. */
   readonly organisations?: readonly string[];
 }
-
-const SSH_PORT = 22;
 
 /**
  * The rules for the hosts of `repos`, in an order that depends on nothing but the input's sense. A pattern whose host is itself
@@ -34,36 +30,13 @@ export function leaseRulesFor({ base, repos, organisations = [] }: LeaseRulesInp
   if (azure.length > 0) {
     const named = azure.flatMap(({ parts: [, organisation = '*'] }) => (organisation.startsWith('*') ? [] : [organisation]));
     const all = spelledOnce([...named, ...organisations].map(parseOrganisation));
-    families.push(
-      devAzure(all, []),
-      ...all.map(visualStudio),
-      azureSsh('ssh.dev.azure.com', ['git']),
-      azureSsh('vs-ssh.visualstudio.com', all),
-    );
+    families.push(devAzure(all, []), ...all.map(visualStudio), ...sshOverHttp(azureSshHosts(all)));
   }
   const others = repos.filter(({ hostKind }) => hostKind !== 'azure-services').map(({ parts: [host = ''] }) => host);
   for (const host of [...new Set(others)].sort()) {
     if (host === '' || host.includes('*')) continue;
-    families.push(otherHost(`https://${host}/`, door), otherHost(`http://${host}/`, door), otherSsh(host));
+    const https = `https://${host}/`;
+    families.push(otherHost(https, door), otherHost(`http://${host}/`, door), ...sshOverHttp([otherSshHost(https)]));
   }
   return rulesOf(families, door);
-}
-
-function azureSsh(host: string, users: readonly string[]): Family {
-  return { spellings: sshForms(host, users, 'v3/'), behindDoor: `${host}/v3/` };
-}
-
-/** The path of other hosts is the same over SSH and HTTP; the port in `host` is the one of HTTP. */
-function otherSsh(host: string): Family {
-  return { spellings: sshForms(host.replace(/:\d+$/, ''), ['git'], ''), behindDoor: `${host}/` };
-}
-
-/** Every spelling of `path` on an SSH host, for each user and for none. */
-function sshForms(host: string, users: readonly string[], path: string): string[] {
-  return ['', ...users.map((user) => `${user}@`)].flatMap((user) => [
-    `${user}${host}:${path}`,
-    `${user}${host}:/${path}`,
-    `ssh://${user}${host}/${path}`,
-    `ssh://${user}${host}:${SSH_PORT}/${path}`,
-  ]);
 }

@@ -17,12 +17,22 @@ export interface Places {
   readonly owned: string;
   /** What setup did, for undo. */
   readonly journal: string;
+  /** The known_hosts file, unless ssh says another. */
+  readonly knownHosts: string;
   /** Whether all users are to read our file. */
   readonly system: boolean;
 }
 
 /** Points between two changes on disk, in order: a crash at any of them can be gone on from. */
-export type Stage = 'locked' | 'journal-written' | 'owned-written' | 'config-written' | 'owned-removed' | 'journal-removed';
+export type Stage =
+  | 'locked'
+  | 'journal-written'
+  | 'known-hosts-written'
+  | 'owned-written'
+  | 'config-written'
+  | 'owned-removed'
+  | 'known-hosts-restored'
+  | 'journal-removed';
 
 export interface TwinOptions {
   /** The user's environment; git runs with it. */
@@ -56,6 +66,7 @@ export async function placesFor({ env, home, system = false }: PlacesInput): Pro
       config: named(env, 'GIT_CONFIG_SYSTEM') ?? '/etc/gitconfig',
       owned: '/etc/postern/gitconfig',
       journal: '/var/lib/postern/setup.json',
+      knownHosts: '/etc/ssh/ssh_known_hosts',
       system,
     };
   }
@@ -65,6 +76,7 @@ export async function placesFor({ env, home, system = false }: PlacesInput): Pro
     config: named(env, 'GIT_CONFIG_GLOBAL') ?? (await globalConfig(home, configHome)),
     owned: join(configHome, 'postern', 'gitconfig'),
     journal: join(stateHome, 'postern', 'setup.json'),
+    knownHosts: join(home, '.ssh', 'known_hosts'),
     system,
   };
 }

@@ -6,6 +6,7 @@ import { ProxyError } from '../../model/errors.js';
 import { includesOwned, readConfig, requireOneInclude } from './config-file.js';
 import type { Git } from './git.js';
 import { fingerprintOf, includeBlock, insertionFor, removeInsertion } from './insertion.js';
+import { type KnownHostsPlan, type KnownHostsWish, planKnownHosts } from '../known-hosts/entry.js';
 import type { Journal } from './journal.js';
 import type { Places } from './places.js';
 
@@ -18,6 +19,8 @@ export interface Plan {
   readonly owned: string | undefined;
   /** The content of our own file where somebody else has changed it: a copy is to be kept. */
   readonly edited: Buffer | undefined;
+  /** The SSH door's line; undefined where none is wanted. */
+  readonly knownHosts: KnownHostsPlan | undefined;
   /** Whether the journal on disk says something else. */
   readonly journalChanges: boolean;
 }
@@ -32,10 +35,14 @@ export interface PlanInput {
   readonly earlier: Journal | undefined;
   /** What our own file is to hold. */
   readonly text: string;
+  /** The line that a known_hosts file is to hold. */
+  readonly knownHosts: KnownHostsWish | undefined;
+  /** A setup that will have been undone before. */
+  readonly moved?: Journal | undefined;
 }
 
 /** Works out the plan. @throws ProxyError `git-config` when git cannot read the file as it is. */
-export async function planFor({ git, home, places, target, earlier, text }: PlanInput): Promise<Plan> {
+export async function planFor({ git, home, places, target, earlier, text, knownHosts, moved }: PlanInput): Promise<Plan> {
   const found = await readConfig(target);
   const content = found ?? Buffer.alloc(0);
   const present = await readConfig(places.owned);
@@ -48,17 +55,24 @@ export async function planFor({ git, home, places, target, earlier, text }: Plan
     sha256: actual === undefined || actual === wanted || !known.includes(actual) ? [wanted] : [wanted, actual],
   };
   const include = await includePlan({ git, home, places, target, earlier, found, content });
-  const journal: Journal = { ...include.journal, owned, madeDirectories: earlier?.madeDirectories ?? [] };
+  const line = knownHosts === undefined ? undefined : await planKnownHosts(knownHosts, earlier?.knownHosts, moved?.knownHosts);
+  const journal: Journal = { ...include.journal, owned, knownHosts: line?.journal, madeDirectories: earlier?.madeDirectories ?? [] };
   return {
     journal,
     config: include.config,
     owned: actual === wanted ? undefined : text,
     edited: present !== undefined && actual !== wanted && !known.includes(actual ?? '') ? present : undefined,
-    journalChanges: include.config !== undefined || earlier === undefined || earlier.owned.sha256[0] !== wanted,
+    knownHosts: line,
+    journalChanges:
+      include.config !== undefined ||
+      earlier === undefined ||
+      earlier.owned.sha256[0] !== wanted ||
+      line?.content !== undefined ||
+      (line === undefined) !== (earlier.knownHosts === undefined),
   };
 }
 
-type IncludeInput = Omit<PlanInput, 'text'> & { readonly found: Buffer | undefined; readonly content: Buffer };
+type IncludeInput = Omit<PlanInput, 'text' | 'knownHosts' | 'moved'> & { readonly found: Buffer | undefined; readonly content: Buffer };
 type IncludePlan = { readonly journal: Omit<Journal, 'owned' | 'madeDirectories'>; readonly config: Buffer | undefined };
 
 async function includePlan({ git, home, places, target, earlier, found, content }: IncludeInput): Promise<IncludePlan> {
@@ -66,7 +80,7 @@ async function includePlan({ git, home, places, target, earlier, found, content 
   if (await includesOwned(git, content, target, places.owned, home)) {
     return { journal: earlier ?? adopted(base, content, places.owned), config: undefined };
   }
-  const inserted = insertionFor(content, places.owned);
+  const inserted = insertionFor(content, includeBlock(places.owned));
   const after = Buffer.concat([content, Buffer.from(inserted)]);
   await requireOneInclude(git, content, after, target, places.owned);
   return {

@@ -9,7 +9,7 @@ import type { Discovery } from './discovery.js';
 import { quoteForSh } from './environment.js';
 import { subsectionOf, type ConfigEntry, type Git } from './git.js';
 import { hideCredentials } from './names.js';
-import { doorBase, type Rule } from './rules.js';
+import type { Rule } from './rules.js';
 
 /** Something that keeps requests from the door, or spoils them. `lines` holds no credentials. */
 export interface Finding {
@@ -22,6 +22,10 @@ export interface Finding {
     | 'protocol'
     | 'proactive-auth'
     | 'tls-variable'
+    | 'ssh-detour'
+    | 'ssh-program'
+    | 'ssh-known-hosts'
+    | 'ssh-host-key'
     | 'secret-in-address'
     | 'uncaught-address';
   /** What was found, then what to do. */
@@ -45,13 +49,17 @@ const TLS_VARIABLES = [
   ['GIT_SSL_NO_VERIFY', "git does not check the door's certificate, so whoever holds its port is believed"],
 ] as const;
 
-/** Proves rules with a git that is tied to no repository (`Git.neutral`). `owned` is our file, whose lines are not foreign. */
-export async function prove(git: Git, rules: readonly Rule[], base: string, owned: string): Promise<Proof> {
-  const door = doorBase(base);
+/**
+ * Proves rules with a git that is tied to no repository (`Git.neutral`). `doors` are the beginnings of the doors' addresses, the HTTP
+ * door's first; `owned` is our file, whose lines are not foreign.
+ */
+export async function prove(git: Git, rules: readonly Rule[], doors: readonly [string, ...string[]], owned: string): Promise<Proof> {
+  const [door] = doors;
   const entries = await git.entries();
-  const isOurs = ({ origin, key }: ConfigEntry) => origin === `file:${owned}` || (origin === 'command line:' && key.includes(door));
+  const isOurs = ({ origin, key }: ConfigEntry) =>
+    origin === `file:${owned}` || (origin === 'command line:' && doors.some((each) => key.includes(each)));
   const foreign = entries.filter((entry) => !isOurs(entry));
-  const rewrites = await foreignRewrites(git, foreign, rules, door);
+  const rewrites = await foreignRewrites(git, foreign, rules, doors);
   const answers = await mapAtOnce(rules, (rule) => addressOf(git, rule.insteadOf + EXAMPLE));
   const astray = rules.flatMap((rule, index) => (answers[index] === rule.base + EXAMPLE ? [] : [{ rule, found: answers[index] ?? '' }]));
   const ignored = astray.filter(({ rule }) => !rewrites.some(({ value }) => value === rule.insteadOf));
@@ -62,14 +70,17 @@ export async function prove(git: Git, rules: readonly Rule[], base: string, owne
       ...rewrites.map(({ finding }) => finding),
       ...pushRewrites(foreign, rules),
       ...(await proxies(git, entries, rules, door)),
-      ...(await settings(git, entries, door)),
+      ...protocols(git, entries, doors),
+      ...(await settings(git, door)),
     ],
   };
 }
 
 /** Remotes that no rule fits: with a credential in the address, where none can be written, or spelled in a way of their own. */
-export function addressFindings(found: Pick<Discovery, 'remotes' | 'withSecrets'>, rules: readonly Rule[]): Finding[] {
-  const uncaught = found.remotes.filter((address) => !rules.some((rule) => address.startsWith(rule.insteadOf)));
+export function addressFindings(found: Pick<Discovery, 'remotes' | 'sshRemotes' | 'withSecrets'>, rules: readonly Rule[]): Finding[] {
+  const isSsh = rules.some((rule) => rule.insteadOf.startsWith('ssh:'));
+  const remotes = [...found.remotes, ...(isSsh ? found.sshRemotes : [])];
+  const uncaught = remotes.filter((address) => !rules.some((rule) => address.startsWith(rule.insteadOf)));
   return [
     ...found.withSecrets.map((address): Finding => ({
       kind: 'secret-in-address',
@@ -82,7 +93,7 @@ export function addressFindings(found: Pick<Discovery, 'remotes' | 'withSecrets'
       kind: 'uncaught-address',
       lines: [
         `${hideCredentials(address)} slips past: it is spelled unlike any rule, and git compares text`,
-        'write it as https://dev.azure.com/ORG/... (git remote set-url)',
+        `write it as ${/^https?:/i.test(address) ? 'https://dev.azure.com/ORG/...' : 'git@ssh.dev.azure.com:v3/ORG/...'} (git remote set-url)`,
       ],
     })),
   ];
@@ -93,7 +104,7 @@ async function addressOf(git: Git, url: string): Promise<string> {
   return answer.stdout.toString().replace(/\n$/, '');
 }
 
-async function foreignRewrites(git: Git, foreign: readonly ConfigEntry[], rules: readonly Rule[], door: string) {
+async function foreignRewrites(git: Git, foreign: readonly ConfigEntry[], rules: readonly Rule[], doors: readonly string[]) {
   const longer = foreign.flatMap((entry) => {
     const value = entry.value;
     if (subsectionOf(entry.key, 'url', 'insteadof') === undefined || value === undefined) return [];
@@ -102,7 +113,7 @@ async function foreignRewrites(git: Git, foreign: readonly ConfigEntry[], rules:
   // An equal one may win or lose by its place, and one that leads to the door does no harm: git decides.
   const answers = await mapAtOnce(longer, ({ value }) => addressOf(git, value + EXAMPLE));
   return longer
-    .filter((_, index) => answers[index]?.startsWith(door) !== true)
+    .filter((_, index) => !doors.some((door) => answers[index]?.startsWith(door) === true))
     .map(({ entry, value }): { value: string; finding: Finding } => ({
       value,
       finding: {
@@ -139,7 +150,7 @@ function ignoredRule(rule: Rule, found: string): Finding {
 /** The proxy that git would use for the door, asked of git itself; and proxies of single remotes, which beat all. */
 async function proxies(git: Git, entries: readonly ConfigEntry[], rules: readonly Rule[], door: string): Promise<Finding[]> {
   const findings = new Map<string, Finding>();
-  for (const base of new Set([door, ...rules.map((rule) => rule.base)])) {
+  for (const base of new Set([door, ...rules.map((rule) => rule.base).filter((each) => each.startsWith('http'))])) {
     const proxy = await httpSettingFor(git, 'proxy', base);
     if (proxy === '') continue;
     const source = entries.findLast((entry) => entry.value === proxy && /^http\.(?:.*\.)?proxy$/s.test(entry.key));
@@ -161,33 +172,29 @@ async function proxies(git: Git, entries: readonly ConfigEntry[], rules: readonl
   ];
 }
 
-/** Settings that keep git from speaking to the door, or make it ask for a password first. */
-async function settings(git: Git, entries: readonly ConfigEntry[], door: string): Promise<Finding[]> {
-  const scheme = new URL(door).protocol.slice(0, -1);
-  const findings: Finding[] = [];
+/** The protocols of the doors, where git may not use them. */
+function protocols(git: Git, entries: readonly ConfigEntry[], doors: readonly string[]): Finding[] {
   const allowed = git.variable('GIT_ALLOW_PROTOCOL');
   const last = (key: string) => entries.findLast((entry) => entry.key === key);
-  const protocol = last(`protocol.${scheme}.allow`) ?? last('protocol.allow');
-  if (allowed !== undefined) {
-    if (!allowed.split(':').includes(scheme)) {
-      findings.push({
-        kind: 'protocol',
-        lines: [
-          `git may not use ${scheme}, which the door speaks: GIT_ALLOW_PROTOCOL = ${hideCredentials(allowed)}`,
-          `add ${scheme} to it`,
-        ],
-      });
+  // The scp-like form is SSH too.
+  const schemes = new Set(doors.map((door) => /^(https?):/.exec(door)?.[1] ?? 'ssh'));
+  return [...schemes].flatMap((scheme): Finding[] => {
+    const protocol = last(`protocol.${scheme}.allow`) ?? last('protocol.allow');
+    if (allowed !== undefined) {
+      if (allowed.split(':').includes(scheme)) return [];
+      const what = `git may not use ${scheme}, which the door speaks: GIT_ALLOW_PROTOCOL = ${hideCredentials(allowed)}`;
+      return [{ kind: 'protocol', lines: [what, `add ${scheme} to it`] }];
     }
-  } else if (protocol !== undefined && protocol.value?.toLowerCase() !== 'always') {
-    findings.push({
-      kind: 'protocol',
-      lines: [
-        `git may not use ${scheme} everywhere, which the door speaks: ${told(protocol)}`,
-        `allow it: git config --global protocol.${scheme}.allow always`,
-      ],
-    });
-  }
-  if (scheme === 'https') {
+    if (protocol === undefined || protocol.value?.toLowerCase() === 'always') return [];
+    const what = `git may not use ${scheme} everywhere, which the door speaks: ${told(protocol)}`;
+    return [{ kind: 'protocol', lines: [what, `allow it: git config --global protocol.${scheme}.allow always`] }];
+  });
+}
+
+/** What makes git trust another than the door, or ask for a password first. */
+async function settings(git: Git, door: string): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  if (door.startsWith('https:')) {
     for (const [name, effect] of TLS_VARIABLES) {
       if (git.variable(name) === undefined) continue;
       findings.push({

@@ -1,6 +1,7 @@
 /**
  * What setup says: the plan of a dry run and the findings, as lines for a person. Nothing here touches a file.
  */
+import type { KnownHostsPlan } from '../known-hosts/entry.js';
 import type { Journal } from './journal.js';
 import type { Places } from './places.js';
 import type { Plan } from './plan.js';
@@ -36,8 +37,20 @@ export function printDryRun({ plan, places, target, moved, print }: DryRun): voi
     print(`Would ${existed ? `append to ${name}, ${before.bytes} bytes long${newline}` : `create ${name}`}:`);
     printText(inserted.replace(/^\n/, ''), print);
   }
+  if (plan.knownHosts !== undefined) printKnownHosts(plan.knownHosts, print);
   if (plan.journalChanges) print(`Would note in ${places.journal} how to undo that`);
   print('Nothing was changed');
+}
+
+function printKnownHosts({ journal, content }: KnownHostsPlan, print: Print): void {
+  const { file, existed, before, inserted } = journal;
+  if (content === undefined) {
+    print(`Would leave ${file} as it is: it has the key of the SSH door already`);
+    return;
+  }
+  const newline = inserted.startsWith('\n') ? ', after a newline, which its last line lacks' : '';
+  print(`Would ${existed ? `append to ${file}, ${before.bytes} bytes long${newline}` : `create ${file}`}:`);
+  printText(inserted.replace(/^\n/, ''), print);
 }
 
 /** Prints each finding as a warning with what to do. */

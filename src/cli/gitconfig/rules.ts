@@ -4,8 +4,8 @@
  * spelling that people have needs a rule of its own. Both sides end in `/`: without it `https://dev.azure.com` would
  * also catch `https://dev.azure.com.evil.example/`.
  *
- * A family is a list of spellings with the path behind the door that they lead to; another door adds another family, and
- * lease-rules.ts adds those of environments that have no ssh.
+ * A family is a list of spellings with the path behind the door that they lead to. SSH forms are in ssh-rules.ts; lease-rules.ts has
+ * what environments need that have no ssh.
  */
 import type { Route } from '../../model/settings.js';
 import { ProxyError } from '../../model/errors.js';
@@ -138,22 +138,26 @@ export function visualStudio(organisation: string): Family {
 
 /** Any other host, from its base. @throws ProxyError `usage` as `rulesFor` */
 export function otherHost(base: string, door: string): Family {
+  const { protocol, host, path } = baseParts(base);
+  if (host === new URL(door).host) throw new ProxyError('usage', `The door cannot lead to itself: ${base}`);
+  const origin = `${protocol}//${host}`;
+  const spellings = [`${origin}${path}`];
+  if (base.startsWith(protocol) && !base.startsWith(origin)) spellings.push(base.endsWith('/') ? base : `${base}/`);
+  if (!/:\d+$/.test(host)) spellings.push(`${origin}:${protocol === 'https:' ? 443 : 80}${path}`);
+  return { spellings, behindDoor: `${host}${path}` };
+}
+
+/** The parts of a base; `host` with its port unless it is the usual one, `path` with a slash at both ends. @throws ProxyError `usage` */
+export function baseParts(base: string): { protocol: string; host: string; path: string } {
   const url = URL.canParse(base) ? new URL(base) : undefined;
   if (url === undefined || !/^https?:$/.test(url.protocol) || url.host === '' || /[@?#\s"\\]/.test(base)) {
     throw new ProxyError('usage', 'Not the base of a git host: an http(s) address without user, password, query and fragment is needed', {
       todo: 'Write it like https://tfs.example.com/tfs/',
     });
   }
-  if (url.host === new URL(door).host) throw new ProxyError('usage', `The door cannot lead to itself: ${base}`);
   // The path as it was written: URL would fold `..` and encode, and git compares text.
   const written = /^[a-z]+:\/\/[^/]*(\/.*)?$/i.exec(base)?.[1] ?? '/';
-  const path = written.endsWith('/') ? written : `${written}/`;
-  const origin = `${url.protocol}//${url.host}`;
-  const port = url.protocol === 'https:' ? 443 : 80;
-  const spellings = [`${origin}${path}`];
-  if (base.startsWith(url.protocol) && !base.startsWith(origin)) spellings.push(base.endsWith('/') ? base : `${base}/`);
-  if (url.port === '') spellings.push(`${origin}:${port}${path}`);
-  return { spellings, behindDoor: `${url.host}${path}` };
+  return { protocol: url.protocol, host: url.host, path: written.endsWith('/') ? written : `${written}/` };
 }
 
 /** Sorted, without doubles, each also in lower case if asked; so that the same names give the same file. */

@@ -5,6 +5,8 @@
 import { dirname } from 'node:path';
 
 import { makeDirectory, realTarget, removeLeftovers, writeFileAtomic } from '../../store/atomic-file.js';
+import { type KnownHostsWish, readyDirectory, writeKnownHosts } from '../known-hosts/entry.js';
+import { writeDoorLine } from '../known-hosts/lines.js';
 import { readConfig, realConfig } from './config-file.js';
 import { discover, type Discovery } from './discovery.js';
 import { environmentFor } from './environment.js';
@@ -16,6 +18,7 @@ import { placesFor, type Places, type TwinOptions } from './places.js';
 import { planFor, type Plan } from './plan.js';
 import { addressFindings, prove, type Finding } from './proof.js';
 import { doorBase, rulesFor, type Rule } from './rules.js';
+import { type SshDoor, sshPlanFor } from './ssh-setup.js';
 import { undo } from './undo.js';
 import { printDryRun, printFindings } from './report.js';
 
@@ -28,6 +31,8 @@ export interface SetupOptions extends TwinOptions {
   readonly organisations: readonly string[];
   /** Bases of hosts that are not Azure DevOps Services; `onPremBases` makes them from routes. */
   readonly onPrem: readonly string[];
+  /** The SSH door; without it SSH remotes stay as they are. */
+  readonly ssh?: SshDoor | undefined;
   /** More repositories whose remotes tell organisations. */
   readonly repositories?: readonly string[];
 }
@@ -62,53 +67,74 @@ export async function setup(options: SetupOptions): Promise<SetupOutcome> {
     repositories: [cwd, ...(options.repositories ?? [])],
     owned: earlier?.owned.path ?? places.owned,
   });
-  const rules = rulesFor({ base, organisations: found.organisations, users: found.users, onPrem: options.onPrem });
+  const { organisations } = found;
+  const ssh = await sshPlanFor(options, { git: git.neutral(), places, door: options.ssh, organisations, onPrem: options.onPrem });
+  const rules = [...rulesFor({ base, organisations, users: found.users, onPrem: options.onPrem }), ...ssh.rules];
+  const doors = [doorBase(base), ...ssh.doors] as const;
   const text = writeOwnedFile(rules, options);
-  const moved = earlier !== undefined && !(await isSamePlace(earlier, places)) ? earlier : undefined;
+  const move = earlier === undefined ? undefined : await whyMoved(earlier, places, ssh.knownHosts);
+  const moved = move === undefined ? undefined : earlier;
+  const wish = { home, places, text, knownHosts: ssh.knownHosts };
 
   if (options.dryRun === true) {
     const target = await realConfig(places.config);
-    const plan = await planFor({ git: git.neutral(), home, places, target, earlier: moved === undefined ? earlier : undefined, text });
+    const plan = await planFor({ ...wish, git: git.neutral(), target, earlier: moved === undefined ? earlier : undefined, moved });
     printDryRun({ plan, places, target, moved, print });
     const trial = git.neutral().with(environmentFor(rules, options, env));
     // Rules that an earlier run wrote for another door would seem to beat ours; they are about to go.
-    const foreign = (await prove(trial, rules, base, places.owned)).findings.filter(({ kind }) => kind !== 'rule-ignored');
-    const findings = [...foreign, ...addressFindings(found, rules)];
+    const foreign = (await prove(trial, rules, doors, places.owned)).findings.filter(({ kind }) => kind !== 'rule-ignored');
+    const findings = [...foreign, ...sshFindings(plan, ssh.findings), ...addressFindings(found, rules)];
     printFindings(findings, print);
     return { changed: changes(plan), places, rules, findings };
   }
 
   if (moved !== undefined) {
-    print('An earlier setup stands in other files and is undone first');
+    print(`${move ?? ''} and is undone first`);
     await undo({ ...options, places: { ...places, config: moved.file, owned: moved.owned.path } });
   }
-  const plan = await carryOut(options, git.neutral(), places, text);
+  const plan = await carryOut(options, git.neutral(), wish);
   printDone(plan, places, rules, found, print);
-  const proof = await prove(git.neutral(), rules, base, places.owned);
+  const proof = await prove(git.neutral(), rules, doors, places.owned);
+  const shown = doors.slice(0, ssh.rules.length === 0 ? 1 : 2).join(' and ');
   print(
-    `${proof.proven === rules.length ? 'All' : `Only ${proof.proven} of`} ${rules.length} spellings now lead to ${doorBase(base)} (asked git ls-remote --get-url)`,
+    `${proof.proven === rules.length ? 'All' : `Only ${proof.proven} of`} ${rules.length} spellings now lead to ${shown} (asked git ls-remote --get-url)`,
   );
-  const findings = [...proof.findings, ...addressFindings(found, rules)];
+  const findings = [...proof.findings, ...sshFindings(plan, ssh.findings), ...addressFindings(found, rules)];
   printFindings(findings, print);
   print('To take it back: postern setup --undo');
   return { changed: changes(plan), places, rules, findings };
 }
 
-async function carryOut(options: SetupOptions, git: Git, places: Places, text: string): Promise<Plan> {
+interface Wish {
+  readonly home: string;
+  readonly places: Places;
+  readonly text: string;
+  readonly knownHosts: KnownHostsWish | undefined;
+}
+
+async function carryOut(options: SetupOptions, git: Git, wish: Wish): Promise<Plan> {
+  const { places } = wish;
   const stage = options.onStage ?? (() => undefined);
   const target = await realConfig(places.config);
   return withLock(target, async () => {
     stage('locked');
     for (const path of [target, places.owned, places.journal]) await removeLeftovers(path);
     const earlier = await readJournal(places.journal);
-    const plan = await planFor({ git, home: options.home, places, target, earlier, text });
+    const plan = await planFor({ ...wish, git, target, earlier });
     if (!changes(plan)) return plan;
 
-    const made = await makeDirectory(dirname(places.owned), places.system ? 0o755 : 0o700);
+    const mode = places.system ? 0o755 : 0o700;
+    const made = [
+      ...(await makeDirectory(dirname(places.owned), mode)),
+      ...(plan.knownHosts === undefined ? [] : await readyDirectory(plan.knownHosts, mode)),
+    ];
     if (plan.journalChanges) {
       await writeJournal(places.journal, { ...plan.journal, madeDirectories: [...plan.journal.madeDirectories, ...made] });
     }
     stage('journal-written');
+    // Before any rule leads to the door: ssh would ask about it.
+    if (plan.knownHosts !== undefined) await writeKnownHosts(plan.knownHosts, places.system);
+    stage('known-hosts-written');
     if (plan.edited !== undefined) await writeFileAtomic(`${places.owned}.saved`, plan.edited, { mode: 0o600 });
     if (plan.owned !== undefined) await writeFileAtomic(places.owned, plan.owned, { mode: 0o644 });
     stage('owned-written');
@@ -120,6 +146,19 @@ async function carryOut(options: SetupOptions, git: Git, places: Places, text: s
 
 function changes(plan: Plan): boolean {
   return plan.config !== undefined || plan.owned !== undefined || plan.journalChanges;
+}
+
+function sshFindings({ knownHosts }: Plan, others: readonly Finding[]): Finding[] {
+  return [...others, ...(knownHosts?.findings ?? [])];
+}
+
+/** Why what an earlier run wrote cannot be built upon; undefined when it can. */
+async function whyMoved(earlier: Journal, places: Places, wish: KnownHostsWish | undefined): Promise<string | undefined> {
+  if (!(await isSamePlace(earlier, places))) return 'An earlier setup stands in other files';
+  const { knownHosts } = earlier;
+  if (knownHosts === undefined) return undefined;
+  const isSame = wish !== undefined && knownHosts.file === wish.file && knownHosts.line === writeDoorLine(wish.door);
+  return isSame ? undefined : 'An earlier setup knows the SSH door by another key or address';
 }
 
 /** Whether a journal is about these files; symlinks may have been moved about in the meantime. */
@@ -135,6 +174,10 @@ function printDone(plan: Plan, places: Places, rules: readonly Rule[], found: Di
   if (plan.edited !== undefined) print(`${places.owned} had been edited; a copy is kept as ${places.owned}.saved`);
   if (plan.owned !== undefined) print(`Wrote ${rules.length} rules to ${places.owned}`);
   if (plan.config !== undefined) print(`Added an include of it to ${places.config}${plan.journal.existed ? '' : ', which is new'}`);
+  if (plan.knownHosts?.content !== undefined) {
+    const { file, existed } = plan.knownHosts.journal;
+    print(`Added the key of the SSH door to ${file}${existed ? '' : ', which is new'}`);
+  }
   if (found.organisations.length > 0) print(`Organisations: ${found.organisations.join(', ')}`);
   else print('No organisation is known: addresses like https://ORG@dev.azure.com/ need its name: postern setup --org ORG');
 }

@@ -9,6 +9,7 @@ import { includesOwned, readConfig, requireOneInclude } from './config-file.js';
 import { quoteForSh } from './environment.js';
 import { Git } from './git.js';
 import { fingerprintOf, includeBlock, removeInsertion, type Fingerprint } from './insertion.js';
+import { hasDoorLine, takeOutKnownHosts } from '../known-hosts/entry.js';
 import { readJournal, removeJournal, type Journal } from './journal.js';
 import { clearDeadLock, withLock } from './lock.js';
 import { placesFor, type Places, type TwinOptions } from './places.js';
@@ -20,6 +21,8 @@ import { placesFor, type Places, type TwinOptions } from './places.js';
  */
 export interface UndoOutcome {
   readonly kind: 'nothing' | 'restored' | 'lines-removed' | 'already-gone' | 'left';
+  /** The same for the known_hosts file; `nothing` where setup had written none into it. */
+  readonly knownHosts: Awaited<ReturnType<typeof takeOutKnownHosts>>;
   readonly places: Places;
 }
 
@@ -34,10 +37,10 @@ export async function undo(options: TwinOptions): Promise<UndoOutcome> {
   const places = options.places ?? (await placesFor({ env, home, system: options.system ?? false }));
   const git = new Git(env, home, cwd);
   const journal = await readJournal(places.journal);
-  if (journal === undefined && !(await hasOurLines(places))) {
+  if (journal === undefined && !(await hasOurLines(places)) && !(await hasDoorLine(places.knownHosts))) {
     if (options.dryRun !== true) await realTarget(places.config).then(clearDeadLock, () => undefined);
     print('Nothing to undo: git is not set up');
-    return { kind: 'nothing', places };
+    return { kind: 'nothing', knownHosts: 'nothing', places };
   }
   await git.requireVersion();
   const step: Step = {
@@ -51,20 +54,19 @@ export async function undo(options: TwinOptions): Promise<UndoOutcome> {
   const target = await realTarget(step.file).catch(() => undefined);
   if (options.dryRun === true) {
     const kind = target === undefined ? goneWith(step) : await takeOut(step, target);
+    const knownHosts = await takeOutLine(step, places);
     print('Nothing was changed');
-    return { kind, places };
+    return { kind, knownHosts, places };
   }
   if (target === undefined) {
     const kind = goneWith(step);
-    await removeOurs(step, places);
-    return { kind, places };
+    return { kind, knownHosts: await removeOurs(step, places), places };
   }
   return withLock(target, async () => {
     options.onStage?.('locked');
     await removeLeftovers(target);
     const kind = await takeOut(step, target);
-    await removeOurs(step, places);
-    return { kind, places };
+    return { kind, knownHosts: await removeOurs(step, places), places };
   });
 }
 
@@ -145,11 +147,24 @@ function goneWith({ options, file, journal }: Step): 'restored' | 'already-gone'
 }
 
 /** The journal goes last: while it is there, undo can be run again. */
-async function removeOurs(step: Step, places: Places): Promise<void> {
+async function removeOurs(step: Step, places: Places): Promise<UndoOutcome['knownHosts']> {
   await removeOwned(step);
   step.options.onStage?.('owned-removed');
+  const knownHosts = await takeOutLine(step, places);
+  step.options.onStage?.('known-hosts-restored');
   await removeJournal(places.journal, step.journal);
   step.options.onStage?.('journal-removed');
+  return knownHosts;
+}
+
+function takeOutLine({ options, journal }: Step, places: Places): Promise<UndoOutcome['knownHosts']> {
+  if (journal !== undefined && journal.knownHosts === undefined) return Promise.resolve('nothing');
+  return takeOutKnownHosts({
+    journal: journal?.knownHosts,
+    usual: places.knownHosts,
+    isDry: options.dryRun === true,
+    print: options.print,
+  });
 }
 
 /** Ours by name whatever it holds; but what somebody wrote into it is kept beside. */

@@ -22,6 +22,7 @@ const QUIET: DaemonStatus = {
   callers: [],
   callersForgotten: 0,
   upstreams: [],
+  sshUpstreams: [],
   throttled: [],
   audit: { kind: 'off' },
   memory: 64 * 1024 * 1024,

@@ -16,7 +16,7 @@ describe('removeInsertion()', () => {
     fc.assert(
       fc.property(fc.uint8Array(), (bytes) => {
         const content = Buffer.from(bytes);
-        const inserted = insertionFor(content, OWNED);
+        const inserted = insertionFor(content, includeBlock(OWNED));
         const removal = removeInsertion(Buffer.concat([content, Buffer.from(inserted)]), inserted, content.length);
         expect(removal.kind === 'removed' && removal.content.equals(content)).toBe(true);
       }),

@@ -10,6 +10,7 @@ describe('placesFor()', () => {
       config: `${home}/.gitconfig`,
       owned: `${home}/.config/postern/gitconfig`,
       journal: `${home}/.local/state/postern/setup.json`,
+      knownHosts: `${home}/.ssh/known_hosts`,
       system: false,
     });
   });
@@ -29,6 +30,7 @@ describe('placesFor()', () => {
       config: '/etc/gitconfig',
       owned: '/etc/postern/gitconfig',
       journal: '/var/lib/postern/setup.json',
+      knownHosts: '/etc/ssh/ssh_known_hosts',
       system: true,
     });
   });
