@@ -4,6 +4,9 @@
  *   ssh://git@door/host[:port]/path    arrives as /host[:port]/path, which git has percent-decoded
  *   [git@door]:host[:port]/path        arrives as host[:port]/path, as it was written
  *
+ * A port is that of the way up which the route takes: SSH's where an agent signs, HTTPS' where it is bridged. SSH's own, 22, is no
+ * part of the name.
+ *
  * Azure DevOps gives out scp forms that are percent-encoded (`v3/org/My%20Project/repo`) and decodes them itself, so there the
  * written form is one encoding; to every other host a `%` is a letter.
  *
@@ -43,12 +46,10 @@ export function parseSshAddress(text: string, kindOf: (host: string) => HostKind
       ? parseRepoAddress('generic', host, encoded)
       : parsed;
   if (read.kind === 'fault') return { kind: 'fault', what: read.what, shown: `${host}${rest}` };
-  // The port of the address is that of SSH.
   const { address } = read;
-  const upstreamHost = kind === 'azure-services' ? address.upstreamHost : host.replace(/:\d+$/, '');
   // git itself takes the slash from before a home directory.
   const path = isUrl && !bytes.startsWith('/~') ? bytes : bytes.slice(1);
-  return { kind: 'address', address: { ...address, upstreamHost }, path };
+  return { kind: 'address', address, path };
 }
 
 /** Bytes of a path, percent-encoded for a URL; `isEncoded`: what is encoded already stays as it is. */

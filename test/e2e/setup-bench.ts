@@ -2,7 +2,7 @@
  * Setup and undo at work in a scratch home, with what they printed and the state they leave.
  */
 import { chmod, lstat, mkdtemp, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises';
-import { tmpdir, userInfo } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { build } from 'esbuild';
@@ -17,15 +17,6 @@ export const BASE = 'http://127.0.0.1:8417';
 
 /** A key that nobody has. */
 export const DOOR_KEY = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFjYvWJm2k8kXwKwXz9rGvXrX8y3a4mKcN6qQb3vQm1d';
-
-/** Whether the user of this process has an account. */
-export function hasAccount(): boolean {
-  try {
-    return userInfo().username !== '';
-  } catch {
-    return false;
-  }
-}
 
 /** A configuration of somebody else. */
 export const FOREIGN = '[url "https://mirror.example/"]\n\tinsteadOf = https://github.com/\n[user]\n\tname = Jane\n';

@@ -10,7 +10,8 @@ import { describe, expect, it } from 'vitest';
 
 import type { Stage } from '../../src/cli/gitconfig/places.js';
 import type { SetupOptions } from '../../src/cli/gitconfig/setup.js';
-import { BASE, Bench, DOOR_KEY, driver, FOREIGN, hasAccount } from './setup-bench.js';
+import { hasAccount } from '../support/account.js';
+import { BASE, Bench, DOOR_KEY, driver, FOREIGN } from './setup-bench.js';
 
 const bench = new Bench();
 

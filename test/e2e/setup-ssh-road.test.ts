@@ -7,8 +7,8 @@ import { mkdtemp, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { hasAccount } from '../support/account.js';
 import { type Ran, type RunningDaemon, Scene } from '../support/scene.js';
-import { hasAccount } from './setup-bench.js';
 
 const run = promisify(execFile);
 const FORMS = [

@@ -10,7 +10,8 @@ import ssh2 from 'ssh2';
 import { describe, expect, it } from 'vitest';
 import { reachedAs } from '../../src/cli/known-hosts/lines.js';
 import { hostKey } from '../../src/store/ssh-host-key.js';
-import { Bench, DOOR_KEY, FOREIGN, hasAccount } from './setup-bench.js';
+import { hasAccount } from '../support/account.js';
+import { Bench, DOOR_KEY, FOREIGN } from './setup-bench.js';
 
 const bench = new Bench();
 const run = promisify(execFile);

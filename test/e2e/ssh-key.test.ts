@@ -5,10 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { hasAccount } from '../support/account.js';
 import { PROGRAM, type Ran, run } from '../support/scene.js';
 import { SshAgent } from '../support/ssh-agent.js';
 import { makeKeyPair } from '../support/ssh-keys.js';
-import { hasAccount } from './setup-bench.js';
 
 const ask = promisify(execFile);
 /** ssh-keygen and ssh-add do not run for a uid that no account has. */
