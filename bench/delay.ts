@@ -1,8 +1,10 @@
 /**
- * A relay that makes a server as far away as a delay: bytes wait and go on in order, as many as come. Nothing is throttled. A
- * connection is there at once, which over a real road would take a round trip; who connects more often gains by that.
+ * A relay that makes a server as far away as a delay: bytes wait and go on in order, as many as come. Nothing is throttled.
+ *
+ * A connection takes its round trip, too: over a real road the client may send after two delays, and the server sees the
+ * connection after three (RFC 9293 section 3.5). Here the client is connected at once, so its first bytes wait until then.
  */
-import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { createServer, type AddressInfo, type Server, Socket } from 'node:net';
 
 export class DelayRelay {
   readonly #server: Server;
@@ -19,9 +21,17 @@ export class DelayRelay {
 
   private constructor(port: number, delayMs: number) {
     this.#server = createServer({ allowHalfOpen: true, noDelay: true }, (near) => {
-      const far = connect({ port, host: '127.0.0.1', allowHalfOpen: true, noDelay: true });
-      this.#pass(near, far, delayMs);
-      this.#pass(far, near, delayMs);
+      const far = new Socket({ allowHalfOpen: true });
+      this.#sockets.add(near);
+      near.on('error', () => near.destroy());
+      setTimeout(() => {
+        // Before any byte of the client: its delay begins later and is as long.
+        setTimeout(() => {
+          if (!near.destroyed) far.connect({ port, host: '127.0.0.1', noDelay: true });
+        }, delayMs);
+        this.#pass(near, far, delayMs);
+        this.#pass(far, near, delayMs);
+      }, 2 * delayMs);
     });
   }
 

@@ -88,12 +88,12 @@ export async function measureSsh(options: SshOptions): Promise<SshResult> {
 
 /** The rows as lines of text, with ratios to going directly, and then what became of the goals. */
 export function sshLines({ rows, withoutNative }: SshResult): string[] {
-  const lines = [`${'over SSH'.padEnd(34)}${'by way of'.padEnd(16)}${'ms'.padStart(24)}${'MiB/s'.padStart(8)}${'to direct'.padStart(12)}`];
+  const lines = [`${'over SSH'.padEnd(38)}${'by way of'.padEnd(16)}${'ms'.padStart(24)}${'MiB/s'.padStart(8)}${'to direct'.padStart(12)}`];
   for (const { operation, mib, direct, others, failures } of rows) {
     for (const { name, ms, ratio } of [{ name: 'direct', ms: direct, ratio: undefined }, ...others]) {
       const first = name === 'direct' ? operation : '';
       lines.push(
-        `${first.padEnd(34)}${name.padEnd(16)}${write(ms).padStart(24)}${speed(mib, ms).padStart(8)}${(ratio?.toFixed(2) ?? '').padStart(12)}`,
+        `${first.padEnd(38)}${name.padEnd(16)}${write(ms).padStart(24)}${speed(mib, ms).padStart(8)}${(ratio?.toFixed(2) ?? '').padStart(12)}`,
       );
     }
     for (const failure of failures) lines.push(`  FAILED: ${failure}`);

@@ -1,7 +1,17 @@
 /** A door's listener: opened at one address, with what can go wrong told in the same words for every door. */
 import type { AddressInfo, Server } from 'node:net';
 import { messageOf, ProxyError, systemCodeOf } from '../model/errors.js';
+import type { Refusal } from '../model/refusal.js';
 import type { ListenAddress } from '../model/settings.js';
+
+/** What is said to whoever comes while a door closes. */
+export const STOPPING: Refusal = {
+  kind: 'refusal',
+  code: 'upstream-unavailable',
+  status: 503,
+  what: 'Postern is stopping',
+  todo: 'try again when it has started again',
+};
 
 /**
  * Listens and gives the port; undefined when an optional address does not exist on this system.

@@ -10,7 +10,7 @@ import { admit } from '../gate/admit.js';
 import { refuseBrowser } from '../gate/browser.js';
 import type { Callers } from '../gate/callers.js';
 import type { Ledger } from '../gate/ledger.js';
-import { displayHost, listenAt } from '../gate/listening.js';
+import { displayHost, listenAt, STOPPING } from '../gate/listening.js';
 import { isLoopbackAddress, type Peers } from '../gate/peers.js';
 import type { RouteTable } from '../gate/route-table.js';
 import type { Caller, Entry } from '../model/caller.js';
@@ -76,14 +76,6 @@ export interface BoundAddress {
   readonly host: string;
   readonly port: number;
 }
-
-const STOPPING: Refusal = {
-  kind: 'refusal',
-  code: 'upstream-unavailable',
-  status: 503,
-  what: 'Postern is stopping',
-  todo: 'try again when it has started again',
-};
 
 export class HttpDoor {
   readonly #parts: HttpDoorParts;

@@ -3,6 +3,7 @@
  * the command has ended. Of a push nothing goes up before its command list was judged.
  */
 import type { Readable, Writable } from 'node:stream';
+import { FetchEnd } from '../git/fetch-end.js';
 import { FLUSH_PACKET } from '../git/pkt-line.js';
 import type { CommandList } from '../git/receive-pack.js';
 import type { Refusal } from '../model/refusal.js';
@@ -23,6 +24,9 @@ export interface Meaning {
 /** What is kept of stderr to be understood. */
 const MOST_WORDS_BYTES = 4096;
 
+/** How long a command that has nothing left to say may take to end. */
+const LEFT_ALONE_MS = 10_000;
+
 /** Brings the session to its end. Never rejects; nothing of ours listens to the session's streams afterwards. */
 export function convey(session: GitSession, started: Started, meaning: Meaning): Promise<Carried> {
   return new Conveyance(session, started, meaning).run();
@@ -40,6 +44,7 @@ class Conveyance {
   /** Bytes that have come down since the advertisement was whole. */
   #bytesSince = 0;
   #bytesUp = 0;
+  readonly #end: FetchEnd | undefined;
   #commands: CommandList | undefined;
   #refused: Carried | undefined;
   #resolve: (carried: Carried) => void = () => undefined;
@@ -48,6 +53,7 @@ class Conveyance {
     this.#session = session;
     this.#started = started;
     this.#meaning = meaning;
+    this.#end = session.operation.kind === 'fetch' ? new FetchEnd() : undefined;
   }
 
   run(): Promise<Carried> {
@@ -116,7 +122,10 @@ class Conveyance {
     };
     this.#on(input, 'data', (chunk: Buffer) => {
       this.#bytesUp += chunk.length;
-      if (remote.write(chunk)) return;
+      this.#end?.up(chunk);
+      const hasRoom = remote.write(chunk);
+      if (this.#hasSaidAll()) return;
+      if (hasRoom) return;
       input.pause();
       this.#undo.push(remote.onceDrained(() => void input.resume()));
     });
@@ -145,9 +154,30 @@ class Conveyance {
 
   #heard(chunk: Buffer): void {
     this.#bytesDown += chunk.length;
+    this.#end?.down(chunk);
+    if (this.#hasSaidAll()) return;
     if (this.#advertisement.isWhole) this.#bytesSince += chunk.length;
     else this.#advertisement.push(chunk);
     if (this.#refused !== undefined && this.#advertisement.isWhole) this.#letGo(this.#refused);
+  }
+
+  /** A fetch that is over does not wait for the host to say so, which would cost the way there and back once more. */
+  #hasSaidAll(): boolean {
+    if (this.#end?.isOver !== true) return false;
+    this.#finish({ kind: 'passed', exitCode: 0 });
+    this.#leave();
+    return true;
+  }
+
+  /** Lets the command end by itself, with nobody there. */
+  #leave(): void {
+    const { remote, end } = this.#started;
+    remote.endInput();
+    remote.stdout.resume();
+    remote.stderr.resume();
+    const late = setTimeout(end, LEFT_ALONE_MS);
+    late.unref();
+    void remote.ended.then(() => clearTimeout(late));
   }
 
   #noted(chunk: Buffer): void {

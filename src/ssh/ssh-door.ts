@@ -6,7 +6,7 @@ import { createServer, type Server } from 'node:net';
 import { admit } from '../gate/admit.js';
 import type { Callers } from '../gate/callers.js';
 import type { Ledger } from '../gate/ledger.js';
-import { listenAt } from '../gate/listening.js';
+import { listenAt, STOPPING } from '../gate/listening.js';
 import { isLoopbackAddress, type Peers } from '../gate/peers.js';
 import type { RouteTable } from '../gate/route-table.js';
 import type { Pass } from '../model/decision.js';
@@ -41,14 +41,6 @@ export interface SshDoorParts {
   /** ms for signing in; default 60 s. */
   readonly signInMs?: number;
 }
-
-const STOPPING: Refusal = {
-  kind: 'refusal',
-  code: 'upstream-unavailable',
-  status: 503,
-  what: 'Postern is stopping',
-  todo: 'try again when it has started again',
-};
 
 type Walked =
   | { readonly kind: 'pass'; readonly operation: SessionOperation; readonly path: string; readonly pass: Pass }

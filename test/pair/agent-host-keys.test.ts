@@ -137,12 +137,15 @@ describe('the host key of an SSH upstream', () => {
     await fetched();
   });
 
-  it.skipIf(process.getuid?.() === 0)('is refused when a file of the configuration cannot be read', async () => {
-    const [file = ''] = known(lineOf(ed));
-    chmodSync(file, 0);
-    const { refusal } = await refused();
-    expect(refusal.what).toContain(`The known_hosts file ${file} cannot be read`);
-  });
+  it.skipIf(process.getuid?.() === 0)(
+    'is refused when a file of the configuration cannot be read (not as root, who may read everything)',
+    async () => {
+      const [file = ''] = known(lineOf(ed));
+      chmodSync(file, 0);
+      const { refusal } = await refused();
+      expect(refusal.what).toContain(`The known_hosts file ${file} cannot be read`);
+    },
+  );
 
   it('is refused when a file of the configuration is none', async () => {
     stage.ssh = { ...stage.ssh, knownHosts: [stage.rig.folder, stage.knownHosts] };

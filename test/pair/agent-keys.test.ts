@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import type { Refusal } from '../../src/model/refusal.js';
 import { type AgentKey, SshAgent } from '../support/ssh-agent.js';
 import { makeKeyPair } from '../support/ssh-keys.js';
@@ -172,6 +172,7 @@ describe('an agent that cannot help', () => {
       todo: `start the agent; if it listens elsewhere, ${SOCKET_TODO}`,
     });
     const agent = await SshAgent.start(join(stage.rig.folder, 'second-agent'));
+    onTestFinished(() => agent.stop());
     const key = await agent.add('ed25519', { comment: 'x' });
     const sshd = await stage.server({ authorizedKeys: [key.line] });
     writeFileSync(stage.knownHosts, sshd.knownHosts, { flag: 'a' });
@@ -184,7 +185,7 @@ describe('an agent that cannot help', () => {
     expect(await sshd.connections()).toBe(1);
   });
 
-  it.skipIf(process.getuid?.() === 0)('is of another user', async () => {
+  it.skipIf(process.getuid?.() === 0)('is of another user (not as root, who may use every socket)', async () => {
     const { socket, server } = await impostor(() => undefined);
     chmodSync(socket, 0);
     stage.socket = socket;
@@ -205,6 +206,7 @@ describe('an agent that cannot help', () => {
 
   it('is locked, or empty, which it does not tell apart', async () => {
     const agent = await SshAgent.start(join(stage.rig.folder, 'locked-agent'));
+    onTestFinished(() => agent.stop());
     await agent.add('ed25519');
     await agent.lock('secret');
     stage.socket = agent.socket;
@@ -219,7 +221,6 @@ describe('an agent that cannot help', () => {
     expect((await refused()).code).toBe('upstream-unauthenticated');
     await agent.removeAll();
     expect(await refused()).toMatchObject(text);
-    await agent.stop();
   });
 
   it('lacks the key of the route, or holds several where none is named', async () => {
@@ -245,6 +246,7 @@ describe('an agent that cannot help', () => {
 
   it('holds a certificate beside the key, which is passed over, or alone, which is told', async () => {
     const agent = await SshAgent.start(join(stage.rig.folder, 'certified-agent'));
+    onTestFinished(() => agent.stop());
     const ask = { env: { ...process.env, SSH_AUTH_SOCK: agent.socket }, stdio: 'ignore' as const };
     const file = join(stage.rig.folder, 'user');
     const key = await makeKeyPair(file, { type: 'ed25519', comment: 'certified' });
@@ -273,7 +275,6 @@ describe('an agent that cannot help', () => {
     expect((await refused()).what).toBe(
       `The ssh-agent at ${agent.socket} holds no key that can be offered here, only certificates or hardware keys: ${key.fingerprint} (certified)`,
     );
-    await agent.stop();
   });
 
   it('refuses to sign, signs with SHA-1, or is none', async () => {

@@ -18,6 +18,8 @@ import { type Sshd, type SshdOptions, startSshd } from '../support/sshd.js';
 import { addressOf, route } from '../unit/route.js';
 import { openRig, type Rig, sessionOf } from './bridge-rig.js';
 
+/** Longer than any wait: what is given up is given up for another reason. */
+const CONNECT_MS = 120_000;
 /** The limit of a wait for something that takes milliseconds. */
 const WAIT_MS = 20_000;
 
@@ -83,7 +85,7 @@ export async function openAgentStage(options: Partial<SshdOptions> = {}): Promis
   const sshd = await server();
   const knownHosts = join(rig.folder, 'known_hosts');
   writeFileSync(knownHosts, sshd.knownHosts);
-  const upstreams = new SshUpstreams({ connectMs: 10_000, home: rig.folder });
+  const upstreams = new SshUpstreams({ connectMs: CONNECT_MS, home: rig.folder });
   const stage: AgentStage = {
     rig,
     agent,

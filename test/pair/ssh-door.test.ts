@@ -267,6 +267,25 @@ describe('a key', () => {
     expect(logged('sign-in-refused')[0]).toBe('a signature that is not of the key');
   });
 
+  it('that is listed and is no key at all cannot be signed with', async () => {
+    // A point that is not on its curve: whether a signature is of it cannot even be computed.
+    const field = (bytes: Buffer): Buffer => Buffer.concat([Buffer.from([0, 0, 0, bytes.length]), bytes]);
+    const blob = Buffer.concat([
+      field(Buffer.from('ecdsa-sha2-nistp256')),
+      field(Buffer.from('nistp256')),
+      field(Buffer.concat([Buffer.from([4]), Buffer.alloc(64)])),
+    ]);
+    const line = `ecdsa-sha2-nistp256 ${blob.toString('base64')} none`;
+    const door = await open({ ...KEYED, keys: [parseAccessKey(line)] });
+    try {
+      const sign = (): Buffer => Buffer.from('3006020101020101', 'hex');
+      await expect(signIn(door.sshPort, only({ type: 'agent', agent: agent(line, sign) }))).rejects.toThrow();
+      expect(logged('sign-in-refused')[0]).toBe('a signature that is not of the key');
+    } finally {
+      await door.close();
+    }
+  });
+
   it('that was asked about and did not sign counts for nothing', async () => {
     // The probe is answered with a yes; then the client signs in as nobody.
     const asked = agent(LISTED.public, () => Buffer.alloc(0));

@@ -1,8 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { algorithmsFor, signatureAlgorithms } from '../../../src/ssh/algorithms.js';
 
-const all = (isLegacyAllowed: boolean): string[] =>
-  Object.values<readonly string[]>({ ...algorithmsFor([], isLegacyAllowed) }).flat();
+const all = (isLegacyAllowed: boolean): string[] => Object.values<readonly string[]>({ ...algorithmsFor([], isLegacyAllowed) }).flat();
 
 describe('algorithmsFor()', () => {
   it('offers nothing with SHA-1, CBC or DSA unless that is allowed', () => {
