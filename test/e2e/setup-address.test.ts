@@ -2,7 +2,7 @@
  * What setup does about the doors' addresses, on the default ports: in a network namespace of the test's own, so that nothing on
  * this machine holds it or misses it. One script runs in there; what it prints is looked at here.
  */
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -18,7 +18,7 @@ let home: string;
 beforeEach(async () => {
   home = await mkdtemp(join(tmpdir(), 'postern-address-'));
   await mkdir(join(home, 'run'), { mode: 0o700 });
-  await writeFile(join(home, 'passwd'), 'root:x:0:0::/root:/bin/sh\n');
+  await writeFile(join(home, 'passwd'), `root:x:0:0::${home}:/bin/sh\n`);
 });
 afterEach(() => rm(home, { recursive: true, force: true }));
 
@@ -210,7 +210,7 @@ test.each([
 });
 
 test('the lines with TLS keep what the configuration says of the SSH door', async () => {
-  await writeFile(join(home, 'passwd'), 'root:x:0:0::/root:/bin/sh\nada:x:54321:1::/:/bin/bash\n');
+  await writeFile(join(home, 'passwd'), `root:x:0:0::${home}:/bin/sh\nada:x:54321:1::/:/bin/bash\n`);
   await configure('listen: { ssh: off }\n');
   const ran = await inside(`cd ${home}; postern setup; POSTERN_LISTEN_SSH='127.0.0.1:8423,[::1]:8423' postern setup`);
   const lines = ran.stdout.split('\n').filter((line) => line.startsWith('  | '));
@@ -225,7 +225,7 @@ test('the lines with TLS keep what the configuration says of the SSH door', asyn
 });
 
 test('setup offers TLS where others can log in; done as it says, setup may run before the daemon ever did', async () => {
-  await writeFile(join(home, 'passwd'), 'root:x:0:0::/root:/bin/sh\nada:x:54321:1::/:/bin/bash\nbob:x:54322:1::/:/bin/bash\n');
+  await writeFile(join(home, 'passwd'), `root:x:0:0::${home}:/bin/sh\nada:x:54321:1::/:/bin/bash\nbob:x:54322:1::/:/bin/bash\n`);
   const ran = await inside(`
     cd ${home}; postern setup > ${home}/offer; cat ${home}/offer
     mkdir -p ${home}/.config/postern; sed -n 's/^  | \\(listen:\\|  http:\\)/\\1/p' ${home}/offer > ${configuration()}
@@ -254,4 +254,15 @@ test('setup offers TLS where others can log in; done as it says, setup may run b
 
 test('setup offers nothing where nobody else can log in', async () => {
   expect((await inside(`cd ${home}; postern setup`)).stdout).not.toContain('Others can log in');
+});
+
+test('setup leaves known_hosts in the home of the account alone, when that is another home and cannot be looked into', async () => {
+  await symlink('loop', join(home, 'loop'));
+  await writeFile(join(home, 'passwd'), `root:x:0:0::${home}/loop:/bin/sh\n`);
+  const ran = await inside(`cd ${home}; postern setup`);
+  expect(ran.stderr).toBe('');
+  expect(ran.stdout).toContain(
+    `ssh reads ${home}/loop/.ssh/known_hosts, which is not in the home that this was run for, ${home}; it was left alone`,
+  );
+  expect(ran.code).toBe(0);
 });

@@ -42,11 +42,12 @@ export async function knownHostsPlace({ git, env, home, address, usual }: PlaceI
   const findings = detours(settings, address);
   // Paths with blanks are not quoted there; each begins with a slash.
   const [first = ''] = (settings.get('userknownhostsfile') ?? '').split(/ (?=\/)/);
+  // Asked before the file is looked at: who was given another HOME may have no right to enter that of the account.
+  if (first !== usual && (await isUsualOfAnotherHome(first, home)))
+    return { file: undefined, findings: [...findings, otherHome(first, home)] };
   if (!first.startsWith('/') || (await isDevice(first))) {
     return { file: undefined, findings: [...findings, keepsNone(first, address)] };
   }
-  if (first !== usual && (await isUsualOfAnotherHome(first, home)))
-    return { file: undefined, findings: [...findings, otherHome(first, home)] };
   return { file: first, findings };
 }
 
