@@ -8,6 +8,7 @@
 import { createHash } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { Duplex, type Writable } from 'node:stream';
+import { mendChannel } from './mended-channel.js';
 import type { Secret } from '../model/secret.js';
 import type { AuthContext, Connection, ServerChannel, Session } from 'ssh2';
 
@@ -228,6 +229,7 @@ class Client {
 
   #channelOf(channel: ServerChannel): CommandChannel {
     let counted = { bytesUp: 0, bytesDown: 0 };
+    mendChannel(channel);
     const gone = new AbortController();
     let isEnded = false;
     const over = (): void => {
@@ -263,9 +265,11 @@ class Client {
       end: (exitCode) => {
         if (isEnded) return;
         isEnded = true;
-        channel.exit(exitCode);
-        // Not close(): that would overtake what is still to be written.
-        channel.end();
+        // Not close(), and not before stderr is empty: ssh2's end() waits for what is written to stdout alone.
+        channel.stderr.end(() => {
+          channel.exit(exitCode);
+          channel.end();
+        });
         // What the client still sends is not wanted, and an unread window would keep it waiting.
         channel.resume();
       },

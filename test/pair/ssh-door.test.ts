@@ -2,7 +2,7 @@
  * The SSH door's own guards, attacked by a client that keeps to no rules: what it refuses, that it says so and logs it, and that
  * it serves the next one as before.
  */
-import { execFile } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import ssh2, { type ClientChannel, type ConnectConfig, type ParsedKey } from 'ssh2';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { parseAccessKey } from '../../src/config/ssh-settings.js';
+import { writePacket } from '../../src/git/pkt-line.js';
 import { systemClock } from '../../src/model/clock.js';
 import type { LogFields } from '../../src/model/ports.js';
 import type { AccessSettings } from '../../src/model/settings.js';
@@ -360,6 +361,27 @@ describe('a lease', () => {
       new Set(['lease-invalid']),
     );
   });
+});
+
+it('what is said on stderr comes before the end, also to a client that has read nothing for a while', async () => {
+  const path = await plain.emulator.createRepository('contoso/Payments/large', { commits: 1, largeFileBytes: 16 * 1024 * 1024 });
+  const head = execFileSync('git', ['--git-dir', path, 'rev-parse', 'main'], { encoding: 'utf8' }).trim();
+  const client = await signIn(plain.sshPort);
+  const channel = await new Promise<ClientChannel>((resolve, reject) => {
+    client.exec("git-upload-pack '/ssh.dev.azure.com/v3/contoso/Payments/large'", (fault, opened) => {
+      if (fault) reject(fault);
+      else resolve(opened);
+    });
+  });
+  channel.write(`${writePacket(`want ${head}\n`).toString()}0000${writePacket('done\n').toString()}`);
+  const { ledger } = plain.house;
+  // A window of SSH is full, and no more is taken.
+  const full = (): boolean => (ledger.running()[0]?.bytesDown ?? 0) > 2 * 1024 * 1024;
+  while (!full()) await new Promise((resolve) => setTimeout(resolve, 5));
+  expect(ledger.kill(ledger.running()[0]!.id)).toBeDefined();
+  const { code, err } = await answerOf(channel);
+  expect(err).toContain('postern: The operation was ended by `postern kill`\n');
+  expect(code).toBe(128);
 });
 
 it('a caller who signs in too slowly is let go of', async () => {
