@@ -40,7 +40,8 @@ function signIn(port: number, options: ConnectConfig = {}): Promise<ssh2.Client>
   return new Promise((resolve, reject) => {
     const client = new ssh2.Client();
     clients.add(client);
-    client.once('ready', () => resolve(client)).once('error', reject);
+    // Also those that come when nobody waits any more: a connection that is cut is what many of these tests are about.
+    client.once('ready', () => resolve(client)).on('error', reject);
     client.once('close', () => reject(new Error('closed')));
     client.connect({ host: '127.0.0.1', port, username: 'git', readyTimeout: 20_000, ...options });
   });
@@ -287,6 +288,12 @@ describe('a key', () => {
     }
   });
 
+  it('is one of no more than a client may offer', async () => {
+    const many = Array.from({ length: 60 }, () => ({ type: 'publickey', username: 'git', key: OTHER.private }));
+    await expect(signIn(keyed.sshPort, { authHandler: many as never })).rejects.toThrow();
+    expect(lines.map(({ fields }) => fields['what'])).toContain('offered too many keys');
+  });
+
   it('that was asked about and did not sign counts for nothing', async () => {
     // The probe is answered with a yes; then the client signs in as nobody.
     const asked = agent(LISTED.public, () => Buffer.alloc(0));
@@ -351,6 +358,17 @@ describe('a lease', () => {
     expect(JSON.stringify(lines)).not.toContain(text);
   });
 
+  it('is all that a client needs where no keys are listed, also one that knows no other way to sign in', async () => {
+    const door = await open({ ...OPEN, local: 'lease' });
+    try {
+      const client = await signIn(door.sshPort, { authHandler: ['none'] });
+      const text = await lease(door, 'dev.azure.com/contoso/Payments/web');
+      expect((await exec(client, `git-upload-pack ${REPO}`, { POSTERN_LEASE: text })).out).toContain('HEAD');
+    } finally {
+      await door.close();
+    }
+  });
+
   it('that is not valid is refused, whoever sends it', async () => {
     const client = await signIn(plain.sshPort);
     for (const text of ['', 'ptl1_nonsense', await lease(keyed, 'dev.azure.com/contoso/**')]) {
@@ -382,6 +400,25 @@ it('what is said on stderr comes before the end, also to a client that has read 
   const { code, err } = await answerOf(channel);
   expect(err).toContain('postern: The operation was ended by `postern kill`\n');
   expect(code).toBe(128);
+});
+
+it('nothing begins while the audit cannot be written and that matters', async () => {
+  const { SshDoor } = await import('../../src/ssh/ssh-door.js');
+  const refusal = {
+    kind: 'refusal',
+    code: 'audit-unwritable',
+    status: 503,
+    what: 'The audit cannot be written',
+    todo: 'make room',
+  } as const;
+  const door = new SshDoor({ ...plain.house.sshParts, audit: { write: () => undefined, refusal: () => refusal } });
+  await door.listen({ host: '127.0.0.1', port: 0, optional: false });
+  try {
+    const { out } = await exec(await signIn(door.bound[0]?.port ?? 0), `git-upload-pack ${REPO}`);
+    expect(out.slice(4)).toBe('ERR postern: The audit cannot be written\n  what to do: make room');
+  } finally {
+    await door.close();
+  }
 });
 
 it('a caller who signs in too slowly is let go of', async () => {

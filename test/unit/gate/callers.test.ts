@@ -39,6 +39,31 @@ function knock(over: Partial<Knock> = {}): Knock {
 }
 const lease = (text: string): Knock['lease'] => ({ kind: 'one', text: new Secret(text) });
 
+describe('identify() of who has signed with a key', () => {
+  const keyed = new Callers({ uids: [1000], keys: ['SHA256:listed'], leases: verifier });
+
+  it('admits the holder of one that is listed, on every listener', () => {
+    for (const each of EVERYONE)
+      for (const entry of ['uid', 'lease'] as const)
+        expect(keyed.identify(knock({ peer: each, entry, key: 'SHA256:listed' }))).toEqual({
+          kind: 'key',
+          peer: each,
+          fingerprint: 'SHA256:listed',
+        });
+  });
+
+  it('takes another one for nothing', () => {
+    expect(keyed.identify(knock({ peer: OTHER, key: 'SHA256:other' }))).toMatchObject({ code: 'caller-refused' });
+    expect(keyed.identify(knock({ peer: REMOTE, entry: 'lease', key: 'SHA256:other' }))).toMatchObject({ code: 'lease-required' });
+    expect(callers.identify(knock({ peer: OTHER, key: 'SHA256:listed' }))).toMatchObject({ code: 'caller-refused' });
+  });
+
+  it('lets a lease count before it', () => {
+    expect(keyed.identify(knock({ key: 'SHA256:listed', lease: lease('bad') }))).toMatchObject({ code: 'lease-invalid' });
+    expect(keyed.identify(knock({ key: 'SHA256:listed', lease: lease('good') }))).toMatchObject({ kind: 'lease' });
+  });
+});
+
 describe('identify() where the uid counts', () => {
   it('admits the own user and those who are listed, also root when it is', () => {
     for (const uid of [1000, 1001, 0])
