@@ -193,6 +193,29 @@ test('a stopping daemon refuses new commands, lets the running one go on, and cu
   expect(daemon.log.some(({ event, repository }) => event === 'transfer-cut' && String(repository).endsWith('/large'))).toBe(true);
 });
 
+test('`postern route explain` says how SSH remotes are served', async () => {
+  const key = `SHA256:${'a'.repeat(43)}`;
+  const routes = [
+    'routes:',
+    `  - { match: git.example.com/**, host: generic, identity: nobody, ssh: agent, key: '${key}', sshUpstream: 'ssh://git@10.0.0.1:2222' }`,
+    '  - { match: dev.azure.com/**, identity: azure-cli }',
+    '',
+  ].join('\n');
+  const explain = async (address: string, more = ''): Promise<string> => {
+    const file = await scene.writeConfiguration(`identities: { nobody: { kind: none } }\n${routes}${more}`);
+    return (await scene.postern(['route', 'explain', address, '--config', file])).stdout;
+  };
+  expect(await explain('git@git.example.com:team/tools')).toContain(
+    `over SSH   signed by an ssh-agent at ssh://git@10.0.0.1:2222, with ${key}\n`,
+  );
+  expect(await explain('git@ssh.dev.azure.com:v3/contoso/Payments/web')).toContain(
+    'over SSH   bridged to the upstream above, as azure-cli; no key is needed\n',
+  );
+  expect(await explain('git@ssh.dev.azure.com:v3/contoso/Payments/web', 'listen: { ssh: off }\n')).toContain(
+    'over SSH   not served: listen.ssh is off\n',
+  );
+});
+
 test('a second address, and what is not there to listen on', async () => {
   const daemon = await start();
   const taken = await scene

@@ -1,10 +1,12 @@
 /** `postern route explain URL`: how an address is read, which route it takes, and what git would be shown. */
+import { writeSshUpstream } from '../../config/ssh-settings.js';
 import { RouteTable } from '../../gate/route-table.js';
 import { inferHostKind } from '../../model/host-name.js';
 import { parseRepoAddress } from '../../hosts/repo-address.js';
 import { readSpelling } from '../../hosts/repo-spelling.js';
 import { ProxyError } from '../../model/errors.js';
 import { REF_CHANGES, type RefRules } from '../../model/refs.js';
+import type { Route } from '../../model/settings.js';
 import { type Context, loadFor, type SettingsFlags } from '../context.js';
 import { baseOf } from './door-base.js';
 
@@ -35,6 +37,8 @@ export async function routeExplain(context: Context, url: string, flags: Setting
       allow: route?.allow,
       refs: route?.refs,
       upstream: to,
+      ssh: route?.ssh.kind,
+      key: route?.ssh.kind === 'agent' ? route.ssh.key : undefined,
       door,
     });
   } else {
@@ -49,10 +53,18 @@ export async function routeExplain(context: Context, url: string, flags: Setting
       printer.line(`allow      ${route.allow.join(', ')}`);
       for (const line of refLines(route.refs)) printer.line(line);
       printer.line(`upstream   ${to ?? ''}`);
+      printer.line(`over SSH   ${settings.listen.ssh.length === 0 ? 'not served: listen.ssh is off' : sshText(route)}`);
     }
     printer.line(`at the door ${door}`);
   }
   return route === undefined ? 1 : 0;
+}
+
+/** How SSH remotes of the route are served. */
+function sshText({ ssh, identity }: Route): string {
+  if (ssh.kind === 'bridge') return `bridged to the upstream above, as ${identity}; no key is needed`;
+  const where = ssh.upstream === undefined ? '' : ` at ${writeSshUpstream(ssh.upstream)}`;
+  return `signed by an ssh-agent${where}, with ${ssh.key ?? 'the only key that it holds'}`;
 }
 
 /** What pushes may touch, a line for each rule; none when they may touch everything. */
