@@ -8,6 +8,7 @@
 import { createHash } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { Duplex, type Writable } from 'node:stream';
+import { holdFirstAnswer } from './first-answer.js';
 import { mendChannel } from './mended-channel.js';
 import type { Secret } from '../model/secret.js';
 import type { AuthContext, Connection, ServerChannel, Session } from 'ssh2';
@@ -113,7 +114,10 @@ export async function serveClient(socket: Socket, hostKey: Secret, handlers: Cli
     keepaliveInterval: KEEPALIVE_MS,
     algorithms: mutable(ALGORITHMS),
   });
-  server.on('connection', (client) => new Client(client, socket, handlers, ssh2.utils.parseKey));
+  server.on('connection', (client) => {
+    holdFirstAnswer(socket);
+    new Client(client, socket, handlers, ssh2.utils.parseKey);
+  });
   server.injectSocket(socket);
 }
 
