@@ -2,6 +2,7 @@
  * A session and the command that runs for it on the host, put together: what one says the other hears, no faster than it listens, until
  * the command has ended. Of a push nothing goes up before its command list was judged.
  */
+import { constants } from 'node:os';
 import type { Readable, Writable } from 'node:stream';
 import { FetchEnd } from '../git/fetch-end.js';
 import { FLUSH_PACKET } from '../git/pkt-line.js';
@@ -185,7 +186,8 @@ class Conveyance {
     if (room > 0) this.#words = Buffer.concat([this.#words, chunk.subarray(0, room)]);
   }
 
-  #ended(end: RemoteEnd): void {
+  #ended(told: RemoteEnd): void {
+    const end = this.#bytesDown > 0 ? asKilled(told) : told;
     if (end.kind === 'exited') {
       const isDumb = end.code !== 0 && this.#bytesDown === 0;
       const refusal = isDumb ? this.#meaning.ofWords(this.#words.toString('utf8')) : undefined;
@@ -220,4 +222,14 @@ class Conveyance {
     stream.on(event, listener);
     this.#undo.push(() => void stream.off(event, listener));
   }
+}
+
+/**
+ * A shell that has waited for a command tells of the signal that ended it as 128 and its number (POSIX, sh, "Exit Status for
+ * Commands"). 129 is not read so: git ends with it when it is used wrongly.
+ */
+function asKilled(end: RemoteEnd): RemoteEnd {
+  if (end.kind !== 'exited' || end.code <= 129) return end;
+  const found = Object.entries(constants.signals).find(([, number]) => number === end.code - 128);
+  return found === undefined ? end : { kind: 'killed', signal: found[0] };
 }
