@@ -17,7 +17,7 @@ const LAW: HouseLaw = {
     '@azure/core-rest-pipeline': { files: ['identity/entra-source.ts'], typesOnly: true },
     'node-cache': { files: ['identity/vault.ts'] },
     winston: { files: ['daemon/log.ts'] },
-    yargs: { files: ['cli/postern.ts'] },
+    yargs: { files: ['cli/postern.ts', 'cli/tree/words.ts'] },
     zod: { files: ['config/schema-parts.ts'] },
     yaml: { files: ['config/settings-source.ts'] },
     '@peculiar/x509': { files: ['store/door-authority.ts'] },

@@ -8,14 +8,14 @@ import { PERMISSIONS } from '../model/operation.js';
 import { MOST_REF_GLOBS, parseRefGlob, REF_CHANGES } from '../model/refs.js';
 import { accessSchema } from './access-settings.js';
 import { auditSchema } from './audit-settings.js';
-import type { ShapeFault } from './fault.js';
+import { faultOf, type ShapeFault, typeName } from './fault.js';
 import { identitySchema, pathKey } from './identity-schema.js';
 import { listenFaults } from './listen-address.js';
 import { NAMES_SCHEMA } from './listen-names.js';
 import { TLS_SCHEMA } from './listen-tls.js';
 import { NOT_YET } from './not-yet.js';
 import { parseProxy, parseUpstream } from './outside-url.js';
-import { LOG_FORMATS, SCALARS } from './scalar-settings.js';
+import { LOG_FORMATS, OPERATION_LEVELS, SCALARS } from './scalar-settings.js';
 import type { ScalarPath } from './scalar-settings.js';
 import { knownHostsFaults, parseFingerprint, parseSshUpstream, ROUTE_SSH_SCHEMA, routeSshFaults, sshListenFaults } from './ssh-settings.js';
 import { checked, jsonSchemaOf, list, named, section, shapeFaults, text, word } from './schema-parts.js';
@@ -141,8 +141,32 @@ const fileSchema = section(
     log: section('a map such as `{ level: info }`', {
       level: word(LOG_LEVELS, 'The least grave lines that are logged.', SCALARS['log.level'].fallback).optional(),
       format: word(LOG_FORMATS, 'human, json, or auto: human on a terminal, json otherwise.', SCALARS['log.format'].fallback).optional(),
+      operations: word(
+        OPERATION_LEVELS,
+        'The level of the one line for each operation that went well; what went wrong is a warning.',
+        SCALARS['log.operations'].fallback,
+      ).optional(),
     })
       .meta({ description: 'The log.' })
+      .optional(),
+    limits: section('a map such as `{ connections: 2048 }`', {
+      connections: count('limits.connections', 'Connections that may be open at each door.'),
+      operations: count(
+        'limits.operations',
+        'Operations that may run at once, on all doors together; the next ones are told to try again.',
+      ),
+    })
+      .meta({ description: 'How much at once.' })
+      .optional(),
+    telemetry: section('a map such as `{ listen: 127.0.0.1:9417 }`', {
+      listen: checked((raw) => (raw === undefined ? [] : telemetryFaults(raw)), {
+        description:
+          'Addresses for /metrics, /startup, /readiness and /liveness; `on` is 127.0.0.1:9417. They tell names of repositories to nobody.',
+        default: SCALARS['telemetry.listen'].fallback,
+        ...addresses,
+      }).optional(),
+    })
+      .meta({ description: 'Measurements and probes.' })
       .optional(),
     timeouts: section('a map such as `{ stall: 15m }`', {
       connect: scalar('timeouts.connect', 'Limit for opening a connection upstream, tunnel and TLS included.'),
@@ -175,6 +199,26 @@ function globs(about: string, example: string) {
   )
     .meta({ description: about, examples: [[example]] })
     .optional();
+}
+
+/** A number, with limits and default of the table. */
+function count(path: 'limits.connections' | 'limits.operations', about: string) {
+  const { is, parse, fallback } = SCALARS[path];
+  const wrong = (raw: unknown): ShapeFault[] => {
+    const fault = typeof raw === 'number' ? faultOf(parse, String(raw)) : `is ${typeName(raw)}; write ${is}`;
+    return raw === undefined || fault === undefined ? [] : [{ path: [], on: 'value', text: fault }];
+  };
+  return checked(wrong, { description: about, type: 'integer', minimum: 1, maximum: 1_000_000, default: Number(fallback) }).optional();
+}
+
+/** What is wrong with the value of `telemetry.listen`. */
+function telemetryFaults(raw: unknown): ShapeFault[] {
+  const { is, parse } = SCALARS['telemetry.listen'];
+  const pieces = Array.isArray(raw) ? (raw as unknown[]) : [raw];
+  if (pieces.length === 0 || pieces.some((piece) => typeof piece !== 'string'))
+    return [{ path: [], on: 'value', text: `is not ${is}; write one of them` }];
+  const fault = faultOf(parse, pieces.join(','));
+  return fault === undefined ? [] : [{ path: [], on: 'value', text: fault }];
 }
 
 /** A duration, with grammar and default of the table. */

@@ -73,7 +73,9 @@ export async function loadSettings(request: LoadRequest): Promise<LoadedSettings
   const access = { local: pick('access.local'), remote: pick('access.remote') };
   const min = pick('drain.min');
   const max = pick('drain.max');
-  const log = { level: pick('log.level').value, format: pick('log.format').value };
+  const log = { level: pick('log.level').value, format: pick('log.format').value, operations: pick('log.operations').value };
+  const limits = { connections: pick('limits.connections').value, operations: pick('limits.operations').value };
+  const telemetry = { listen: pick('telemetry.listen').value };
   const timeouts = { connect: pick('timeouts.connect').value, stall: pick('timeouts.stall').value, token: pick('timeouts.token').value };
   if (min.value > max.value) {
     const asked = min.place.text === 'default' ? max : min;
@@ -102,6 +104,8 @@ export async function loadSettings(request: LoadRequest): Promise<LoadedSettings
       routes: rest.routes,
       drain: { min: min.value, max: max.value },
       timeouts,
+      limits,
+      telemetry,
       log,
     },
     effective: [...effective, ...rest.effective],
@@ -143,7 +147,9 @@ function ownText(record: Readonly<Record<string, string | undefined>>, key: stri
 /** A file's value as it would stand in a variable. */
 function fileText(raw: unknown, [section = '', key = '']: readonly string[]): string | undefined {
   const value = ownValue(asMap(ownValue(asMap(raw), section)), key);
-  if (section !== 'listen') return typeof value === 'string' ? value : undefined;
+  if (section === 'telemetry' && Array.isArray(value)) return value.map(String).join(',');
+  // A count is a number in YAML.
+  if (section !== 'listen') return typeof value === 'string' || typeof value === 'number' ? String(value) : undefined;
   return listenPieces(value)
     ?.map((piece) => String(piece.value))
     .join(',');

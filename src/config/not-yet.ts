@@ -6,7 +6,7 @@ import { quote } from './fault.js';
 import { hint } from './nearest-name.js';
 
 export const NOT_YET = {
-  top: ['cache', 'telemetry'],
+  top: ['cache'],
   listen: [],
   route: [],
   identityKind: ['azure-developer-cli', 'azure-powershell', 'azure-pipelines', 'device-code', 'browser', 'git-credential'],

@@ -13,6 +13,13 @@ import { hint } from './nearest-name.js';
 
 export const LOG_FORMATS = ['auto', 'human', 'json'] as const satisfies readonly Settings['log']['format'][];
 
+export const OPERATION_LEVELS = ['info', 'debug'] as const satisfies readonly Settings['log']['operations'][];
+
+/** Where `telemetry.listen: on` is: the port after the doors', as far as Prometheus' own list of ports has it free. */
+const TELEMETRY_ON = '127.0.0.1:9417';
+/** More at once than a process can have files. */
+const LARGEST_COUNT = 1_000_000;
+
 export const LOCAL_ENTRIES = ['uid', 'lease', 'anyone'] as const satisfies readonly Entry[];
 export const REMOTE_ENTRIES = ['lease', 'anyone'] as const satisfies readonly Entry[];
 
@@ -46,8 +53,18 @@ export const SCALARS = {
   'access.remote': wordOf(REMOTE_ENTRIES, 'lease'),
   'drain.min': duration('0s', parseDuration),
   'drain.max': duration('30s', parseDuration),
+  // A build host's parallel jobs are in the hundreds, and git opens one or two connections for each operation.
+  'limits.connections': count('2048'),
+  'limits.operations': count('1024'),
+  'telemetry.listen': {
+    is: 'an address such as `127.0.0.1:9417`, `on` or `off`',
+    fallback: 'off',
+    parse: parseTelemetryListen,
+    show: (addresses: readonly ListenAddress[]) => (addresses.length === 0 ? 'off' : addresses.map(writeListenAddress)),
+  },
   'log.level': wordOf(LOG_LEVELS, 'info'),
   'log.format': wordOf(LOG_FORMATS, 'auto'),
+  'log.operations': wordOf(OPERATION_LEVELS, 'debug'),
   'timeouts.connect': duration('15s', parseTimeLimit),
   // A server may count objects for minutes before it sends the first byte.
   'timeouts.stall': duration('15m', parseTimeLimit),
@@ -67,6 +84,28 @@ export function variableOf(path: ScalarPath): string {
 /** `log.level` as `--log-level`. */
 export function flagOf(path: string): string {
   return `--${path.replaceAll('.', '-')}`;
+}
+
+/** @throws {SyntaxError} for what is neither `on`, `off` nor addresses. */
+function parseTelemetryListen(text: string): readonly ListenAddress[] {
+  if (text === 'off') return [];
+  if (text === 'on') return parseListenAddresses(TELEMETRY_ON);
+  try {
+    return parseListenAddresses(text);
+  } catch (thrown) {
+    // The port that it shows as an example is that of another listener.
+    throw thrown instanceof SyntaxError ? new SyntaxError(thrown.message.replaceAll('8417', '9417')) : thrown;
+  }
+}
+
+function count(fallback: string): Scalar<number> {
+  const is = `a whole number from 1 to ${String(LARGEST_COUNT)}`;
+  const parse = (text: string): number => {
+    const value = /^[1-9][0-9]{0,6}$/.test(text) ? Number(text) : Number.NaN;
+    if (!(value <= LARGEST_COUNT)) throw new SyntaxError(`${quote(text)} is not ${is}`);
+    return value;
+  };
+  return { is, fallback, parse, show: String };
 }
 
 function duration(fallback: string, parse: (text: string) => number): Scalar<number> {

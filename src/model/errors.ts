@@ -22,6 +22,7 @@ export const ERROR_CODES = [
   'push-unreadable',
   'ref-refused',
   'operation-killed',
+  'overloaded',
   'audit-unwritable',
   // credentials
   'identity-unavailable',

@@ -46,6 +46,13 @@ export const LOG_EVENTS = [
   'transfer-broken',
   'client-gone',
   'config-warning',
+  'reloaded',
+  'reload-failed',
+  'log-level',
+  'overloaded',
+  'event-loop-late',
+  'socket-unused',
+  'notify-failed',
   'unexpected',
 ] as const;
 

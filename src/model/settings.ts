@@ -155,6 +155,14 @@ export interface Timeouts {
   readonly token: number;
 }
 
+/** How much at once. */
+export interface Limits {
+  /** Connections that are open at each door. */
+  readonly connections: number;
+  /** Operations that run, of all doors together. */
+  readonly operations: number;
+}
+
 export interface Settings {
   /** Path of the file these came from; undefined when there was none. */
   readonly file: string | undefined;
@@ -173,5 +181,13 @@ export interface Settings {
   /** ms: `min` before new operations are refused, `max` before running transfers are cut. */
   readonly drain: { readonly min: number; readonly max: number };
   readonly timeouts: Timeouts;
-  readonly log: { readonly level: LogLevel; readonly format: 'auto' | 'human' | 'json' };
+  readonly limits: Limits;
+  /** Where measurements and probes are answered; nowhere when empty. */
+  readonly telemetry: { readonly listen: readonly ListenAddress[] };
+  readonly log: {
+    readonly level: LogLevel;
+    readonly format: 'auto' | 'human' | 'json';
+    /** The level at which an operation that went well is logged, one line each. */
+    readonly operations: 'info' | 'debug';
+  };
 }

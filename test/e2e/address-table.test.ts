@@ -271,7 +271,7 @@ async function open({ routes, road, lease: held }: CallerCase): Promise<Opened> 
       routes: routes.map(route),
       drain: { min: 0, max: 0 },
       timeouts: { connect: 5_000, stall: 10_000, token: 5_000 },
-      log: { level: 'error', format: 'json' },
+      log: { level: 'error', format: 'json', operations: 'debug' },
     },
     {
       environment: { SP_SECRET: secretClient.secret, TFS_PAT: PAT, ADA: 'lovelace' },

@@ -24,7 +24,9 @@ export interface Door {
 }
 
 /** Settings of a house that listens nowhere by itself, serves its own user, and writes nothing down. */
-export const SHUT: Pick<Settings, 'listen' | 'access' | 'audit'> = {
+export const SHUT: Pick<Settings, 'listen' | 'access' | 'audit' | 'limits' | 'telemetry'> = {
+  limits: { connections: 2048, operations: 1024 },
+  telemetry: { listen: [] },
   listen: { http: [], ssh: [], names: [], tls: { kind: 'off' } },
   access: { local: 'uid', remote: 'lease', uids: [], keys: [], leaseKey: undefined },
   audit: { isOn: false, directory: undefined, onFailure: 'continue', maxSizeBytes: 1024 * 1024, maxAge: 86_400_000 },
@@ -87,7 +89,7 @@ export async function openDoor(
     routes: [...routes(emulator).map((more) => ({ ...route, ...more })), route],
     drain: { min: 0, max: 0 },
     timeouts: { connect: 5_000, stall: 10_000, token: TOKEN_MS },
-    log: { level: 'debug', format: 'json' },
+    log: { level: 'debug', format: 'json', operations: 'debug' },
   };
   const house = assemble(settings, {
     environment: { SP_SECRET: secretClient.secret },

@@ -74,7 +74,7 @@ async function openBench(
       routes: [route, ...(options.routes ?? []).map((more) => ({ ...route, upstream: undefined, ...more }))],
       drain: { min: 0, max: 0 },
       timeouts: { connect: 2_000, stall: STALL_MS, token: 2_000 },
-      log: { level: 'debug', format: 'json' },
+      log: { level: 'debug', format: 'json', operations: 'debug' },
     },
     { environment: { PASSWORD: options.password ?? 'a-password' }, clock: systemClock, logger: { log: () => undefined }, audit: NO_HOME },
   );

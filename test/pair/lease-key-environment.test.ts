@@ -15,7 +15,7 @@ test('assemble() takes the keys of leases out of the environment', () => {
       routes: [],
       drain: { min: 0, max: 0 },
       timeouts: { connect: 1000, stall: 1000, token: 1000 },
-      log: { level: 'info', format: 'json' },
+      log: { level: 'info', format: 'json', operations: 'debug' },
     },
     { environment, clock: systemClock, logger: { log: () => undefined }, audit: NO_HOME },
   );

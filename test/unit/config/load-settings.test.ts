@@ -47,7 +47,9 @@ const ZERO = {
   ],
   drain: { min: 0, max: 30_000 },
   timeouts: { connect: 15_000, stall: 900_000, token: 30_000 },
-  log: { level: 'info', format: 'auto' },
+  limits: { connections: 2048, operations: 1024 },
+  telemetry: { listen: [] },
+  log: { level: 'info', format: 'auto', operations: 'debug' },
 };
 
 describe('loadSettings() without a file', () => {
@@ -233,7 +235,7 @@ describe('loadSettings() precedence', () => {
         ],
       },
     });
-    expect(loaded.effective.slice(0, 15)).toEqual([
+    expect(loaded.effective.slice(0, 19)).toEqual([
       { path: 'listen.http', value: ['127.0.0.1:0', '[::1]:1'], origin: 'environment POSTERN_LISTEN_HTTP' },
       { path: 'listen.http.tls', value: 'off', origin: 'default' },
       { path: 'listen.http.names', value: [], origin: 'default' },
@@ -246,6 +248,10 @@ describe('loadSettings() precedence', () => {
       { path: 'drain.max', value: '2h', origin: 'environment POSTERN_DRAIN_MAX' },
       { path: 'log.level', value: 'info', origin: 'default' },
       { path: 'log.format', value: 'json', origin: 'environment POSTERN_LOG_FORMAT' },
+      { path: 'log.operations', value: 'debug', origin: 'default' },
+      { path: 'limits.connections', value: '2048', origin: 'default' },
+      { path: 'limits.operations', value: '1024', origin: 'default' },
+      { path: 'telemetry.listen', value: 'off', origin: 'default' },
       { path: 'timeouts.connect', value: '1s', origin: 'F:1:22' },
       { path: 'timeouts.stall', value: '3s', origin: 'environment POSTERN_TIMEOUTS_STALL' },
       { path: 'timeouts.token', value: '30s', origin: 'default' },
@@ -268,6 +274,7 @@ describe('loadSettings() faults of flags and environment', () => {
         POSTERN_DRAIN_MAX: '3',
         POSTERN_WHATEVER: 'hunter2',
         POSTERN_TELEMETRY_LISTEN: 'x',
+        POSTERN_CACHE_SIZE: 'x',
         POSTERN_LISTEN_SSH: 'x',
       },
     };
@@ -276,10 +283,11 @@ describe('loadSettings() faults of flags and environment', () => {
       'flag --log-format: log.format: is empty; write one of auto, human, json',
       'flag --log-levle: log.levle: is not a setting that a flag can give; did you mean `log.level`?',
       'flag --timeouts-token: timeouts.token: `5` has no unit; write `5s` for seconds or `5m` for minutes',
+      'environment POSTERN_CACHE_SIZE: is not available in this version; unset it',
       'environment POSTERN_DRAIN_MAX: drain.max: `3` has no unit; write `3s` for seconds or `3m` for minutes',
       'environment POSTERN_LISTEN_SSH: listen.ssh: `x` is not an address; write `127.0.0.1:8422`, `[::1]:8422`, or `off`',
       'environment POSTERN_LOG_LEVLE: is not a variable of Postern; did you mean `POSTERN_LOG_LEVEL`?',
-      'environment POSTERN_TELEMETRY_LISTEN: is not available in this version; unset it',
+      'environment POSTERN_TELEMETRY_LISTEN: telemetry.listen: `x` is not an address; write `127.0.0.1:9417` or `[::1]:9417`',
       'environment POSTERN_WHATEVER: is not a variable of Postern; unset it, or write the setting in the file',
     ]);
   });

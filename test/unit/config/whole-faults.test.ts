@@ -169,7 +169,7 @@ routes:
 
 it('loadSettings() tells all faults at once, and what to do', async () => {
   const file = join(newFolder(), 'c.yaml');
-  writeFileSync(file, 'log: { level: x }\nroutes: [{ match: x }]\ntelemetry: {}\n');
+  writeFileSync(file, 'log: { level: x }\nroutes: [{ match: x }]\ncache: {}\n');
   const thrown: unknown = await loadSettings(request({ file })).catch((error: unknown) => error);
   expect(thrown).toBeInstanceOf(ProxyError);
   expect(thrown).toMatchObject({
@@ -180,7 +180,7 @@ it('loadSettings() tells all faults at once, and what to do', async () => {
       `${file}:1:15: log.level: \`x\` is not one of error, warn, info, debug; write one of them`,
       `${file}:2:10: routes[0].identity: is missing; write the name of an identity`,
       `${file}:2:19: routes[0].match: names only a host; write \`x/**\` for all its repositories`,
-      `${file}:3:1: telemetry: is not available in this version; leave it out`,
+      `${file}:3:1: cache: is not available in this version; leave it out`,
     ],
   });
 });

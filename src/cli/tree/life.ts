@@ -1,0 +1,34 @@
+/** The commands that start the daemon, end it, and look at what it does. */
+import { configurable, withJson, type Run, type Tree } from './words.js';
+
+export function addLife(tree: Tree, run: Run): Tree {
+  return tree
+    .command(
+      'start',
+      'Run the daemon in the foreground',
+      (builder) =>
+        configurable(builder)
+          .option('system', { type: 'boolean', describe: 'read /etc/postern/config.yaml unless --config says otherwise' })
+          .example('$0 start', 'with ~/.config/postern/config.yaml, or the Azure CLI for everything')
+          .example('$0 start --log-level debug', 'one line for each request'),
+      (flags) => run(async (to) => (await import('../commands/start.js')).start(to, flags)),
+    )
+    .command('stop', 'Stop the daemon; running transfers may finish', {}, () =>
+      run(async (to) => (await import('../commands/stop.js')).stop(to)),
+    )
+    .command(
+      'status',
+      'Show what the daemon does, its identities and its latest failures',
+      (builder) => withJson(builder).example('$0 status --json', 'for programs'),
+      (flags) => run(async (to) => (await import('../commands/status.js')).status(to, { json: flags['json'] === true })),
+    )
+    .command(
+      'kill <operation>',
+      'End one running operation',
+      (builder) =>
+        withJson(builder)
+          .positional('operation', { type: 'string', demandOption: true, describe: 'its number, as `postern status` shows it' })
+          .example('$0 kill 17', 'its caller is told, its upstream let go; nothing else is disturbed'),
+      (flags) => run(async (to) => (await import('../commands/kill.js')).kill(to, flags['operation'], { json: flags['json'] === true })),
+    );
+}
