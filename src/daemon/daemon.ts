@@ -9,14 +9,12 @@ import { isLoopback } from '../upstream/outgoing-proxy.js';
 import { type AdminSocket, openAdmin } from './admin.js';
 import { assemble, type AuditHome, type House } from './assemble.js';
 import { leaseActions } from './lease-actions.js';
+import { DRAIN_LOOK_MS, drainDoors, pause } from './drain.js';
 import type { DaemonLog } from './log.js';
 import type { Places } from './places.js';
 import { portHolder } from './port-holder.js';
 import { checkCallers } from './self-check.js';
 import { type DaemonStatus, failedOperation, routeState, type RunningOperation, runningOperation } from './status.js';
-
-/** How often a stopping daemon looks whether the last transfer has ended. */
-const DRAIN_LOOK_MS = 50;
 
 export const EXIT = { ok: 0, failure: 1, usage: 2, interrupted: 130, terminated: 143 } as const;
 
@@ -49,6 +47,8 @@ export class Daemon {
   #stopping: Promise<number> | undefined;
   #ended: ((code: number) => void) | undefined;
   #isCut = false;
+  /** Of a later signal, which then says how the process ends. */
+  #cause: StopCause | undefined;
 
   constructor(options: DaemonOptions) {
     this.#options = options;
@@ -138,7 +138,10 @@ export class Daemon {
   /** Stops: no new operations, running ones may finish within drain.max. A second signal cuts them at once. */
   stop(cause: StopCause): Promise<number> {
     if (this.#stopping !== undefined) {
-      if (cause !== 'admin') this.#isCut = true;
+      if (cause !== 'admin') {
+        this.#isCut = true;
+        this.#cause = cause;
+      }
       return this.#stopping;
     }
     this.#stopping = this.#end(cause);
@@ -169,6 +172,7 @@ export class Daemon {
       routes: house.routes.routes.map(routeState),
       operations: house.ledger.counts(),
       running: house.ledger.running().map((record) => runningOperation(record, clock.now())),
+      betweenRequests: house.ledger.conversations.between.map(({ record }) => runningOperation(record, clock.now())),
       failures: house.ledger.failures().map(failedOperation),
       callers: callers.seen,
       callersForgotten: callers.forgotten,
@@ -186,40 +190,23 @@ export class Daemon {
     this.#state = 'draining';
     // A signal may come while listeners are being opened: one that opened after the end would keep the process alive.
     await this.#starting?.catch(() => undefined);
-    log.log('info', 'stopping', { cause, running: house.ledger.running().length });
-    // Not the wall clock, which may be set while we wait.
-    const startedAt = performance.now();
-    if (settings.drain.min > 0) await this.#pause(settings.drain.min);
-    house.door.drain();
-    house.sshDoor.drain();
-    while (house.ledger.running().length > 0 && performance.now() - startedAt < settings.drain.max && !this.#isCut)
-      await this.#pause(DRAIN_LOOK_MS);
-    const cut = house.ledger.running();
-    for (const record of cut)
-      log.log('warn', 'transfer-cut', {
-        id: record.id,
-        operation: record.kind,
-        repository: record.repository,
-        bytesDown: record.bytesDown,
-      });
+    const { ledger } = house;
+    log.log('info', 'stopping', { cause, running: ledger.running().length, begun: ledger.conversations.open.length });
+    const { drain } = settings;
+    const cut = await drainDoors({ doors: [house.door, house.sshDoor], ledger, drain, log, isCut: () => this.#isCut });
     await Promise.all([house.door.close(), house.sshDoor.close()]);
     house.certificates?.close();
     house.connections.close();
     house.sshUpstreams.close();
     house.vault.close();
     const closedAt = performance.now();
-    while (house.ledger.running().length > 0 && performance.now() - closedAt < CUT_MS) await this.#pause(DRAIN_LOOK_MS);
+    while (ledger.running().length > 0 && performance.now() - closedAt < CUT_MS) await pause(DRAIN_LOOK_MS);
     await house.audit.close();
     await this.#admin?.close();
-    const code = exitCode(cause, cut.length > 0);
+    const code = exitCode(this.#cause ?? cause, cut > 0);
     log.log('info', 'stopped', { code });
     this.#ended?.(code);
     return code;
-  }
-
-  #pause(ms: number): Promise<void> {
-    // A timer of its own: the process must stay alive for it.
-    return new Promise((resolve) => setTimeout(resolve, ms));
   }
 
   #boundHosts(): string[] {

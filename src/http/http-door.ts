@@ -5,8 +5,10 @@
  * Limits are on heads and on silence. There is none on the length of a request: a push of gigabytes takes its time.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { admit } from '../gate/admit.js';
+import { createArrivals, stopAccepting } from '../gate/arrivals.js';
 import { refuseBrowser } from '../gate/browser.js';
 import type { Callers } from '../gate/callers.js';
 import type { Ledger } from '../gate/ledger.js';
@@ -69,6 +71,8 @@ interface Way {
   readonly entry: Entry;
   /** What the listener listens on. */
   readonly host: string;
+  /** Whether its socket was handed to us and outlives us: who comes while we stop waits in the kernel's queue for the next daemon. */
+  readonly isInherited: boolean;
 }
 
 export interface BoundAddress {
@@ -79,13 +83,14 @@ export interface BoundAddress {
 
 export class HttpDoor {
   readonly #parts: HttpDoorParts;
-  readonly #listeners: DoorListener[] = [];
+  readonly #listeners: (DoorListener & Pick<Way, 'isInherited'>)[] = [];
   readonly #bound: BoundAddress[] = [];
   readonly #names: DoorNames;
   /** Connections on which a refusal was the last answer. */
   readonly #closing = new WeakSet<Duplex>();
   /** The latest request of each connection, settled when the gate has answered. */
   readonly #asked = new WeakMap<Duplex, Promise<void>>();
+  readonly #arrivals = createArrivals();
   #isDraining = false;
 
   constructor(parts: HttpDoorParts) {
@@ -107,6 +112,7 @@ export class HttpDoor {
     const way: Way = {
       entry: isLoopbackAddress(address.host) ? this.#parts.access.local : this.#parts.access.remote,
       host: address.host,
+      isInherited: false,
     };
     const options = {
       maxHeaderSize: LARGEST_HEAD_BYTES,
@@ -123,7 +129,10 @@ export class HttpDoor {
         ? await secureListener(options, handle, { certificates: tls.certificates, handshakeMs: headMs })
         : plainListener(options, handle);
     const { server, scheme } = listener;
-    server.on('connection', (socket) => this.#parts.peers.accepted(socket));
+    server.on('connection', (socket) => {
+      if (way.isInherited) this.#arrivals.accepted(socket);
+      this.#parts.peers.accepted(socket);
+    });
     // Node would answer an expectation that it does not know without a word; nothing here depends on one.
     server.on('checkExpectation', handle);
     server.on('connect', sayNoTunnel);
@@ -143,20 +152,25 @@ export class HttpDoor {
     if (port === undefined) return false;
     // Without this a fault while accepting (no more file descriptors) would end the process.
     server.on('error', (fault) => this.#parts.logger.log('error', 'unexpected', { what: `accepting connections: ${messageOf(fault)}` }));
-    this.#listeners.push(listener);
+    this.#listeners.push({ ...listener, isInherited: way.isInherited });
     this.#bound.push({ scheme, host: address.host, port });
     this.#names.add({ scheme, host: address.host, port });
     return true;
   }
 
-  /** Refuses new operations from now on; running ones go on. */
+  /** Leaves newcomers to the next daemon where they can wait for it. Connections that are open stay so. */
+  stopAccepting(): void {
+    for (const { server, isInherited } of this.#listeners) if (isInherited) stopAccepting(server);
+  }
+
+  /** Refuses new operations from now on, with a text; what has begun goes on, and every connection stays open. */
   drain(): void {
     this.#isDraining = true;
-    for (const { server, closeUnopened } of this.#listeners) {
-      server.close();
-      server.closeIdleConnections();
-      closeUnopened();
-    }
+  }
+
+  /** Connections that were accepted just before accepting stopped, and whose first request is on its way: nobody else can serve it. */
+  get awaited(): number {
+    return this.#arrivals.awaited;
   }
 
   /** Closes all listeners and every connection. */
@@ -178,7 +192,7 @@ export class HttpDoor {
     const { ledger, forwarder } = this.#parts;
     const { socket } = request;
     // One after the other on a connection: what was sent behind a request that is refused must not be looked at meanwhile.
-    const asked = (this.#asked.get(socket) ?? Promise.resolve()).then(() => this.#ask(request, way));
+    const asked = (this.#asked.get(socket) ?? Promise.resolve()).then(() => this.#ask(request, response, way));
     this.#asked.set(
       socket,
       asked.then(() => undefined),
@@ -206,13 +220,21 @@ export class HttpDoor {
   }
 
   /** Asks the gate; undefined when nothing on this connection is answered any more. */
-  async #ask(request: IncomingMessage, way: Way): Promise<{ record: OperationRecord; walked: Walked } | undefined> {
+  async #ask(
+    request: IncomingMessage,
+    response: ServerResponse,
+    way: Way,
+  ): Promise<{ record: OperationRecord; walked: Walked } | undefined> {
+    const { ledger } = this.#parts;
     const { socket } = request;
+    const isFirst = this.#arrivals.asked(socket);
     // What a client sent behind a request that was refused and closed is not answered: it may be that request's body.
     if (this.#closing.has(socket)) return undefined;
     const { remoteAddress = 'gone', remotePort = 0 } = socket;
-    const record = this.#parts.ledger.begin(`${displayHost(remoteAddress)}:${remotePort}`);
-    const walked = await this.#askGate(request, way, record);
+    const record = ledger.begin(`${displayHost(remoteAddress)}:${remotePort}`);
+    const walked = this.#join(await this.#askGate(request, way, record), record, { socket, isFirst });
+    // That it closes then tells nothing of the operation.
+    if (!response.shouldKeepAlive) ledger.conversations.unties(socket);
     if (walked.kind === 'no' && !isKeptOpen(walked)) this.#closing.add(socket);
     return { record, walked };
   }
@@ -220,7 +242,6 @@ export class HttpDoor {
   /** The questions that a request has to pass, in their order. What is understood on the way is noted in `record`. */
   async #askGate(request: IncomingMessage, way: Way, record: OperationRecord): Promise<Walked> {
     const { routes, audit, clock } = this.#parts;
-    if (this.#isDraining) return no(STOPPING);
     const browser = refuseBrowser((name) => request.headersDistinct[name]?.join(', '), this.#names.on(request.socket, way.host));
     if (browser !== undefined) return no(browser);
     const caller = await this.#callerOf(request, way, record);
@@ -233,6 +254,15 @@ export class HttpDoor {
     if (unrecorded !== undefined) return no(unrecorded, operation);
     const decision = admit(operation, caller, routes, clock.now());
     return decision.kind === 'refusal' ? no(decision, operation) : { kind: 'pass', operation, pass: decision };
+  }
+
+  /** Has what was admitted belong to an operation that has begun, or begin one if that may be now. */
+  #join(walked: Walked, record: OperationRecord, { socket, isFirst }: { socket: Socket; isFirst: boolean }): Walked {
+    const { conversations } = this.#parts.ledger;
+    if (walked.kind !== 'pass' || conversations.join(record, socket)) return walked;
+    if (this.#isDraining && !isFirst) return no(STOPPING, walked.operation);
+    conversations.begin(record, socket);
+    return walked;
   }
 
   /** Who asks; undefined when they have gone. */

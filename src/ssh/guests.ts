@@ -125,11 +125,6 @@ export class Guests {
     };
   }
 
-  /** Closes the connections that have no command. */
-  closeIdle(): void {
-    for (const { socket, commands } of this.#stays.values()) if (commands === 0) socket.destroySoon();
-  }
-
   /** Closes every connection. */
   closeAll(): void {
     for (const { socket } of this.#stays.values()) socket.destroy();

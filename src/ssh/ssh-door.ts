@@ -4,6 +4,7 @@
  */
 import { createServer, type Server } from 'node:net';
 import { admit } from '../gate/admit.js';
+import { createArrivals, stopAccepting } from '../gate/arrivals.js';
 import type { Callers } from '../gate/callers.js';
 import type { Ledger } from '../gate/ledger.js';
 import { listenAt, STOPPING } from '../gate/listening.js';
@@ -50,7 +51,8 @@ type Walked =
 export class SshDoor {
   readonly #parts: SshDoorParts;
   readonly #guests: Guests;
-  readonly #servers: Server[] = [];
+  readonly #servers: { readonly server: Server; readonly isInherited: boolean }[] = [];
+  readonly #arrivals = createArrivals();
   readonly #bound: { readonly host: string; readonly port: number }[] = [];
   #isDraining = false;
 
@@ -81,28 +83,40 @@ export class SshDoor {
     const { access, logger } = this.#parts;
     const hostKey = await this.#parts.hostKey();
     const entry = isLoopbackAddress(address.host) ? access.local : access.remote;
-    const server = createServer({ noDelay: true, keepAlive: true }, (socket) => this.#guests.accept(socket, entry, hostKey));
+    const isInherited = false;
+    const server = createServer({ noDelay: true, keepAlive: true }, (socket) => {
+      if (isInherited) this.#arrivals.accepted(socket);
+      this.#guests.accept(socket, entry, hostKey);
+    });
     server.maxConnections = MOST_CONNECTIONS;
     const port = await listenAt(server, address, { name: 'SSH', key: 'listen.ssh' });
     if (port === undefined) return false;
     // Without this a fault while accepting (no more file descriptors) would end the process.
     server.on('error', (fault) => logger.log('error', 'unexpected', { what: `accepting connections: ${messageOf(fault)}` }));
-    this.#servers.push(server);
+    this.#servers.push({ server, isInherited });
     this.#bound.push({ host: address.host, port });
     return true;
   }
 
-  /** Refuses new commands from now on; running ones go on. */
+  /** Leaves newcomers to the next daemon where they can wait for it. Connections that are open stay so. */
+  stopAccepting(): void {
+    for (const { server, isInherited } of this.#servers) if (isInherited) stopAccepting(server);
+  }
+
+  /** Refuses new commands from now on, with a text; running ones go on, and every connection stays open. */
   drain(): void {
     this.#isDraining = true;
-    for (const server of this.#servers) server.close();
-    this.#guests.closeIdle();
+  }
+
+  /** Connections that were accepted just before accepting stopped, and whose first command is on its way. */
+  get awaited(): number {
+    return this.#arrivals.awaited;
   }
 
   /** Closes all listeners and every connection. */
   async close(): Promise<void> {
     this.#isDraining = true;
-    const closed = this.#servers.map((server) => new Promise<void>((resolve) => server.close(() => resolve())));
+    const closed = this.#servers.map(({ server }) => new Promise<void>((resolve) => server.close(() => resolve())));
     this.#guests.closeAll();
     await Promise.all(closed);
   }
@@ -130,7 +144,8 @@ export class SshDoor {
   /** The questions that a command has to pass, in their order. What is understood on the way is noted in `record`. */
   async #askGate(guest: Guest, asked: Asked, record: OperationRecord): Promise<Walked> {
     const { routes, audit, clock } = this.#parts;
-    if (this.#isDraining) return no(STOPPING);
+    // Who was accepted before cannot go to the next daemon with a first command.
+    if (!this.#arrivals.asked(guest.socket) && this.#isDraining) return no(STOPPING);
     const found = await this.#guests.identify(guest, asked);
     if (found === undefined) return { kind: 'gone' };
     const { caller, uid } = found;
