@@ -4,6 +4,9 @@ import { messageOf, ProxyError, systemCodeOf } from '../model/errors.js';
 import type { Refusal } from '../model/refusal.js';
 import type { ListenAddress } from '../model/settings.js';
 
+/** A service manager has started it again by then, if nothing is wrong. */
+const STARTED_AGAIN_SECONDS = 5;
+
 /** What is said to whoever comes while a door closes. */
 export const STOPPING: Refusal = {
   kind: 'refusal',
@@ -11,6 +14,7 @@ export const STOPPING: Refusal = {
   status: 503,
   what: 'Postern is stopping',
   todo: 'try again when it has started again',
+  retryAfterSeconds: STARTED_AGAIN_SECONDS,
 };
 
 /**
