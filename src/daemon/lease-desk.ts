@@ -148,7 +148,6 @@ export class LeaseDesk {
 
   /** Leases that have not ended, given out by this daemon or by one that shares its state directory. */
   list(): ListedLease[] {
-    this.#parts.shared?.look();
     return this.#parts.register.issued().map((lease) => ({
       ...lease,
       createdAt: lease.createdAt.toISOString(),

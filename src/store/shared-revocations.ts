@@ -36,9 +36,11 @@ export class SharedRevocations {
   #fault: ProxyError | undefined;
   /** What the file looked like when it was read last. */
   #seen: string | undefined;
+  /** The state of the file whose fault was told last. */
+  #told: string | undefined;
   #writing: Promise<unknown> = Promise.resolve();
 
-  /** `onFault` hears of a file that has become unusable since `load`, once. */
+  /** `onFault` hears of a file that is unusable when it is needed, once for each state of it. */
   constructor(path: string, options: { readonly clock: Clock; readonly onFault: (fault: ProxyError) => void }) {
     this.#path = path;
     this.#clock = options.clock;
@@ -50,19 +52,15 @@ export class SharedRevocations {
    * @throws ProxyError `state-unusable`
    */
   load(): void {
-    const fault = this.look();
-    if (fault !== undefined && this.#seen !== ABSENT) throw fault;
+    this.#refresh();
+    if (this.#fault !== undefined && this.#seen !== ABSENT) throw this.#fault;
   }
 
   /** Looks at the file, and says why it is not known what is revoked; undefined when it is. Cheap enough for each request. */
   look(): ProxyError | undefined {
-    const found = this.#open();
-    if (found.stamp === this.#seen) return this.#fault;
-    const isFirst = this.#seen === undefined;
-    this.#seen = found.stamp;
-    this.#fault = found.fault;
-    if (found.revoked !== undefined) this.#known = stillNeeded(new Map([...this.#known, ...found.revoked]), this.#clock.now());
-    if (this.#fault !== undefined && !isFirst) this.#onFault(this.#fault);
+    this.#refresh();
+    if (this.#fault !== undefined && this.#told !== this.#seen) this.#onFault(this.#fault);
+    this.#told = this.#fault === undefined ? undefined : this.#seen;
     return this.#fault;
   }
 
@@ -71,13 +69,15 @@ export class SharedRevocations {
     return this.#known.has(id);
   }
 
+  /** When it was; undefined when it was not, as far as is known. */
   revokedAt(id: string): Date | undefined {
+    this.#refresh();
     return this.#known.get(id)?.revokedAt;
   }
 
   /** Makes the file if it is not there. @throws ProxyError `state-unusable` */
   async make(): Promise<void> {
-    this.look();
+    this.#refresh();
     if (this.#seen === ABSENT) await this.#add([]);
   }
 
@@ -108,7 +108,7 @@ export class SharedRevocations {
             });
           }
           await writeFileAtomic(target, writeContent(revoked), { mode: await modeIn(dirname(target)) });
-          this.look();
+          this.#refresh();
         });
       });
     this.#writing = mine;
@@ -125,6 +125,14 @@ export class SharedRevocations {
         },
       );
     }
+  }
+
+  #refresh(): void {
+    const found = this.#open();
+    if (found.stamp === this.#seen) return;
+    this.#seen = found.stamp;
+    this.#fault = found.fault;
+    if (found.revoked !== undefined) this.#known = stillNeeded(new Map([...this.#known, ...found.revoked]), this.#clock.now());
   }
 
   /** The file as it is now, read only if it is not the one that was read last. */
