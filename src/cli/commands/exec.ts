@@ -130,8 +130,12 @@ function settingsFor({ settings, effective }: LoadedSettings): Settings {
   return {
     ...settings,
     listen: { http: [{ host: '127.0.0.1', port: 0, optional: false }], ssh: [], names: [], tls: { kind: 'off' } },
-    // A key that others share would seal a lease that is good for their doors too.
-    access: { ...settings.access, leaseKey: undefined },
+    // A key that others share would seal a lease that is good for their doors too; their list of revoked ones goes with it.
+    access: {
+      ...settings.access,
+      leaseKey: undefined,
+      revocations: settings.access.leaseKey === undefined ? settings.access.revocations : undefined,
+    },
     // Nobody has to be told first that it is going.
     drain: { min: 0, max: settings.drain.max },
     telemetry: { listen: [] },
