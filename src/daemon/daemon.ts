@@ -8,11 +8,14 @@ import type { Settings } from '../model/settings.js';
 import { isLoopback } from '../upstream/outgoing-proxy.js';
 import { type AdminSocket, openAdmin } from './admin.js';
 import { assemble, type AuditHome, type House } from './assemble.js';
+import type { InheritedSockets } from './inherited-sockets.js';
 import { leaseActions } from './lease-actions.js';
 import type { DaemonLog } from './log.js';
 import type { Places } from './places.js';
 import { portHolder } from './port-holder.js';
+import { callDoor } from './self-call.js';
 import { checkCallers } from './self-check.js';
+import type { ServiceManager } from './service-manager.js';
 import { type DaemonStatus, failedOperation, routeState, type RunningOperation, runningOperation } from './status.js';
 
 /** How often a stopping daemon looks whether the last transfer has ended. */
@@ -37,6 +40,10 @@ export interface DaemonOptions {
   readonly version: string;
   /** Where its audit is; by default the chain `daemon` in the state directory. */
   readonly audit?: AuditHome | undefined;
+  /** Who started it, where that wants to be told. */
+  readonly manager?: ServiceManager | undefined;
+  /** Sockets that are open already. */
+  readonly inherited?: InheritedSockets | undefined;
 }
 
 export class Daemon {
@@ -68,7 +75,7 @@ export class Daemon {
   }
 
   async #open(): Promise<void> {
-    const { settings, places, log } = this.#options;
+    const { settings, places, log, inherited, manager } = this.#options;
     try {
       // First, because a second daemon should hear of the first one, not of its port.
       this.#admin = await openAdmin(places.adminSocket, {
@@ -82,15 +89,16 @@ export class Daemon {
       // Before anyone can come in: what they do has to have a place.
       await this.#house.audit.start();
       for (const address of settings.listen.http) {
-        const isOpen = await this.#house.door.listen(address);
+        const isOpen = await this.#house.door.listen(address, inherited?.claim(address));
         if (!isOpen)
           log.log('info', 'listener-skipped', { address: `${address.host}:${address.port}`, why: 'this system has no such address' });
       }
       for (const address of settings.listen.ssh) {
-        const isOpen = await this.#house.sshDoor.listen(address);
+        const isOpen = await this.#house.sshDoor.listen(address, inherited?.claim(address));
         if (!isOpen)
           log.log('info', 'listener-skipped', { address: `${address.host}:${address.port}`, why: 'this system has no such address' });
       }
+      inherited?.closeUnused(log, [...settings.listen.http, ...settings.listen.ssh]);
       this.#refuseLoops();
       if (settings.access.local === 'uid') await checkCallers(this.#house.doorParts.peers, this.#boundHosts().filter(isLoopback));
     } catch (thrown) {
@@ -99,6 +107,7 @@ export class Daemon {
       await this.#house.audit.close();
       await this.#admin?.close();
       this.#house.vault.close();
+      await manager?.close();
       throw await withHolder(thrown);
     }
     for (const address of this.#addresses()) log.log('info', 'listening', { door: 'http', address });
@@ -106,6 +115,16 @@ export class Daemon {
     if (settings.access.local === 'anyone' || settings.access.remote === 'anyone')
       log.log('warn', 'access-open', { local: settings.access.local, remote: settings.access.remote });
     log.log('info', 'ready', { pid: process.pid, version: this.#options.version, configuration: settings.file ?? 'defaults' });
+    manager?.ready({
+      look: () => ({ doors: [...this.#addresses(), ...this.#sshAddresses()], running: this.#house.ledger.running().length }),
+      callSelf: (withinMs) => this.#callSelf(withinMs),
+    });
+  }
+
+  async #callSelf(withinMs: number): Promise<void> {
+    const { door } = this.#house;
+    const [first] = door.bound;
+    if (first !== undefined) await callDoor(first, door.selfCalls.headers, withinMs);
   }
 
   /** A route whose upstream is this very door would ask itself until all connections are used up. */
@@ -186,6 +205,7 @@ export class Daemon {
     this.#state = 'draining';
     // A signal may come while listeners are being opened: one that opened after the end would keep the process alive.
     await this.#starting?.catch(() => undefined);
+    this.#options.manager?.stopping();
     log.log('info', 'stopping', { cause, running: house.ledger.running().length });
     // Not the wall clock, which may be set while we wait.
     const startedAt = performance.now();
@@ -213,6 +233,7 @@ export class Daemon {
     await this.#admin?.close();
     const code = exitCode(cause, cut.length > 0);
     log.log('info', 'stopped', { code });
+    await this.#options.manager?.close();
     this.#ended?.(code);
     return code;
   }

@@ -27,6 +27,7 @@ import type { Forwarder } from './forward.js';
 import { forwardedBy } from './forwarded.js';
 import { takeLease } from './presented-lease.js';
 import { readOperation } from './read-operation.js';
+import { SelfCalls } from './self-calls.js';
 import { sayGit, sayNoTunnel, sayPlain, sayUnreadable } from './speech.js';
 
 /** Largest head of a request: a bearer of 4 KB in a client's stale Authorization and long paths fit several times over. */
@@ -87,6 +88,8 @@ export class HttpDoor {
   /** The latest request of each connection, settled when the gate has answered. */
   readonly #asked = new WeakMap<Duplex, Promise<void>>();
   #isDraining = false;
+  /** How this process asks its own door whether it answers. */
+  readonly selfCalls = new SelfCalls();
 
   constructor(parts: HttpDoorParts) {
     this.#parts = parts;
@@ -99,10 +102,11 @@ export class HttpDoor {
   }
 
   /**
-   * Opens one address. Gives false when an optional one does not exist on this system.
+   * Opens one address, or takes the `descriptor` of a socket that listens there. Gives false when an optional one does not exist
+   * on this system.
    * @throws ProxyError `listen-failed`, `certificate-unusable`
    */
-  async listen(address: ListenAddress): Promise<boolean> {
+  async listen(address: ListenAddress, descriptor?: number): Promise<boolean> {
     const headMs = this.#parts.headMs ?? HEAD_MS;
     const way: Way = {
       entry: isLoopbackAddress(address.host) ? this.#parts.access.local : this.#parts.access.remote,
@@ -139,7 +143,7 @@ export class HttpDoor {
       // What cannot be read behind a refused request needs no second answer: the first one closes the connection.
       if (!this.#closing.has(socket)) sayUnreadable(fault, socket);
     });
-    const port = await listenAt(server, address, { name: 'HTTP', key: 'listen.http' });
+    const port = await listenAt(server, address, { name: 'HTTP', key: 'listen.http' }, descriptor);
     if (port === undefined) return false;
     // Without this a fault while accepting (no more file descriptors) would end the process.
     server.on('error', (fault) => this.#parts.logger.log('error', 'unexpected', { what: `accepting connections: ${messageOf(fault)}` }));
@@ -177,6 +181,11 @@ export class HttpDoor {
   async #walk(request: IncomingMessage, response: ServerResponse, way: Way): Promise<void> {
     const { ledger, forwarder } = this.#parts;
     const { socket } = request;
+    if (this.selfCalls.isOne(request)) {
+      await this.#parts.peers.of(socket);
+      response.writeHead(204, { connection: 'close' }).end();
+      return;
+    }
     // One after the other on a connection: what was sent behind a request that is refused must not be looked at meanwhile.
     const asked = (this.#asked.get(socket) ?? Promise.resolve()).then(() => this.#ask(request, way));
     this.#asked.set(

@@ -74,16 +74,17 @@ export class SshDoor {
   }
 
   /**
-   * Opens one address. Gives false when an optional one does not exist on this system.
+   * Opens one address, or takes the `descriptor` of a socket that listens there. Gives false when an optional one does not exist
+   * on this system.
    * @throws ProxyError `listen-failed`, `state-unusable`
    */
-  async listen(address: ListenAddress): Promise<boolean> {
+  async listen(address: ListenAddress, descriptor?: number): Promise<boolean> {
     const { access, logger } = this.#parts;
     const hostKey = await this.#parts.hostKey();
     const entry = isLoopbackAddress(address.host) ? access.local : access.remote;
     const server = createServer({ noDelay: true, keepAlive: true }, (socket) => this.#guests.accept(socket, entry, hostKey));
     server.maxConnections = MOST_CONNECTIONS;
-    const port = await listenAt(server, address, { name: 'SSH', key: 'listen.ssh' });
+    const port = await listenAt(server, address, { name: 'SSH', key: 'listen.ssh' }, descriptor);
     if (port === undefined) return false;
     // Without this a fault while accepting (no more file descriptors) would end the process.
     server.on('error', (fault) => logger.log('error', 'unexpected', { what: `accepting connections: ${messageOf(fault)}` }));

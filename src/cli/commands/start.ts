@@ -1,6 +1,9 @@
 /** `postern start`: the daemon in the foreground, as a service manager wants it. */
 import { Daemon, guardProcess } from '../../daemon/daemon.js';
+import { InheritedSockets } from '../../daemon/inherited-sockets.js';
+import { isJournal } from '../../daemon/journal.js';
 import { openLog } from '../../daemon/log.js';
+import { ServiceManager } from '../../daemon/service-manager.js';
 import { systemClock } from '../../model/clock.js';
 import { type Context, loadFor, requireFiles, type SettingsFlags } from '../context.js';
 
@@ -16,6 +19,7 @@ export async function start(context: Context, flags: SettingsFlags): Promise<nev
   const log = openLog({
     level: settings.log.level,
     format: settings.log.format === 'auto' ? (isTerminal ? 'human' : 'json') : settings.log.format,
+    isJournal: isJournal(context.environment),
   });
   guardProcess(log);
   for (const warning of loaded.warnings) log.log('warn', 'config-warning', { what: warning });
@@ -26,6 +30,8 @@ export async function start(context: Context, flags: SettingsFlags): Promise<nev
     log,
     clock: systemClock,
     version: context.version,
+    manager: ServiceManager.take(context.environment, log),
+    inherited: await InheritedSockets.take(context.environment),
   });
   const ended = daemon.run();
   await daemon.start();
