@@ -28,9 +28,12 @@ export function placesFor(environment: Readonly<Record<string, string | undefine
 /** Who may use the admin socket of the system's daemon. */
 export const ADMIN_GROUP = 'postern-admin';
 
+/** Where its admin socket is. */
+export const SYSTEM_DIRECTORY = '/run/postern';
+
 /** The places of the system service. Its state is where systemd says, which is the default too. */
 export function systemPlaces(environment: Readonly<Record<string, string | undefined>>): Places {
-  const runtimeDirectory = '/run/postern';
+  const runtimeDirectory = SYSTEM_DIRECTORY;
   return {
     runtimeDirectory,
     adminSocket: join(runtimeDirectory, 'admin.sock'),

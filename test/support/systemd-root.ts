@@ -39,7 +39,9 @@ export async function systemdRoot(suite: Suite): Promise<string> {
     await writeFile(join(draft, 'usr/bin/node'), '');
     await mkdir(join(draft, 'opt/postern'), { recursive: true });
     for (const { name, uid } of [DEV, OTHER]) {
-      const added = await run('chroot', [draft, 'useradd', '-m', '-s', '/bin/bash', '-u', String(uid), name], { env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' } });
+      const added = await run('chroot', [draft, 'useradd', '-m', '-s', '/bin/bash', '-u', String(uid), name], {
+        env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' },
+      });
       if (added.code !== 0) throw new Error(`useradd ended with ${added.code}: ${added.stderr.trim()}`);
     }
     // Lingering, so that both have a service manager without logging in.

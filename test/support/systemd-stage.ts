@@ -92,7 +92,12 @@ export class SystemdStage {
 
   /** Runs a program in the container, as someone who has logged in. */
   run(person: Person, program: string, args: readonly string[], options: RunOptions = {}): Promise<Ran> {
-    const env = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', LANG: 'C.UTF-8', ...homeOf(person), ...options.env };
+    const env = {
+      PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+      LANG: 'C.UTF-8',
+      ...homeOf(person),
+      ...options.env,
+    };
     return run('nsenter', [...this.#enter(person), program, ...args], { ...options, env });
   }
 
