@@ -25,6 +25,7 @@ import type { Forwarder } from './forward.js';
 import { forwardedBy } from './forwarded.js';
 import { takeLease } from './presented-lease.js';
 import { readOperation } from './read-operation.js';
+import { SelfCalls } from './self-calls.js';
 import { sayGit, sayPlain } from './speech.js';
 
 export interface HttpDoorParts extends ListenerParts {
@@ -47,6 +48,8 @@ export class HttpDoor {
   /** The latest request of each connection, settled when the gate has answered. */
   readonly #asked = new WeakMap<Duplex, Promise<void>>();
   #isDraining = false;
+  /** How this process asks its own door whether it answers. */
+  readonly selfCalls = new SelfCalls();
 
   constructor(parts: HttpDoorParts) {
     this.#parts = parts;
@@ -76,7 +79,8 @@ export class HttpDoor {
   }
 
   /**
-   * Opens one address. Gives false when an optional one does not exist on this system.
+   * Opens one address, or takes the `descriptor` of a socket that listens there. Gives false when an optional one does not exist
+   * on this system.
    * @param whether to speak TLS is what `parts` say; what comes in is served when `when` has resolved
    * @throws ProxyError `listen-failed`, `certificate-unusable`
    */
@@ -124,6 +128,11 @@ export class HttpDoor {
     const parts = this.#parts;
     const { ledger, forwarder } = parts;
     const { socket } = request;
+    if (this.selfCalls.isOne(request)) {
+      await parts.peers.of(socket);
+      response.writeHead(204, { connection: 'close' }).end();
+      return;
+    }
     // One after the other on a connection: what was sent behind a request that is refused must not be looked at meanwhile.
     const asked = (this.#asked.get(socket) ?? Promise.resolve()).then(() => this.#ask(request, response, host, parts));
     this.#asked.set(

@@ -98,8 +98,8 @@ export class SshDoor {
   }
 
   /**
-   * Opens one address. Gives false when an optional one does not exist on this system. Who comes in is served when `when` has
-   * resolved.
+   * Opens one address, or takes the `descriptor` of a socket that listens there. Gives false when an optional one does not exist
+   * on this system. Who comes in is served when `when` has resolved.
    * @throws ProxyError `listen-failed`, `state-unusable`
    */
   async listen(
@@ -117,7 +117,7 @@ export class SshDoor {
       void when.then(() => this.#guests.accept(socket, isLocal, hostKey));
     });
     server.maxConnections = MOST_CONNECTIONS;
-    const port = await listenAt(server, address, { name: 'SSH', key: 'listen.ssh' });
+    const port = await listenAt(server, address, { name: 'SSH', key: 'listen.ssh' }, descriptor);
     if (port === undefined) return false;
     // Without this a fault while accepting (no more file descriptors) would end the process.
     server.on('error', (fault) => logger.log('error', 'unexpected', { what: `accepting connections: ${messageOf(fault)}` }));
