@@ -105,7 +105,7 @@ export function assemble(
     timeoutMs: timeouts.token,
   });
   const audit = auditOf(settings, surroundings);
-  const ledger = new Ledger({ clock, logger, audit });
+  const ledger = new Ledger({ clock, logger, audit, operationLevel: settings.log.operations });
   const routes = new RouteTable(settings.routes);
   const connections = new UpstreamConnections({ environment, connectMs: timeouts.connect });
   const throttle = new Throttle(clock);

@@ -5,6 +5,8 @@ import { displayHost } from '../gate/listening.js';
 import { messageOf, ProxyError } from '../model/errors.js';
 import type { Clock } from '../model/ports.js';
 import type { Settings } from '../model/settings.js';
+import { type LogTally, logTally } from '../telemetry/log-tally.js';
+import type { Telemetry } from '../telemetry/telemetry-listener.js';
 import { isLoopback } from '../upstream/outgoing-proxy.js';
 import { type AdminSocket, openAdmin } from './admin.js';
 import { assemble, type AuditHome, type House } from './assemble.js';
@@ -14,6 +16,7 @@ import type { Places } from './places.js';
 import { portHolder } from './port-holder.js';
 import { checkCallers } from './self-check.js';
 import { type DaemonStatus, failedOperation, routeState, type RunningOperation, runningOperation } from './status.js';
+import { startTelemetry } from './telemetry.js';
 
 /** How often a stopping daemon looks whether the last transfer has ended. */
 const DRAIN_LOOK_MS = 50;
@@ -43,16 +46,20 @@ export class Daemon {
   readonly #options: DaemonOptions;
   readonly #house: House;
   readonly #startedAt = new Date();
+  readonly #tally: LogTally;
   #admin: AdminSocket | undefined;
-  #state: DaemonStatus['state'] = 'ready';
+  #telemetry: Telemetry | undefined;
+  #state: DaemonStatus['state'] = 'starting';
   #starting: Promise<void> | undefined;
   #stopping: Promise<number> | undefined;
   #ended: ((code: number) => void) | undefined;
   #isCut = false;
 
   constructor(options: DaemonOptions) {
-    this.#options = options;
-    const { settings, environment, clock, log, places } = options;
+    const { settings, environment, clock, places } = options;
+    this.#tally = logTally(clock);
+    const log = this.#tally.watch(options.log);
+    this.#options = { ...options, log };
     const { stateDirectory } = places;
     const audit = options.audit ?? { stateDirectory, chain: AUDIT_CHAIN };
     this.#house = assemble(settings, { environment, clock, logger: log, stateDirectory, audit });
@@ -77,6 +84,16 @@ export class Daemon {
         kill: (id) => this.kill(id),
         ...(this.#house.leases === undefined ? {} : { json: leaseActions(this.#house.leases) }),
       });
+      // Before the doors: whether it has started can be asked while it starts.
+      this.#telemetry = await startTelemetry({
+        house: this.#house,
+        settings: () => this.#options.settings,
+        state: () => this.#state,
+        tally: this.#tally,
+        logger: log,
+        clock: this.#options.clock,
+        version: this.#options.version,
+      });
       // Before a listener opens: what is revoked must be known by then.
       await this.#house.leases?.load();
       // Before anyone can come in: what they do has to have a place.
@@ -97,6 +114,7 @@ export class Daemon {
       await Promise.all([this.#house.door.close(), this.#house.sshDoor.close()]);
       this.#house.certificates?.close();
       await this.#house.audit.close();
+      await this.#telemetry?.close();
       await this.#admin?.close();
       this.#house.vault.close();
       throw await withHolder(thrown);
@@ -105,6 +123,8 @@ export class Daemon {
     for (const address of this.#sshAddresses()) log.log('info', 'listening', { door: 'ssh', address });
     if (settings.access.local === 'anyone' || settings.access.remote === 'anyone')
       log.log('warn', 'access-open', { local: settings.access.local, remote: settings.access.remote });
+    // Whoever was told to stop meanwhile is not ready any more.
+    if (this.#state === 'starting') this.#state = 'ready';
     log.log('info', 'ready', { pid: process.pid, version: this.#options.version, configuration: settings.file ?? 'defaults' });
   }
 
@@ -163,7 +183,12 @@ export class Daemon {
       startedAt: this.#startedAt.toISOString(),
       configuration: options.settings.file,
       state: this.#state,
-      listen: { http: this.#addresses(), ssh: this.#sshAddresses(), certificate: house.certificates?.state },
+      listen: {
+        http: this.#addresses(),
+        ssh: this.#sshAddresses(),
+        telemetry: this.#telemetry?.addresses ?? [],
+        certificate: house.certificates?.state,
+      },
       access: settings.access,
       identities: house.vault.states(),
       routes: house.routes.routes.map(routeState),
@@ -210,6 +235,7 @@ export class Daemon {
     const closedAt = performance.now();
     while (house.ledger.running().length > 0 && performance.now() - closedAt < CUT_MS) await this.#pause(DRAIN_LOOK_MS);
     await house.audit.close();
+    await this.#telemetry?.close();
     await this.#admin?.close();
     const code = exitCode(cause, cut.length > 0);
     log.log('info', 'stopped', { code });
@@ -240,12 +266,18 @@ function exitCode(cause: StopCause, wasCut: boolean): number {
   return wasCut && cause === 'SIGTERM' ? EXIT.terminated : EXIT.ok;
 }
 
+/** The key of the configuration that a listener's text of failure is about. */
+function keyOf(text: string): string {
+  if (text.includes('telemetry listener')) return 'telemetry.listen';
+  return text.includes('SSH door') ? 'listen.ssh' : 'listen.http';
+}
+
 /** Says more of a port that cannot be had: which process holds it, where the kernel tells, or whose right is missing. */
 async function withHolder(thrown: unknown): Promise<unknown> {
   if (!(thrown instanceof ProxyError) || thrown.code !== 'listen-failed') return thrown;
   if (/:[0-9]{1,3} \(EACCES\)|:10[0-2][0-9] \(EACCES\)/.test(thrown.message)) {
     return new ProxyError('listen-failed', thrown.message, {
-      todo: `set \`${thrown.message.includes('SSH door') ? 'listen.ssh' : 'listen.http'}\` to a port from 1024 on: those below need rights that Postern should not have`,
+      todo: `set \`${keyOf(thrown.message)}\` to a port from 1024 on: those below need rights that Postern should not have`,
       cause: thrown,
     });
   }

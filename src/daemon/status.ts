@@ -17,11 +17,13 @@ export interface DaemonStatus {
   readonly startedAt: string;
   /** Path of the configuration file, or undefined when the defaults are used. */
   readonly configuration: string | undefined;
-  readonly state: 'ready' | 'draining';
+  readonly state: 'starting' | 'ready' | 'draining';
   readonly listen: {
     readonly http: readonly string[];
     /** `ssh://127.0.0.1:8422`; none when the SSH door is off. */
     readonly ssh: readonly string[];
+    /** Where measurements and probes are answered; none when they are off. */
+    readonly telemetry: readonly string[];
     /** Of the listeners with TLS; undefined when there are none. */
     readonly certificate?: CertificateState | undefined;
   };

@@ -4,9 +4,10 @@
  * daemon ends a running operation here; the door that carries it is told through a signal.
  */
 import { leaseName } from '../model/lease.js';
-import type { AuditTrail, Clock, Logger } from '../model/ports.js';
+import type { AuditTrail, Clock, Logger, LogLevel } from '../model/ports.js';
 import type { OperationRecord, Verdict } from '../model/record.js';
 import type { Refusal } from '../model/refusal.js';
+import { tenths, TimeSpent } from '../model/time-spent.js';
 import { type CallerState, CallersSeen } from './callers-seen.js';
 
 /** Failures kept for `status`. */
@@ -29,7 +30,18 @@ export interface Ending {
   readonly refusal?: Refusal | undefined;
 }
 
+/** Whoever counts along. Called in the middle of an operation: it must not throw, and be quick. */
+export interface LedgerObserver {
+  readonly began: (record: OperationRecord) => void;
+  /** When all is noted in the record. */
+  readonly finished: (record: OperationRecord) => void;
+}
+
 export class Ledger {
+  /** The level at which an operation is logged that went well, or that its caller broke off; may be changed at any time. */
+  operationLevel: LogLevel;
+  /** At most one. */
+  observer: LedgerObserver | undefined;
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #audit: AuditTrail;
@@ -46,7 +58,9 @@ export class Ledger {
   };
   #lastId = 0;
 
-  constructor(options: { clock: Clock; logger: Logger; audit: AuditTrail }) {
+  /** `operationLevel`: default debug. */
+  constructor(options: { clock: Clock; logger: Logger; audit: AuditTrail; operationLevel?: LogLevel | undefined }) {
+    this.operationLevel = options.operationLevel ?? 'debug';
     this.#clock = options.clock;
     this.#logger = options.logger;
     this.#audit = options.audit;
@@ -79,15 +93,20 @@ export class Ledger {
       bytesDown: 0,
       ms: 0,
       replays: 0,
+      spent: new TimeSpent(),
+      lookUpMs: undefined,
+      trace: undefined,
       failure: undefined,
     };
     this.#running.set(record, new AbortController());
+    this.observer?.began(record);
     return record;
   }
 
   /** Closes a record and logs it; a second call for the same record does nothing. */
   finish(record: OperationRecord, ending: Ending): void {
     if (!this.#running.delete(record)) return;
+    record.spent.end();
     record.verdict = ending.verdict;
     // The wall clock may have been set back meanwhile.
     record.ms = Math.max(0, this.#clock.now() - record.startedAt.getTime());
@@ -105,6 +124,7 @@ export class Ledger {
     }
     this.#log(record);
     this.#audit.write(record);
+    this.observer?.finished(record);
   }
 
   /**
@@ -163,7 +183,9 @@ export class Ledger {
       bytesUp: record.bytesUp,
       bytesDown: record.bytesDown,
       ms: record.ms,
+      ...waits(record),
       replays: record.replays,
+      trace: record.trace?.traceId,
       code: record.failure?.code,
       what: record.failure?.what,
       todo: record.failure?.todo,
@@ -182,12 +204,23 @@ export class Ledger {
         this.#logger.log('warn', 'operation-killed', fields);
         break;
       case 'client-gone':
-        this.#logger.log('debug', 'client-gone', fields);
+        this.#logger.log(this.operationLevel, 'client-gone', fields);
         break;
       case 'passed':
       case 'running':
-        this.#logger.log('debug', 'request-finished', fields);
+        this.#logger.log(this.operationLevel, 'request-finished', fields);
         break;
     }
   }
+}
+
+/** Of what an operation waited for, what a reader of the log looks for first; absent where it did not wait. In ms. */
+function waits({ spent }: OperationRecord): { ownMs: number; tokenMs?: number; throttleMs?: number; upstreamMs?: number } {
+  const { own = 0, token, throttle, connect, upstream } = spent.byPhase;
+  return {
+    ownMs: tenths(own),
+    ...(token === undefined ? {} : { tokenMs: tenths(token) }),
+    ...(throttle === undefined ? {} : { throttleMs: tenths(throttle) }),
+    ...(connect === undefined && upstream === undefined ? {} : { upstreamMs: tenths((connect ?? 0) + (upstream ?? 0)) }),
+  };
 }

@@ -10,7 +10,7 @@ import { admit } from '../gate/admit.js';
 import { refuseBrowser } from '../gate/browser.js';
 import type { Callers } from '../gate/callers.js';
 import type { Ledger } from '../gate/ledger.js';
-import { displayHost, listenAt, STOPPING } from '../gate/listening.js';
+import { displayHost, listenAt, openConnections, STOPPING } from '../gate/listening.js';
 import { isLoopbackAddress, type Peers } from '../gate/peers.js';
 import type { RouteTable } from '../gate/route-table.js';
 import type { Caller, Entry } from '../model/caller.js';
@@ -25,6 +25,7 @@ import { type DoorListener, plainListener, secureListener } from './door-listene
 import { DoorNames, sharedName } from './door-names.js';
 import type { Forwarder } from './forward.js';
 import { forwardedBy } from './forwarded.js';
+import { traceOf } from './headers.js';
 import { takeLease } from './presented-lease.js';
 import { readOperation } from './read-operation.js';
 import { sayGit, sayNoTunnel, sayPlain, sayUnreadable } from './speech.js';
@@ -96,6 +97,16 @@ export class HttpDoor {
   /** Addresses that are open, in the order of the configuration. */
   get bound(): readonly BoundAddress[] {
     return this.#bound;
+  }
+
+  /** Whether nothing that was opened has closed by itself. */
+  get isListening(): boolean {
+    return this.#listeners.every(({ server }) => server.listening);
+  }
+
+  /** Connections that are open. */
+  connections(): Promise<number> {
+    return openConnections(this.#listeners.map(({ server }) => server));
   }
 
   /**
@@ -212,6 +223,7 @@ export class HttpDoor {
     if (this.#closing.has(socket)) return undefined;
     const { remoteAddress = 'gone', remotePort = 0 } = socket;
     const record = this.#parts.ledger.begin(`${displayHost(remoteAddress)}:${remotePort}`);
+    record.trace = traceOf(request.headers);
     const walked = await this.#askGate(request, way, record);
     if (walked.kind === 'no' && !isKeptOpen(walked)) this.#closing.add(socket);
     return { record, walked };
@@ -239,7 +251,9 @@ export class HttpDoor {
   async #callerOf(request: IncomingMessage, way: Way, record: OperationRecord): Promise<Caller | Refusal | undefined> {
     // Before anything is waited for: what holds a lease must be gone from the headers whatever comes of it.
     const presented = takeLease(request);
+    const askedAt = performance.now();
     const peer = await this.#parts.peers.of(request.socket);
+    record.lookUpMs = performance.now() - askedAt;
     if (peer === undefined || request.socket.destroyed) return undefined;
     record.uid = peer.uid.kind === 'known' ? peer.uid.uid : undefined;
     const second = { forwardedBy: forwardedBy(request), calledBy: sharedName(request) };

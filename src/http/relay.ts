@@ -26,6 +26,7 @@ export async function relay(trip: Trip, answer: IncomingMessage, headers: string
     if (!response.writableFinished) first ??= 'caller';
   });
   response.writeHead(answer.statusCode ?? 502, headers);
+  record.spent.enter('transfer');
   answer.on('data', (chunk: Buffer) => {
     record.bytesDown += chunk.length;
   });

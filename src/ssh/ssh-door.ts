@@ -6,7 +6,7 @@ import { createServer, type Server } from 'node:net';
 import { admit } from '../gate/admit.js';
 import type { Callers } from '../gate/callers.js';
 import type { Ledger } from '../gate/ledger.js';
-import { listenAt, STOPPING } from '../gate/listening.js';
+import { listenAt, openConnections, STOPPING } from '../gate/listening.js';
 import { isLoopbackAddress, type Peers } from '../gate/peers.js';
 import type { RouteTable } from '../gate/route-table.js';
 import type { Pass } from '../model/decision.js';
@@ -19,7 +19,7 @@ import type { Secret } from '../model/secret.js';
 import type { AccessSettings, ListenAddress, RouteSsh } from '../model/settings.js';
 import type { Carried, Carrier } from './git-session.js';
 import { type Guest, Guests } from './guests.js';
-import { type Listener, protocolIn, readCommand } from './read-command.js';
+import { type Listener, protocolIn, readCommand, traceIn } from './read-command.js';
 import type { Asked, CommandChannel } from './server.js';
 import { EXIT_FATAL, sayAside, sayBetween } from './speech.js';
 
@@ -73,6 +73,16 @@ export class SshDoor {
     return this.#bound;
   }
 
+  /** Whether nothing that was opened has closed by itself. */
+  get isListening(): boolean {
+    return this.#servers.every((server) => server.listening);
+  }
+
+  /** Connections that are open. */
+  connections(): Promise<number> {
+    return openConnections(this.#servers);
+  }
+
   /**
    * Opens one address. Gives false when an optional one does not exist on this system.
    * @throws ProxyError `listen-failed`, `state-unusable`
@@ -112,6 +122,7 @@ export class SshDoor {
     const { ledger, logger } = this.#parts;
     const record = ledger.begin(guest.address, 'ssh');
     channel.countInto(record);
+    record.trace = traceIn(asked.variables);
     const ended = this.#guests.busy(guest);
     try {
       const walked = await this.#askGate(guest, asked, record);
@@ -131,7 +142,9 @@ export class SshDoor {
   async #askGate(guest: Guest, asked: Asked, record: OperationRecord): Promise<Walked> {
     const { routes, audit, clock } = this.#parts;
     if (this.#isDraining) return no(STOPPING);
+    const askedAt = performance.now();
     const found = await this.#guests.identify(guest, asked);
+    record.lookUpMs = performance.now() - askedAt;
     if (found === undefined) return { kind: 'gone' };
     const { caller, uid } = found;
     record.uid = uid;

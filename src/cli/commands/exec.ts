@@ -129,6 +129,8 @@ function settingsFor({ settings, effective }: LoadedSettings): Settings {
   return {
     ...settings,
     listen: { http: [{ host: '127.0.0.1', port: 0, optional: false }], ssh: [], names: [], tls: { kind: 'off' } },
+    // Its address is the service's.
+    telemetry: { listen: [] },
     // A key that others share would seal a lease that is good for their doors too.
     access: { ...settings.access, leaseKey: undefined },
     // Nobody has to be told first that it is going.
