@@ -214,13 +214,9 @@ export class Ledger {
   }
 }
 
-/** Of what an operation waited for, what a reader of the log looks for first; absent where it did not wait. In ms. */
-function waits({ spent }: OperationRecord): { ownMs: number; tokenMs?: number; throttleMs?: number; upstreamMs?: number } {
-  const { own = 0, token, throttle, connect, upstream } = spent.byPhase;
-  return {
-    ownMs: tenths(own),
-    ...(token === undefined ? {} : { tokenMs: tenths(token) }),
-    ...(throttle === undefined ? {} : { throttleMs: tenths(throttle) }),
-    ...(connect === undefined && upstream === undefined ? {} : { upstreamMs: tenths((connect ?? 0) + (upstream ?? 0)) }),
-  };
+/** Of where its time went, what a reader of the log looks for first, ms; absent where it was nothing to speak of. */
+function waits({ spent }: OperationRecord): Readonly<Record<string, number>> {
+  const { own = 0, token = 0, throttle = 0, connect = 0, upstream = 0 } = spent.byPhase;
+  const all = { ownMs: own, tokenMs: token, throttleMs: throttle, upstreamMs: connect + upstream };
+  return Object.fromEntries(Object.entries(all).flatMap(([name, ms]) => (tenths(ms) > 0 ? [[name, tenths(ms)]] : [])));
 }

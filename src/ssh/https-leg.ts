@@ -59,7 +59,9 @@ async function sendOne(parts: LegParts, session: GitSession, request: LegRequest
     });
     switch (outcome.kind) {
       case 'relay':
-        record.spent.enter('transfer');
+        // A head says that there will be an answer: an upstream that has yet to count objects sends it at once.
+        record.spent.enter('upstream');
+        outcome.answer.once('data', () => record.spent.enter('transfer'));
         return { kind: 'answer', body: whole(outcome.answer, parts.stallMs) };
       case 'failure':
         return { kind: 'failure', verdict: 'failed', refusal: outcome.refusal };

@@ -21,6 +21,8 @@ type Labels = Readonly<Record<string, string>>;
 const OPERATIONS: ReadonlySet<string> = new Set(['fetch', 'push', 'archive', 'lfs']);
 const STEPS: ReadonlySet<string> = new Set(['advertisement', 'exchange', 'session']);
 
+const SUMS = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total'];
+
 export class Metrics {
   readonly #view: HouseView;
   readonly #registry: Registry;
@@ -49,6 +51,8 @@ export class Metrics {
       else this.#histograms.set(key, new library.Histogram({ ...options, buckets: [...(buckets ?? [])] }));
     }
     library.collectDefaultMetrics({ register: this.#registry });
+    // Sums of others, with the ending of what only grows.
+    for (const name of SUMS) this.#registry.removeSingleMetric(name);
   }
 
   /** Media type of `text`. */
@@ -101,6 +105,8 @@ export class Metrics {
     for (const [limit, count] of Object.entries(limits())) this.#set('limit', { limit }, count as number);
     const endsAt = certificateEndsAt();
     if (endsAt !== undefined) this.#set('certificate', {}, endsAt / 1000);
+    // Without labels it would say 0: a certificate that ended long ago.
+    else this.#gauges.get('certificate')?.remove();
     const state = audit();
     const { waiting, lost, failure } = state.kind === 'on' ? state : { waiting: 0, lost: 0, failure: undefined };
     this.#set('auditFailing', {}, Number(failure !== undefined));

@@ -1,0 +1,21 @@
+import { test } from 'vitest';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Scene } from '../support/scene.js';
+import { succeed } from '../support/failure-stage.js';
+test('try', async () => {
+  const scene = await Scene.open();
+  await scene.emulator.createRepository('contoso/Payments/web');
+  const daemon = await scene.daemon(scene.plainConfiguration + 'telemetry: { listen: 127.0.0.1:0 }\n');
+  const url = daemon.url('dev.azure.com/contoso/Payments/_git/web');
+  const dir = join(scene.directory, 'w');
+  await succeed(scene.git(['clone', '-q', url, dir]));
+  await succeed(scene.git(['commit', '-q', '--allow-empty', '-m', 'own'], { cwd: dir }));
+  await succeed(scene.git(['push', '-q'], { cwd: dir }));
+  await scene.git(['ls-remote', daemon.url('dev.azure.com/contoso/Payments/_git/nope')]);
+  await scene.git(['ls-remote', daemon.url('github.com/x/y')]);
+  const text = await (await fetch(daemon.telemetry + '/metrics', { headers: { } })).text();
+  writeFileSync('/tmp/telemetry-metrics.txt', text);
+  writeFileSync('/tmp/telemetry-log.txt', daemon.output);
+  await scene.close();
+});
