@@ -34,6 +34,7 @@ function viewOf({ house, settings, state, tally, clock, version }: TelemetryPart
   return {
     version,
     startedAt: clock.now(),
+    now: () => clock.now(),
     life: () => lifeOf(house, state()),
     running: () => house.ledger.running(),
     identities: () => house.vault.states(),

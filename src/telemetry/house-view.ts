@@ -38,6 +38,8 @@ export interface HouseView {
   readonly version: string;
   /** When this configuration was first read, ms since the epoch. */
   readonly startedAt: number;
+  /** ms since the epoch. */
+  readonly now: () => number;
   readonly life: () => Life;
   readonly running: () => readonly OperationRecord[];
   readonly identities: () => readonly IdentityState[];

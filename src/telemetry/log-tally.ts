@@ -24,13 +24,15 @@ export function logTally(clock: Clock): LogTally {
     }
   };
   return {
-    watch: (log) => ({
-      ...log,
-      log: (level, event, fields) => {
+    watch: (log) => {
+      // What else the log can do it still does, also what it learns to do later.
+      const counted = Object.create(log) as typeof log; // because Object.create gives any
+      counted.log = (level, event, fields) => {
         note(level, event);
         log.log(level, event, fields);
-      },
-    }),
+      };
+      return counted;
+    },
     logged: () => [...seen.values()],
   };
 }

@@ -136,8 +136,10 @@ export class Metrics {
     const identities = this.#view.identities();
     for (const { name: identity, kind, state, obtainedAt, expiresAt } of identities) {
       this.#set('failing', { identity, kind }, Number(state === 'failing'));
+      // One that has ended is not held any more: nobody uses the identity, and that is no trouble.
+      if (expiresAt === undefined || expiresAt.getTime() <= this.#view.now()) continue;
       if (obtainedAt !== undefined) this.#set('obtainedAt', { identity }, obtainedAt.getTime() / 1000);
-      if (expiresAt !== undefined) this.#set('expiresAt', { identity }, expiresAt.getTime() / 1000);
+      this.#set('expiresAt', { identity }, expiresAt.getTime() / 1000);
     }
     // Those that hold no credential of their own would stand at 0 for ever.
     const fetching = identities.filter(({ kind }) => kind !== 'none' && kind !== 'passthrough');
