@@ -35,7 +35,7 @@ export class Ledger {
   readonly conversations: Conversations;
   readonly #clock: Clock;
   readonly #logger: Logger;
-  readonly #audit: AuditTrail;
+  #audit: AuditTrail;
   readonly #running = new Map<OperationRecord, AbortController>();
   readonly #callers: CallersSeen;
   readonly #failures: OperationRecord[] = [];
@@ -55,6 +55,11 @@ export class Ledger {
     this.#audit = options.audit;
     this.#callers = new CallersSeen(options.clock);
     this.conversations = new Conversations(options.clock);
+  }
+
+  /** Records that end from now on are written there. */
+  useAudit(audit: AuditTrail): void {
+    this.#audit = audit;
   }
 
   /** Opens a record; it counts as running until `finish`. */

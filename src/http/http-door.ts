@@ -1,34 +1,23 @@
 /**
- * The HTTP door: its listeners, and the walk of a request to the gate: is it a web page, who asks, what for, may they. How it is
- * read is in read-operation.ts, what happens after the gate says yes in forward.ts.
+ * The HTTP door: its listeners, and the walk of a request. What the gate asks is in ask-gate.ts, what happens after it
+ * says yes in forward.ts.
  *
  * Limits are on heads and on silence. There is none on the length of a request: a push of gigabytes takes its time.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { admit } from '../gate/admit.js';
-import { createArrivals, stopAccepting } from '../gate/arrivals.js';
-import { refuseBrowser } from '../gate/browser.js';
-import type { Callers } from '../gate/callers.js';
+import { createArrivals } from '../gate/arrivals.js';
 import type { Ledger } from '../gate/ledger.js';
 import { displayHost, listenAt, STOPPING } from '../gate/listening.js';
-import { isLoopbackAddress, type Peers } from '../gate/peers.js';
-import type { RouteTable } from '../gate/route-table.js';
-import type { Caller, Entry } from '../model/caller.js';
 import { messageOf } from '../model/errors.js';
-import type { HttpOperation } from '../model/operation.js';
-import type { AuditTrail, CertificateSource, Clock, Logger } from '../model/ports.js';
+import type { CertificateSource, Logger } from '../model/ports.js';
 import type { OperationRecord } from '../model/record.js';
-import type { Refusal } from '../model/refusal.js';
-import type { AccessSettings, ListenAddress } from '../model/settings.js';
-import type { Pass } from '../model/decision.js';
+import type { ListenAddress } from '../model/settings.js';
+import { askGate, type GateParts, no, type Walked } from './ask-gate.js';
 import { type DoorListener, plainListener, secureListener } from './door-listener.js';
-import { DoorNames, sharedName } from './door-names.js';
+import { DoorNames } from './door-names.js';
 import type { Forwarder } from './forward.js';
-import { forwardedBy } from './forwarded.js';
-import { takeLease } from './presented-lease.js';
-import { readOperation } from './read-operation.js';
 import { sayGit, sayNoTunnel, sayPlain, sayUnreadable } from './speech.js';
 
 /** Largest head of a request: a bearer of 4 KB in a client's stale Authorization and long paths fit several times over. */
@@ -46,16 +35,10 @@ const MOST_CONNECTIONS = 2048;
  */
 const BUFFER_BYTES = 64 * 1024;
 
-export interface HttpDoorParts {
-  readonly routes: RouteTable;
+export interface HttpDoorParts extends GateParts {
   readonly ledger: Ledger;
   readonly logger: Logger;
   readonly forwarder: Forwarder;
-  readonly peers: Peers;
-  readonly callers: Callers;
-  readonly access: Pick<AccessSettings, 'local' | 'remote'>;
-  readonly audit: AuditTrail;
-  readonly clock: Clock;
   /** Which listeners speak TLS, and what they show; none when absent. */
   readonly tls?: { readonly isFor: (host: string) => boolean; readonly certificates: CertificateSource } | undefined;
   /** Names besides the listeners' own that may stand in the Host header, without port. */
@@ -66,26 +49,28 @@ export interface HttpDoorParts {
   readonly headMs?: number;
 }
 
-/** What a request has to know of the listener that it came by. */
-interface Way {
-  readonly entry: Entry;
-  /** What the listener listens on. */
-  readonly host: string;
-  /** Whether its socket was handed to us and outlives us: who comes while we stop waits in the kernel's queue for the next daemon. */
-  readonly isInherited: boolean;
-}
-
 export interface BoundAddress {
   readonly scheme: 'http' | 'https';
   readonly host: string;
   readonly port: number;
 }
 
+/** A listener that is open. */
+interface Opened {
+  readonly listener: DoorListener;
+  /** As it was asked for. */
+  readonly address: ListenAddress;
+  readonly bound: BoundAddress;
+  /** Whether its socket was handed to us and outlives us: who comes while we stop waits in the kernel's queue for the next daemon. */
+  readonly isInherited: boolean;
+}
+
 export class HttpDoor {
-  readonly #parts: HttpDoorParts;
-  readonly #listeners: (DoorListener & Pick<Way, 'isInherited'>)[] = [];
-  readonly #bound: BoundAddress[] = [];
-  readonly #names: DoorNames;
+  #parts: HttpDoorParts;
+  #opened: readonly Opened[] = [];
+  /** Those that accept no more, until their last connection ends. */
+  readonly #leaving = new Set<Opened>();
+  #names: DoorNames;
   /** Connections on which a refusal was the last answer. */
   readonly #closing = new WeakSet<Duplex>();
   /** The latest request of each connection, settled when the gate has answered. */
@@ -100,20 +85,35 @@ export class HttpDoor {
 
   /** Addresses that are open, in the order of the configuration. */
   get bound(): readonly BoundAddress[] {
-    return this.#bound;
+    return this.#opened.map(({ bound }) => bound);
+  }
+
+  /** The addresses that are open, as they were asked for. */
+  get addresses(): readonly ListenAddress[] {
+    return this.#opened.map(({ address }) => address);
+  }
+
+  /** Serves every request that comes from now on with other parts; those under way keep theirs. */
+  change(parts: HttpDoorParts): void {
+    this.#parts = parts;
+    this.#name();
   }
 
   /**
-   * Opens one address. Gives false when an optional one does not exist on this system.
+   * Opens one address, or takes the `descriptor` of a socket that listens there. Gives false when an optional one does not exist on this system.
+   * @param whether to speak TLS is what `parts` say; what comes in is served when `when` has resolved
    * @throws ProxyError `listen-failed`, `certificate-unusable`
    */
-  async listen(address: ListenAddress): Promise<boolean> {
-    const headMs = this.#parts.headMs ?? HEAD_MS;
-    const way: Way = {
-      entry: isLoopbackAddress(address.host) ? this.#parts.access.local : this.#parts.access.remote,
-      host: address.host,
-      isInherited: false,
-    };
+  async listen(
+    address: ListenAddress,
+    {
+      parts = this.#parts,
+      when = Promise.resolve(),
+      descriptor,
+    }: { parts?: HttpDoorParts; when?: Promise<void>; descriptor?: number } = {},
+  ): Promise<boolean> {
+    const headMs = parts.headMs ?? HEAD_MS;
+    const isInherited = descriptor !== undefined;
     const options = {
       maxHeaderSize: LARGEST_HEAD_BYTES,
       highWaterMark: BUFFER_BYTES,
@@ -122,16 +122,18 @@ export class HttpDoor {
       requireHostHeader: false,
       connectionsCheckingInterval: Math.ceil(headMs / 3),
     };
-    const handle = (request: IncomingMessage, response: ServerResponse): void => void this.#walk(request, response, way);
-    const { tls } = this.#parts;
+    const handle = (request: IncomingMessage, response: ServerResponse): void => {
+      void when.then(() => this.#walk(request, response, address.host));
+    };
+    const { tls } = parts;
     const listener =
       tls?.isFor(address.host) === true
         ? await secureListener(options, handle, { certificates: tls.certificates, handshakeMs: headMs })
         : plainListener(options, handle);
     const { server, scheme } = listener;
     server.on('connection', (socket) => {
-      if (way.isInherited) this.#arrivals.accepted(socket);
-      this.#parts.peers.accepted(socket);
+      if (isInherited) this.#arrivals.accepted(socket);
+      parts.peers.accepted(socket);
     });
     // Node would answer an expectation that it does not know without a word; nothing here depends on one.
     server.on('checkExpectation', handle);
@@ -143,24 +145,49 @@ export class HttpDoor {
     server.keepAliveTimeout = IDLE_MS;
     server.maxConnections = MOST_CONNECTIONS;
     // Upstream silence shows first; this is for a client that has gone silent itself.
-    server.setTimeout(this.#parts.stallMs + OWN_WAITS_MS);
+    server.setTimeout(parts.stallMs + OWN_WAITS_MS);
     server.on('clientError', (fault: Error, socket: Duplex) => {
       // What cannot be read behind a refused request needs no second answer: the first one closes the connection.
       if (!this.#closing.has(socket)) sayUnreadable(fault, socket);
     });
-    const port = await listenAt(server, address, { name: 'HTTP', key: 'listen.http' });
+    const port = await listenAt(server, address, { name: 'HTTP', key: 'listen.http' }, descriptor);
     if (port === undefined) return false;
     // Without this a fault while accepting (no more file descriptors) would end the process.
     server.on('error', (fault) => this.#parts.logger.log('error', 'unexpected', { what: `accepting connections: ${messageOf(fault)}` }));
-    this.#listeners.push({ ...listener, isInherited: way.isInherited });
-    this.#bound.push({ scheme, host: address.host, port });
-    this.#names.add({ scheme, host: address.host, port });
+    this.#opened = [...this.#opened, { listener, address, bound: { scheme, host: address.host, port }, isInherited }];
+    this.#name();
     return true;
+  }
+
+  /** Accepts nothing more at an address that was asked for so; connections that are open live on. */
+  leave(address: ListenAddress): void {
+    const left = this.#opened.find((each) => each.address === address);
+    if (left === undefined) return;
+    this.#opened = this.#opened.filter((each) => each !== left);
+    this.#leaving.add(left);
+    left.listener.server.once('close', () => {
+      this.#leaving.delete(left);
+      this.#name();
+    });
+    left.listener.stopAccepting();
+    left.listener.closeUnopened();
+  }
+
+  /** Shows other certificates at every listener with TLS. @throws ProxyError `certificate-unusable` */
+  async show(certificates: CertificateSource): Promise<void> {
+    for (const { listener } of this.#opened) await listener.showThoseOf(certificates);
+  }
+
+  /** What is open is known by its names, also for those who are still connected to what is not any more. */
+  #name(): void {
+    const names = new DoorNames(this.#parts.hostNames);
+    for (const { bound } of [...this.#opened, ...this.#leaving]) names.add(bound);
+    this.#names = names;
   }
 
   /** Leaves newcomers to the next daemon where they can wait for it. Connections that are open stay so. */
   stopAccepting(): void {
-    for (const { server, isInherited } of this.#listeners) if (isInherited) stopAccepting(server);
+    for (const { listener, isInherited } of this.#opened) if (isInherited) listener.stopAccepting();
   }
 
   /** Refuses new operations from now on, with a text; what has begun goes on, and every connection stays open. */
@@ -177,7 +204,7 @@ export class HttpDoor {
   async close(): Promise<void> {
     this.#isDraining = true;
     await Promise.all(
-      this.#listeners.map(
+      this.#all().map(
         ({ server, closeUnopened }) =>
           new Promise<void>((resolve) => {
             server.close(() => resolve());
@@ -188,11 +215,18 @@ export class HttpDoor {
     );
   }
 
-  async #walk(request: IncomingMessage, response: ServerResponse, way: Way): Promise<void> {
-    const { ledger, forwarder } = this.#parts;
+  #all(): DoorListener[] {
+    return [...this.#opened, ...this.#leaving].map(({ listener }) => listener);
+  }
+
+  /** `host`: what the listener listens on. */
+  async #walk(request: IncomingMessage, response: ServerResponse, host: string): Promise<void> {
+    // To the end of the request: what is changed meanwhile is for the next one.
+    const parts = this.#parts;
+    const { ledger, forwarder } = parts;
     const { socket } = request;
     // One after the other on a connection: what was sent behind a request that is refused must not be looked at meanwhile.
-    const asked = (this.#asked.get(socket) ?? Promise.resolve()).then(() => this.#ask(request, response, way));
+    const asked = (this.#asked.get(socket) ?? Promise.resolve()).then(() => this.#ask(request, response, host, parts));
     this.#asked.set(
       socket,
       asked.then(() => undefined),
@@ -223,37 +257,21 @@ export class HttpDoor {
   async #ask(
     request: IncomingMessage,
     response: ServerResponse,
-    way: Way,
+    host: string,
+    parts: HttpDoorParts,
   ): Promise<{ record: OperationRecord; walked: Walked } | undefined> {
-    const { ledger } = this.#parts;
     const { socket } = request;
     const isFirst = this.#arrivals.asked(socket);
     // What a client sent behind a request that was refused and closed is not answered: it may be that request's body.
     if (this.#closing.has(socket)) return undefined;
     const { remoteAddress = 'gone', remotePort = 0 } = socket;
-    const record = ledger.begin(`${displayHost(remoteAddress)}:${remotePort}`);
-    const walked = this.#join(await this.#askGate(request, way, record), record, { socket, isFirst });
+    const record = parts.ledger.begin(`${displayHost(remoteAddress)}:${remotePort}`);
+    const asked = await askGate(request, { parts, names: this.#names, host, record });
+    const walked = this.#join(asked, record, { socket, isFirst });
     // That it closes then tells nothing of the operation.
-    if (!response.shouldKeepAlive) ledger.conversations.unties(socket);
+    if (!response.shouldKeepAlive) parts.ledger.conversations.unties(socket);
     if (walked.kind === 'no' && !isKeptOpen(walked)) this.#closing.add(socket);
     return { record, walked };
-  }
-
-  /** The questions that a request has to pass, in their order. What is understood on the way is noted in `record`. */
-  async #askGate(request: IncomingMessage, way: Way, record: OperationRecord): Promise<Walked> {
-    const { routes, audit, clock } = this.#parts;
-    const browser = refuseBrowser((name) => request.headersDistinct[name]?.join(', '), this.#names.on(request.socket, way.host));
-    if (browser !== undefined) return no(browser);
-    const caller = await this.#callerOf(request, way, record);
-    if (caller === undefined) return { kind: 'gone' };
-    if (caller.kind === 'refusal') return no(caller);
-    const read = readOperation(request, routes, record);
-    if (read.kind === 'refusal') return no(read);
-    const { operation } = read;
-    const unrecorded = audit.refusal();
-    if (unrecorded !== undefined) return no(unrecorded, operation);
-    const decision = admit(operation, caller, routes, clock.now());
-    return decision.kind === 'refusal' ? no(decision, operation) : { kind: 'pass', operation, pass: decision };
   }
 
   /** Has what was admitted belong to an operation that has begun, or begin one if that may be now. */
@@ -264,31 +282,9 @@ export class HttpDoor {
     conversations.begin(record, socket);
     return walked;
   }
-
-  /** Who asks; undefined when they have gone. */
-  async #callerOf(request: IncomingMessage, way: Way, record: OperationRecord): Promise<Caller | Refusal | undefined> {
-    // Before anything is waited for: what holds a lease must be gone from the headers whatever comes of it.
-    const presented = takeLease(request);
-    const peer = await this.#parts.peers.of(request.socket);
-    if (peer === undefined || request.socket.destroyed) return undefined;
-    record.uid = peer.uid.kind === 'known' ? peer.uid.uid : undefined;
-    const second = { forwardedBy: forwardedBy(request), calledBy: sharedName(request) };
-    const caller = this.#parts.callers.identify({ peer, ...presented, entry: way.entry, ...second });
-    if (caller.kind === 'lease') record.lease = caller.lease;
-    return caller;
-  }
 }
-
-type Walked =
-  | { readonly kind: 'pass'; readonly operation: HttpOperation; readonly pass: Pass }
-  | { readonly kind: 'no'; readonly refusal: Refusal; readonly operation: HttpOperation | undefined }
-  | { readonly kind: 'gone' };
 
 /** Whether the connection can be used again after a refusal: an advertisement has no body that could follow. */
 function isKeptOpen(walked: Extract<Walked, { kind: 'no' }>): boolean {
   return walked.operation?.step === 'advertisement';
-}
-
-function no(refusal: Refusal, operation?: HttpOperation): Walked {
-  return { kind: 'no', refusal, operation };
 }
