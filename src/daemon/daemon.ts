@@ -10,11 +10,13 @@ import { assemble, type AuditHome, type House } from './assemble.js';
 import { changeOver, retire } from './change-over.js';
 import { watchFile } from './file-watch.js';
 import type { JsonAction } from './admin-json.js';
+import { warnOfFiles } from './file-limit.js';
 import { leaseActions } from './lease-actions.js';
 import { lifeActions } from './life-actions.js';
 import { openListeners, refuseLoops } from './listeners.js';
 import { DRAIN_LOOK_MS, drainDoors, pause } from './drain.js';
 import type { DaemonLog } from './log.js';
+import { LoopLag } from './loop-lag.js';
 import type { Places } from './places.js';
 import { portHolder } from './port-holder.js';
 import { type ReloadCause, Reloads, type ReloadState } from './reloads.js';
@@ -59,6 +61,7 @@ export class Daemon {
   /** Ends what former houses still hold. */
   readonly #retiring = new Set<() => void>();
   readonly #startedAt = new Date();
+  readonly #loopLag: LoopLag;
   #admin: AdminSocket | undefined;
   #unwatch: (() => void) | undefined;
   #state: DaemonStatus['state'] = 'starting';
@@ -74,6 +77,7 @@ export class Daemon {
     this.#settings = options.settings;
     this.#house = this.#assemble(options.settings);
     const { clock, log: logger } = options;
+    this.#loopLag = new LoopLag({ clock, logger });
     this.#reloads = new Reloads({ apply: () => this.#apply(), clock, logger, onEnd: () => undefined });
   }
 
@@ -120,7 +124,9 @@ export class Daemon {
       house.vault.close();
       throw await withHolder(thrown);
     }
+    this.#loopLag.start();
     this.#tellAddresses();
+    warnOfFiles(settings.limits, log);
     if (load !== undefined && watched !== undefined) this.#unwatch = watchFile(watched, clock, () => void this.reload('file'));
     if (this.#state === 'starting') this.#state = 'ready';
     log.log('info', 'ready', { pid: process.pid, version: this.#options.version, configuration: settings.file ?? 'defaults' });
@@ -212,6 +218,7 @@ export class Daemon {
       now: this.#options.clock.now(),
       reload: this.#reloads.latest,
       logLevel: this.#options.log.level,
+      eventLoop: this.#loopLag.read(),
     });
   }
 
@@ -237,6 +244,7 @@ export class Daemon {
     while (ledger.running().length > 0 && performance.now() - closedAt < CUT_MS) await pause(DRAIN_LOOK_MS);
     await house.audit.close();
     await this.#admin?.close();
+    this.#loopLag.stop();
     const code = exitCode(this.#cause ?? cause, cut > 0);
     log.log('info', 'stopped', { code });
     this.#ended?.(code);

@@ -5,18 +5,17 @@
  * Limits are on heads and on silence. There is none on the length of a request: a push of gigabytes takes its time.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { createArrivals } from '../gate/arrivals.js';
-import type { Ledger } from '../gate/ledger.js';
-import { displayHost, listenAt, STOPPING } from '../gate/listening.js';
+import { displayHost, listenAt } from '../gate/listening.js';
 import { messageOf } from '../model/errors.js';
 import type { CertificateSource, Logger } from '../model/ports.js';
 import type { OperationRecord } from '../model/record.js';
 import type { ListenAddress } from '../model/settings.js';
-import { askGate, type GateParts, no, type Walked } from './ask-gate.js';
+import { askGate, type GateParts, type Walked } from './ask-gate.js';
 import { type DoorListener, plainListener, secureListener } from './door-listener.js';
 import { DoorNames } from './door-names.js';
+import { type EntranceParts, letIn, place } from './entrance.js';
 import type { Forwarder } from './forward.js';
 import { sayGit, sayNoTunnel, sayPlain, sayUnreadable } from './speech.js';
 
@@ -27,16 +26,13 @@ const HEAD_MS = 30_000;
 const OWN_WAITS_MS = 5 * 60_000;
 /** An idle client connection is kept this long: git makes its next request within a second or never. */
 const IDLE_MS = 65_000;
-/** Connections at once; a build host's parallel jobs are in the hundreds. */
-const MOST_CONNECTIONS = 2048;
 /**
  * Size of the buffers on the client's side. Four times as much was no faster here, and every upload that an upstream
  * holds back keeps this much (docs/PERFORMANCE.md).
  */
 const BUFFER_BYTES = 64 * 1024;
 
-export interface HttpDoorParts extends GateParts {
-  readonly ledger: Ledger;
+export interface HttpDoorParts extends GateParts, EntranceParts {
   readonly logger: Logger;
   readonly forwarder: Forwarder;
   /** Which listeners speak TLS, and what they show; none when absent. */
@@ -132,8 +128,7 @@ export class HttpDoor {
         : plainListener(options, handle);
     const { server, scheme } = listener;
     server.on('connection', (socket) => {
-      if (isInherited) this.#arrivals.accepted(socket);
-      parts.peers.accepted(socket);
+      if (letIn(socket, scheme, this.#parts) && isInherited) this.#arrivals.accepted(socket);
     });
     // Node would answer an expectation that it does not know without a word; nothing here depends on one.
     server.on('checkExpectation', handle);
@@ -143,7 +138,6 @@ export class HttpDoor {
     server.headersTimeout = headMs;
     server.requestTimeout = 0;
     server.keepAliveTimeout = IDLE_MS;
-    server.maxConnections = MOST_CONNECTIONS;
     // Upstream silence shows first; this is for a client that has gone silent itself.
     server.setTimeout(parts.stallMs + OWN_WAITS_MS);
     server.on('clientError', (fault: Error, socket: Duplex) => {
@@ -267,20 +261,13 @@ export class HttpDoor {
     const { remoteAddress = 'gone', remotePort = 0 } = socket;
     const record = parts.ledger.begin(`${displayHost(remoteAddress)}:${remotePort}`);
     const asked = await askGate(request, { parts, names: this.#names, host, record });
-    const walked = this.#join(asked, record, { socket, isFirst });
+    const walked = place(asked, parts, { record, socket, isStopping: this.#isDraining && !isFirst });
+    // Those that come later have no place on it, and nothing else would end it.
+    if (parts.traffic.isCrowded(parts.peers.acceptedOf(socket))) response.shouldKeepAlive = false;
     // That it closes then tells nothing of the operation.
     if (!response.shouldKeepAlive) parts.ledger.conversations.unties(socket);
     if (walked.kind === 'no' && !isKeptOpen(walked)) this.#closing.add(socket);
     return { record, walked };
-  }
-
-  /** Has what was admitted belong to an operation that has begun, or begin one if that may be now. */
-  #join(walked: Walked, record: OperationRecord, { socket, isFirst }: { socket: Socket; isFirst: boolean }): Walked {
-    const { conversations } = this.#parts.ledger;
-    if (walked.kind !== 'pass' || conversations.join(record, socket)) return walked;
-    if (this.#isDraining && !isFirst) return no(STOPPING, walked.operation);
-    conversations.begin(record, socket);
-    return walked;
   }
 }
 
