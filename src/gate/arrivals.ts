@@ -2,7 +2,7 @@
  * The connections of listeners whose socket was inherited on which nothing has been asked yet. When the daemon stops, newcomers
  * wait in the kernel's queue for the next one; but who was accepted a moment before cannot go back there, and is still served.
  */
-import type { Socket } from 'node:net';
+import { Server as NetServer, type Server, type Socket } from 'node:net';
 
 /** How long a stopping daemon waits for what such a connection will ask: git asks at once, ssh after its key exchange. */
 const FIRST_ASKED_MS = 5_000;
@@ -33,6 +33,14 @@ export class Arrivals {
     const since = performance.now() - FIRST_ASKED_MS;
     return [...this.#acceptedAt.values()].filter((acceptedAt) => acceptedAt > since).length;
   }
+}
+
+/**
+ * Has a server accept no more, and nothing else. The close() of an HTTP server would also end its idle connections, and the
+ * watch over slow heads.
+ */
+export function stopAccepting(server: Server): void {
+  NetServer.prototype.close.call(server);
 }
 
 function endOf({ remoteAddress = '', remotePort = 0 }: Socket): string {

@@ -1,187 +1,91 @@
 /**
- * The HTTP door: its listeners, and the walk of a request. What the gate asks is in ask-gate.ts, what happens after it
- * says yes in forward.ts.
- *
- * Limits are on heads and on silence. There is none on the length of a request: a push of gigabytes takes its time.
+ * The HTTP door: the walk of a request. How it comes in is in door-listeners.ts, what the gate asks in ask-gate.ts, whether there is
+ * room in entrance.ts, what happens after it says yes in forward.ts.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { createArrivals } from '../gate/arrivals.js';
-import { displayHost, listenAt } from '../gate/listening.js';
-import { messageOf } from '../model/errors.js';
-import type { CertificateSource, Logger } from '../model/ports.js';
+import { displayHost } from '../gate/listening.js';
+import type { CertificateSource } from '../model/ports.js';
 import type { OperationRecord } from '../model/record.js';
 import type { ListenAddress } from '../model/settings.js';
 import { askGate, type GateParts, type Walked } from './ask-gate.js';
-import { type DoorListener, plainListener, secureListener } from './door-listener.js';
-import { DoorNames } from './door-names.js';
+import { type BoundAddress, DoorListeners, type ListenerParts } from './door-listeners.js';
 import { type EntranceParts, letIn, place } from './entrance.js';
 import type { Forwarder } from './forward.js';
-import { sayGit, sayNoTunnel, sayPlain, sayUnreadable } from './speech.js';
+import { SelfCalls } from './self-calls.js';
+import { sayGit, sayPlain } from './speech.js';
 
-/** Largest head of a request: a bearer of 4 KB in a client's stale Authorization and long paths fit several times over. */
-const LARGEST_HEAD_BYTES = 32 * 1024;
-const HEAD_MS = 30_000;
-/** Longest silence that is ours while a caller waits: throttles waited out and tokens asked for, try by try. */
-const OWN_WAITS_MS = 5 * 60_000;
-/** An idle client connection is kept this long: git makes its next request within a second or never. */
-const IDLE_MS = 65_000;
-/**
- * Size of the buffers on the client's side. Four times as much was no faster here, and every upload that an upstream
- * holds back keeps this much (docs/PERFORMANCE.md).
- */
-const BUFFER_BYTES = 64 * 1024;
-
-export interface HttpDoorParts extends GateParts, EntranceParts {
-  readonly logger: Logger;
+export interface HttpDoorParts extends ListenerParts, GateParts, EntranceParts {
   readonly forwarder: Forwarder;
-  /** Which listeners speak TLS, and what they show; none when absent. */
-  readonly tls?: { readonly isFor: (host: string) => boolean; readonly certificates: CertificateSource } | undefined;
   /** Names besides the listeners' own that may stand in the Host header, without port. */
   readonly hostNames: readonly string[];
-  /** ms of silence after which a client connection is closed; our own waits are added. */
-  readonly stallMs: number;
-  /** ms within which a head must be complete; default 30 s: a local client sends it in one piece. */
-  readonly headMs?: number;
-}
-
-export interface BoundAddress {
-  readonly scheme: 'http' | 'https';
-  readonly host: string;
-  readonly port: number;
-}
-
-/** A listener that is open. */
-interface Opened {
-  readonly listener: DoorListener;
-  /** As it was asked for. */
-  readonly address: ListenAddress;
-  readonly bound: BoundAddress;
-  /** Whether its socket was handed to us and outlives us: who comes while we stop waits in the kernel's queue for the next daemon. */
-  readonly isInherited: boolean;
 }
 
 export class HttpDoor {
   #parts: HttpDoorParts;
-  #opened: readonly Opened[] = [];
-  /** Those that accept no more, until their last connection ends. */
-  readonly #leaving = new Set<Opened>();
-  #names: DoorNames;
+  readonly #listeners: DoorListeners;
   /** Connections on which a refusal was the last answer. */
   readonly #closing = new WeakSet<Duplex>();
   /** The latest request of each connection, settled when the gate has answered. */
   readonly #asked = new WeakMap<Duplex, Promise<void>>();
-  readonly #arrivals = createArrivals();
   #isDraining = false;
+  /** How this process asks its own door whether it answers. */
+  readonly selfCalls = new SelfCalls();
 
   constructor(parts: HttpDoorParts) {
     this.#parts = parts;
-    this.#names = new DoorNames(parts.hostNames);
+    this.#listeners = new DoorListeners(
+      {
+        take: (request, response, host) => void this.#walk(request, response, host),
+        isClosing: (socket) => this.#closing.has(socket),
+        letIn: (socket, scheme) => letIn(socket, scheme, this.#parts),
+      },
+      parts.hostNames,
+    );
   }
 
   /** Addresses that are open, in the order of the configuration. */
   get bound(): readonly BoundAddress[] {
-    return this.#opened.map(({ bound }) => bound);
+    return this.#listeners.bound;
   }
 
   /** The addresses that are open, as they were asked for. */
   get addresses(): readonly ListenAddress[] {
-    return this.#opened.map(({ address }) => address);
+    return this.#listeners.addresses;
   }
 
   /** Serves every request that comes from now on with other parts; those under way keep theirs. */
   change(parts: HttpDoorParts): void {
     this.#parts = parts;
-    this.#name();
+    this.#listeners.rename(parts.hostNames);
   }
 
   /**
-   * Opens one address, or takes the `descriptor` of a socket that listens there. Gives false when an optional one does not exist on this system.
+   * Opens one address, or takes the `descriptor` of a socket that listens there. Gives false when an optional one does not exist
+   * on this system.
    * @param whether to speak TLS is what `parts` say; what comes in is served when `when` has resolved
    * @throws ProxyError `listen-failed`, `certificate-unusable`
    */
-  async listen(
+  listen(
     address: ListenAddress,
-    {
-      parts = this.#parts,
-      when = Promise.resolve(),
-      descriptor,
-    }: { parts?: HttpDoorParts; when?: Promise<void>; descriptor?: number } = {},
+    { parts = this.#parts, ...options }: { parts?: HttpDoorParts; when?: Promise<void>; descriptor?: number | undefined } = {},
   ): Promise<boolean> {
-    const headMs = parts.headMs ?? HEAD_MS;
-    const isInherited = descriptor !== undefined;
-    const options = {
-      maxHeaderSize: LARGEST_HEAD_BYTES,
-      highWaterMark: BUFFER_BYTES,
-      noDelay: true,
-      // Node would answer a missing Host without a word; it is refused further down.
-      requireHostHeader: false,
-      connectionsCheckingInterval: Math.ceil(headMs / 3),
-    };
-    const handle = (request: IncomingMessage, response: ServerResponse): void => {
-      void when.then(() => this.#walk(request, response, address.host));
-    };
-    const { tls } = parts;
-    const listener =
-      tls?.isFor(address.host) === true
-        ? await secureListener(options, handle, { certificates: tls.certificates, handshakeMs: headMs })
-        : plainListener(options, handle);
-    const { server, scheme } = listener;
-    server.on('connection', (socket) => {
-      if (letIn(socket, scheme, this.#parts) && isInherited) this.#arrivals.accepted(socket);
-    });
-    // Node would answer an expectation that it does not know without a word; nothing here depends on one.
-    server.on('checkExpectation', handle);
-    server.on('connect', sayNoTunnel);
-    // Node would read the first 2000 and drop the others unseen; the size of the head is bounded as it is.
-    server.maxHeadersCount = 0;
-    server.headersTimeout = headMs;
-    server.requestTimeout = 0;
-    server.keepAliveTimeout = IDLE_MS;
-    // Upstream silence shows first; this is for a client that has gone silent itself.
-    server.setTimeout(parts.stallMs + OWN_WAITS_MS);
-    server.on('clientError', (fault: Error, socket: Duplex) => {
-      // What cannot be read behind a refused request needs no second answer: the first one closes the connection.
-      if (!this.#closing.has(socket)) sayUnreadable(fault, socket);
-    });
-    const port = await listenAt(server, address, { name: 'HTTP', key: 'listen.http' }, descriptor);
-    if (port === undefined) return false;
-    // Without this a fault while accepting (no more file descriptors) would end the process.
-    server.on('error', (fault) => this.#parts.logger.log('error', 'unexpected', { what: `accepting connections: ${messageOf(fault)}` }));
-    this.#opened = [...this.#opened, { listener, address, bound: { scheme, host: address.host, port }, isInherited }];
-    this.#name();
-    return true;
+    return this.#listeners.listen(address, parts, options);
   }
 
   /** Accepts nothing more at an address that was asked for so; connections that are open live on. */
   leave(address: ListenAddress): void {
-    const left = this.#opened.find((each) => each.address === address);
-    if (left === undefined) return;
-    this.#opened = this.#opened.filter((each) => each !== left);
-    this.#leaving.add(left);
-    left.listener.server.once('close', () => {
-      this.#leaving.delete(left);
-      this.#name();
-    });
-    left.listener.stopAccepting();
-    left.listener.closeUnopened();
+    this.#listeners.leave(address);
   }
 
   /** Shows other certificates at every listener with TLS. @throws ProxyError `certificate-unusable` */
-  async show(certificates: CertificateSource): Promise<void> {
-    for (const { listener } of this.#opened) await listener.showThoseOf(certificates);
-  }
-
-  /** What is open is known by its names, also for those who are still connected to what is not any more. */
-  #name(): void {
-    const names = new DoorNames(this.#parts.hostNames);
-    for (const { bound } of [...this.#opened, ...this.#leaving]) names.add(bound);
-    this.#names = names;
+  show(certificates: CertificateSource): Promise<void> {
+    return this.#listeners.show(certificates);
   }
 
   /** Leaves newcomers to the next daemon where they can wait for it. Connections that are open stay so. */
   stopAccepting(): void {
-    for (const { listener, isInherited } of this.#opened) if (isInherited) listener.stopAccepting();
+    this.#listeners.stopAccepting();
   }
 
   /** Refuses new operations from now on, with a text; what has begun goes on, and every connection stays open. */
@@ -191,26 +95,13 @@ export class HttpDoor {
 
   /** Connections that were accepted just before accepting stopped, and whose first request is on its way: nobody else can serve it. */
   get awaited(): number {
-    return this.#arrivals.awaited;
+    return this.#listeners.arrivals.awaited;
   }
 
   /** Closes all listeners and every connection. */
-  async close(): Promise<void> {
+  close(): Promise<void> {
     this.#isDraining = true;
-    await Promise.all(
-      this.#all().map(
-        ({ server, closeUnopened }) =>
-          new Promise<void>((resolve) => {
-            server.close(() => resolve());
-            server.closeAllConnections();
-            closeUnopened();
-          }),
-      ),
-    );
-  }
-
-  #all(): DoorListener[] {
-    return [...this.#opened, ...this.#leaving].map(({ listener }) => listener);
+    return this.#listeners.close();
   }
 
   /** `host`: what the listener listens on. */
@@ -219,6 +110,11 @@ export class HttpDoor {
     const parts = this.#parts;
     const { ledger, forwarder } = parts;
     const { socket } = request;
+    if (this.selfCalls.isOne(request)) {
+      await parts.peers.of(socket);
+      response.writeHead(204, { connection: 'close' }).end();
+      return;
+    }
     // One after the other on a connection: what was sent behind a request that is refused must not be looked at meanwhile.
     const asked = (this.#asked.get(socket) ?? Promise.resolve()).then(() => this.#ask(request, response, host, parts));
     this.#asked.set(
@@ -254,18 +150,19 @@ export class HttpDoor {
     host: string,
     parts: HttpDoorParts,
   ): Promise<{ record: OperationRecord; walked: Walked } | undefined> {
+    const { ledger } = parts;
     const { socket } = request;
-    const isFirst = this.#arrivals.asked(socket);
+    const isFirst = this.#listeners.arrivals.asked(socket);
     // What a client sent behind a request that was refused and closed is not answered: it may be that request's body.
     if (this.#closing.has(socket)) return undefined;
     const { remoteAddress = 'gone', remotePort = 0 } = socket;
-    const record = parts.ledger.begin(`${displayHost(remoteAddress)}:${remotePort}`);
-    const asked = await askGate(request, { parts, names: this.#names, host, record });
+    const record = ledger.begin(`${displayHost(remoteAddress)}:${remotePort}`);
+    const asked = await askGate(request, { parts, names: this.#listeners.names, host, record });
     const walked = place(asked, parts, { record, socket, isStopping: this.#isDraining && !isFirst });
     // Those that come later have no place on it, and nothing else would end it.
     if (parts.traffic.isCrowded(parts.peers.acceptedOf(socket))) response.shouldKeepAlive = false;
     // That it closes then tells nothing of the operation.
-    if (!response.shouldKeepAlive) parts.ledger.conversations.unties(socket);
+    if (!response.shouldKeepAlive) ledger.conversations.unties(socket);
     if (walked.kind === 'no' && !isKeptOpen(walked)) this.#closing.add(socket);
     return { record, walked };
   }

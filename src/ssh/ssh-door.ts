@@ -4,7 +4,7 @@
  */
 import { createServer, type Server } from 'node:net';
 import { admit } from '../gate/admit.js';
-import { createArrivals } from '../gate/arrivals.js';
+import { createArrivals, stopAccepting } from '../gate/arrivals.js';
 import { callerOf } from '../gate/callers-seen.js';
 import type { Callers } from '../gate/callers.js';
 import type { Ledger } from '../gate/ledger.js';
@@ -108,17 +108,17 @@ export class SshDoor {
   }
 
   /**
-   * Opens one address, or takes the `descriptor` of a socket that listens there. Gives false when an optional one does not exist on this system. Who comes in is served when `when` has
-   * resolved.
+   * Opens one address, or takes the `descriptor` of a socket that listens there. Gives false when an optional one does not exist
+   * on this system. Who comes in is served when `when` has resolved.
    * @throws ProxyError `listen-failed`, `state-unusable`
    */
   async listen(
     address: ListenAddress,
-    { when = Promise.resolve(), descriptor }: { when?: Promise<void>; descriptor?: number } = {},
+    { when = Promise.resolve(), descriptor }: { when?: Promise<void>; descriptor?: number | undefined } = {},
   ): Promise<boolean> {
-    const isInherited = descriptor !== undefined;
     const { logger } = this.#parts;
     const hostKey = await this.#parts.hostKey();
+    const isInherited = descriptor !== undefined;
     const isLocal = isLoopbackAddress(address.host);
     const server = createServer({ noDelay: true, keepAlive: true }, (socket) => {
       // From the first moment: an error that nobody hears ends the process.
@@ -149,7 +149,7 @@ export class SshDoor {
 
   /** Leaves newcomers to the next daemon where they can wait for it. Connections that are open stay so. */
   stopAccepting(): void {
-    for (const { server, isInherited } of this.#opened) if (isInherited) server.close();
+    for (const { server, isInherited } of this.#opened) if (isInherited) stopAccepting(server);
   }
 
   /** Refuses new commands from now on, with a text; running ones go on, and every connection stays open. */
@@ -157,9 +157,12 @@ export class SshDoor {
     this.#isDraining = true;
   }
 
-  /** Connections that were accepted just before accepting stopped, and whose first command is on its way. */
+  /**
+   * Connections that were accepted just before accepting stopped, and whose first command is on its way; and those whose last one
+   * has just ended.
+   */
   get awaited(): number {
-    return this.#arrivals.awaited;
+    return this.#arrivals.awaited + this.#guests.leaving;
   }
 
   /** Closes all listeners and every connection. */

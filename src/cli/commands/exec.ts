@@ -4,7 +4,8 @@
  * alone. The command's exit code is ours.
  */
 import type { LoadedSettings } from '../../config/load-settings.js';
-import { Daemon, guardProcess } from '../../daemon/daemon.js';
+import { Daemon } from '../../daemon/daemon.js';
+import { guardProcess } from '../../daemon/guard-process.js';
 import { type DaemonLog, openLog } from '../../daemon/log.js';
 import { systemClock } from '../../model/clock.js';
 import { ProxyError } from '../../model/errors.js';
@@ -130,8 +131,12 @@ function settingsFor({ settings, effective }: LoadedSettings): Settings {
   return {
     ...settings,
     listen: { http: [{ host: '127.0.0.1', port: 0, optional: false }], ssh: [], names: [], tls: { kind: 'off' } },
-    // A key that others share would seal a lease that is good for their doors too.
-    access: { ...settings.access, leaseKey: undefined },
+    // A key that others share would seal a lease that is good for their doors too; their list of revoked ones goes with it.
+    access: {
+      ...settings.access,
+      leaseKey: undefined,
+      revocations: settings.access.leaseKey === undefined ? settings.access.revocations : undefined,
+    },
     // Nobody has to be told first that it is going.
     drain: { min: 0, max: settings.drain.max },
     telemetry: { listen: [] },
