@@ -24,6 +24,7 @@ import { type ReloadCause, Reloads, type ReloadState } from './reloads.js';
 import { callDoor } from './self-call.js';
 import { checkCallers } from './self-check.js';
 import type { Glance, ServiceManager } from './service-manager.js';
+import { takeState } from './take-state.js';
 import { addressesOf, type DaemonStatus, runningOperation, type RunningOperation, statusOf } from './status.js';
 
 export const EXIT = { ok: 0, failure: 1, usage: 2, interrupted: 130, terminated: 143 } as const;
@@ -70,6 +71,8 @@ export class Daemon {
   readonly #startedAt = new Date();
   readonly #loopLag: LoopLag;
   #admin: AdminSocket | undefined;
+  /** Gives the state directory back. */
+  #release: (() => Promise<void>) | undefined;
   #unwatch: (() => void) | undefined;
   #state: DaemonStatus['state'] = 'starting';
   #starting: Promise<void> | undefined;
@@ -125,6 +128,7 @@ export class Daemon {
         json: (url: string) => this.#actions().get(url),
       };
       this.#admin = await openAdmin(places.adminSocket, actions, { group: places.adminGroup });
+      this.#release = await takeState(places.stateDirectory);
       // Before a listener opens: what is revoked must be known by then.
       await house.leases?.load();
       // Before anyone can come in: what they do has to have a place.
@@ -137,6 +141,7 @@ export class Daemon {
       house.certificates?.close();
       await house.audit.close();
       await this.#admin?.close();
+      await this.#release?.();
       house.vault.close();
       await manager?.close();
       throw await withHolder(thrown);
@@ -274,6 +279,7 @@ export class Daemon {
     while (ledger.running().length > 0 && performance.now() - closedAt < CUT_MS) await pause(DRAIN_LOOK_MS);
     await house.audit.close();
     await this.#admin?.close();
+    await this.#release?.();
     this.#loopLag.stop();
     const code = exitCode(this.#cause ?? cause, cut > 0);
     log.log('info', 'stopped', { code });
