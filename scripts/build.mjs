@@ -37,6 +37,7 @@ const TOOLS = {
   emulator: 'test/azure/main.ts',
   demo: 'demo/demo.ts',
   bench: 'bench/bench.ts',
+  soak: 'bench/soak.ts',
   'container-stage': 'test/e2e/container-stage.ts',
   'write-schema': 'scripts/write-schema.ts',
 };

@@ -8,6 +8,7 @@ import { Ledger } from '../gate/ledger.js';
 import { Peers } from '../gate/peers.js';
 import { KernelPeerTable } from '../gate/peer-table.js';
 import { RouteTable } from '../gate/route-table.js';
+import { Traffic } from '../gate/traffic.js';
 import { Forwarder } from '../http/forward.js';
 import { HttpDoor, type HttpDoorParts } from '../http/http-door.js';
 import { doorNames, hasTls } from '../http/listener-tls.js';
@@ -36,6 +37,7 @@ import { SharedRevocations } from '../store/shared-revocations.js';
 import { Attempts } from '../upstream/attempts.js';
 import { UpstreamConnections } from '../upstream/connections.js';
 import { Throttle } from '../upstream/throttle.js';
+import { mostFiles } from './file-limit.js';
 import { LeaseDesk, type LeaseKeyring } from './lease-desk.js';
 import { redact } from './redaction.js';
 
@@ -67,6 +69,7 @@ export interface House {
   readonly certificates: DoorCertificates | undefined;
   readonly vault: Vault;
   readonly ledger: Ledger;
+  readonly traffic: Traffic;
   readonly routes: RouteTable;
   readonly connections: UpstreamConnections;
   readonly throttle: Throttle;
@@ -118,6 +121,7 @@ export function assemble(
   });
   const audit = auditOf(settings, surroundings);
   const ledger = previous?.ledger ?? new Ledger({ clock, logger, audit, operationLevel: settings.log.operations });
+  const traffic = previous?.traffic ?? new Traffic({ logger, files: mostFiles() });
   const routes = new RouteTable(settings.routes);
   const connections = new UpstreamConnections({ environment, connectMs: timeouts.connect });
   const throttle = previous?.throttle ?? new Throttle(clock);
@@ -162,6 +166,8 @@ export function assemble(
     routes,
     ledger,
     logger,
+    traffic,
+    limits: settings.limits,
     forwarder,
     peers,
     callers: new Callers({
@@ -184,6 +190,8 @@ export function assemble(
     routes,
     ledger,
     logger,
+    traffic,
+    limits: settings.limits,
     peers,
     callers: doorParts.callers,
     access,
@@ -208,6 +216,7 @@ export function assemble(
     certificates,
     vault,
     ledger,
+    traffic,
     routes,
     connections,
     throttle,

@@ -1,7 +1,7 @@
 /**
  * The life of the process: open everything or nothing, run, drain, end with the exit code that was meant.
  */
-import { messageOf, ProxyError } from '../model/errors.js';
+import { ProxyError } from '../model/errors.js';
 import type { Clock, LogLevel } from '../model/ports.js';
 import type { ListenAddress, Settings } from '../model/settings.js';
 import { type LogTally, logTally } from '../telemetry/log-tally.js';
@@ -15,15 +15,18 @@ import type { InheritedSockets } from './inherited-sockets.js';
 import type { JsonAction } from './admin-json.js';
 import { leaseActions } from './lease-actions.js';
 import { DRAIN_LOOK_MS, drainDoors, pause } from './drain.js';
+import { warnOfFiles } from './file-limit.js';
 import { lifeActions } from './life-actions.js';
 import { openListeners, refuseLoops } from './listeners.js';
 import type { DaemonLog } from './log.js';
+import { LoopLag } from './loop-lag.js';
 import type { Places } from './places.js';
 import { withHolder } from './port-holder.js';
 import { type ReloadCause, Reloads, type ReloadState } from './reloads.js';
 import { callDoor } from './self-call.js';
 import { checkCallers } from './self-check.js';
 import type { Glance, ServiceManager } from './service-manager.js';
+import { takeState } from './take-state.js';
 import { addressesOf, type DaemonStatus, runningOperation, type RunningOperation, statusOf } from './status.js';
 import { startTelemetry } from './telemetry.js';
 
@@ -70,7 +73,10 @@ export class Daemon {
   readonly #retiring = new Set<() => void>();
   readonly #startedAt = new Date();
   readonly #tally: LogTally;
+  readonly #loopLag: LoopLag;
   #admin: AdminSocket | undefined;
+  /** Gives the state directory back. */
+  #release: (() => Promise<void>) | undefined;
   #unwatch: (() => void) | undefined;
   #telemetry: Telemetry | undefined;
   #state: DaemonStatus['state'] = 'starting';
@@ -87,6 +93,7 @@ export class Daemon {
     this.#settings = options.settings;
     this.#house = this.#assemble(options.settings);
     const { clock, log: logger, manager } = this.#options;
+    this.#loopLag = new LoopLag({ clock, logger });
     this.#reloads = new Reloads({
       apply: () => {
         manager?.reloading();
@@ -127,6 +134,7 @@ export class Daemon {
         json: (url: string) => this.#actions().get(url),
       };
       this.#admin = await openAdmin(places.adminSocket, actions, { group: places.adminGroup });
+      this.#release = await takeState(places.stateDirectory);
       // Before the doors: whether it has started can be asked while it starts.
       this.#telemetry = await this.#startTelemetry(settings);
       // Before a listener opens: what is revoked must be known by then.
@@ -142,11 +150,14 @@ export class Daemon {
       await house.audit.close();
       await this.#telemetry?.close();
       await this.#admin?.close();
+      await this.#release?.();
       house.vault.close();
       await manager?.close();
       throw await withHolder(thrown);
     }
+    this.#loopLag.start();
     this.#tellAddresses();
+    warnOfFiles(settings.limits, log);
     if (load !== undefined && watched !== undefined) this.#unwatch = watchFile(watched, clock, () => void this.reload('file'));
     // Whoever was told to stop meanwhile is not ready any more.
     if (this.#state === 'starting') this.#state = 'ready';
@@ -277,6 +288,7 @@ export class Daemon {
       reload: this.#reloads.latest,
       logLevel: this.#options.log.level,
       telemetry: this.#telemetry?.addresses ?? [],
+      eventLoop: this.#loopLag.read(),
     });
   }
 
@@ -288,11 +300,10 @@ export class Daemon {
     await this.#starting?.catch(() => undefined);
     await this.#reloads.settled();
     const house = this.#house;
-    const settings = this.#settings;
     this.#options.manager?.stopping();
     const { ledger } = house;
     log.log('info', 'stopping', { cause, running: ledger.running().length, begun: ledger.conversations.open.length });
-    const { drain } = settings;
+    const { drain } = this.#settings;
     const cut = await drainDoors({ doors: [house.door, house.sshDoor], ledger, drain, log, isCut: () => this.#isCut });
     await Promise.all([house.door.close(), house.sshDoor.close()]);
     house.certificates?.close();
@@ -305,6 +316,8 @@ export class Daemon {
     await house.audit.close();
     await this.#telemetry?.close();
     await this.#admin?.close();
+    await this.#release?.();
+    this.#loopLag.stop();
     const code = exitCode(this.#cause ?? cause, cut > 0);
     log.log('info', 'stopped', { code });
     await this.#options.manager?.close();
@@ -316,16 +329,4 @@ export class Daemon {
 function exitCode(cause: StopCause, wasCut: boolean): number {
   if (cause === 'SIGINT') return EXIT.interrupted;
   return wasCut && cause === 'SIGTERM' ? EXIT.terminated : EXIT.ok;
-}
-
-/**
- * The last resort. A promise that nobody waited for concerns one request, so the daemon goes on; an exception that
- * nobody caught may have left anything behind, so it ends, and whoever supervises it starts a clean one.
- */
-export function guardProcess(log: DaemonLog): void {
-  process.on('unhandledRejection', (thrown) => log.log('error', 'unexpected', { what: messageOf(thrown) }));
-  process.on('uncaughtException', (thrown) => {
-    log.log('error', 'unexpected', { what: messageOf(thrown), stack: thrown.stack ?? '' });
-    void log.close().finally(() => process.exit(EXIT.failure));
-  });
 }

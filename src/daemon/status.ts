@@ -3,6 +3,7 @@
  */
 import { displayHost } from '../gate/listening.js';
 import type { CallerState } from '../gate/callers-seen.js';
+import type { TrafficState } from '../gate/traffic.js';
 import type { IdentityState } from '../identity/vault.js';
 import type { AuditState } from '../model/audit.js';
 import { leaseName } from '../model/lease.js';
@@ -13,6 +14,7 @@ import type { CertificateState } from '../store/door-certificates.js';
 import type { SshUpstreamState } from '../ssh/host-pool.js';
 import type { PoolState } from '../upstream/connections.js';
 import type { House } from './assemble.js';
+import type { LoopLagState } from './loop-lag.js';
 import type { ReloadState } from './reloads.js';
 
 export interface DaemonStatus {
@@ -43,6 +45,10 @@ export interface DaemonStatus {
   readonly running: readonly RunningOperation[];
   /** Operations that have begun and of which no request runs now, by the latest one: git is at work, and a stop waits for them. */
   readonly betweenRequests: readonly RunningOperation[];
+  /** Places that are taken, and refusals because there was none. */
+  readonly traffic: TrafficState;
+  /** How late the event loop is, ms. */
+  readonly eventLoop: LoopLagState;
   readonly failures: readonly OperationRecord[];
   /** Who asked since the start, latest first, as far as they are kept; leases in use are among them. */
   readonly callers: readonly CallerState[];
@@ -117,9 +123,10 @@ export function statusOf(
     readonly reload: ReloadState | undefined;
     readonly logLevel: LogLevel;
     readonly telemetry: readonly string[];
+    readonly eventLoop: LoopLagState;
   },
 ): DaemonStatus {
-  const { settings, state, startedAt, version, now, reload, logLevel, telemetry } = life;
+  const { settings, state, startedAt, version, now, reload, logLevel, telemetry, eventLoop } = life;
   const callers = house.ledger.callers();
   return {
     pid: process.pid,
@@ -136,6 +143,8 @@ export function statusOf(
     operations: house.ledger.counts(),
     running: house.ledger.running().map((record) => runningOperation(record, now)),
     betweenRequests: house.ledger.conversations.between.map(({ record }) => runningOperation(record, now)),
+    traffic: house.traffic.state,
+    eventLoop,
     failures: house.ledger.failures().map(failedOperation),
     callers: callers.seen,
     callersForgotten: callers.forgotten,

@@ -114,14 +114,29 @@ export class Callers {
           'use a Postern of your own, ask its owner for a lease (`postern lease create`), or to be listed in `access.uids`',
         );
       case 'unknown':
+        if (peer.uid.isOverload === true) return overloaded(peer.uid.why);
+        return untold(peer.uid.why);
       case 'remote':
-        return refusal(
-          'caller-refused',
-          `It cannot be told which local user asks: ${peer.uid.kind === 'remote' ? 'the connection is not from this machine' : peer.uid.why}`,
-          'try again; if it stays, use a lease (`postern lease create`)',
-        );
+        return untold('the connection is not from this machine');
     }
   }
+}
+
+function untold(why: string): Refusal {
+  return refusal(
+    'caller-refused',
+    `It cannot be told which local user asks: ${why}`,
+    'try again; if it stays, use a lease (`postern lease create`)',
+  );
+}
+
+/** Nobody is let in unseen, and nobody is told that they may not: it is Postern that cannot look. */
+function overloaded(why: string): Refusal {
+  return {
+    ...refusal('overloaded', `It cannot be told which local user asks: ${why}`, 'try again in a few seconds'),
+    status: 503,
+    retryAfterSeconds: 5,
+  };
 }
 
 function refusal(code: Refusal['code'], what: string, todo: string): Refusal {

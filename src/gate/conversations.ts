@@ -40,6 +40,8 @@ interface Open extends Conversation {
   isChallenged: boolean;
   /** Whether its client has closed the last of its connections while a request of it still ran. */
   isLeft: boolean;
+  /** Gives its place among the operations back. */
+  readonly giveBack: () => void;
   /** Calls off the end of its grace. */
   stay: (() => void) | undefined;
 }
@@ -83,10 +85,10 @@ export class Conversations {
     return true;
   }
 
-  /** Notes that the request of `record` begins an operation. */
-  begin(record: OperationRecord, connection: Duplex): void {
+  /** Notes that the request of `record` begins an operation; `giveBack` is called when it has ended. */
+  begin(record: OperationRecord, connection: Duplex, giveBack: () => void = () => undefined): void {
     const key = keyOf(record);
-    const begun: Open = { key, record, running: 0, connections: new Set(), isChallenged: false, isLeft: false, stay: undefined };
+    const begun: Open = { key, record, running: 0, connections: new Set(), isChallenged: false, isLeft: false, giveBack, stay: undefined };
     const same = this.#open.get(key);
     if (same === undefined) this.#open.set(key, new Set([begun]));
     else same.add(begun);
@@ -145,6 +147,7 @@ export class Conversations {
 
   #end(open: Open): void {
     open.stay?.();
+    open.giveBack();
     const same = this.#open.get(open.key);
     same?.delete(open);
     if (same?.size === 0) this.#open.delete(open.key);

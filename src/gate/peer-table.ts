@@ -60,7 +60,7 @@ export class KernelPeerTable implements PeerTable {
   /** Never from a read that began before the call. Rejects when the kernel's files cannot be read. */
   uidOf(ends: ConnectionEnds): Promise<PeerUid> {
     if (this.#waiting.length >= MOST_WAITING)
-      return Promise.resolve({ kind: 'unknown', why: 'too many connections were opened at once to look at all of them' });
+      return Promise.resolve({ kind: 'unknown', why: 'too many connections were opened at once to look at all of them', isOverload: true });
     return new Promise((resolve, reject) => {
       this.#waiting.push({ ends, resolve, reject, isSecondTry: false });
       if (!this.#isReading) void this.#readOn();

@@ -8,7 +8,7 @@
  */
 import type { Socket } from 'node:net';
 import type { Peer, PeerUid } from '../model/caller.js';
-import { messageOf } from '../model/errors.js';
+import { messageOf, systemCodeOf } from '../model/errors.js';
 import type { ConnectionEnds, Logger, PeerTable } from '../model/ports.js';
 
 const MAPPED = /^::ffff:(?=[0-9.]+$)/i;
@@ -58,6 +58,12 @@ export class Peers {
     });
   }
 
+  /** The socket that was accepted, of which TLS may have made another; the same one where that is not known. */
+  acceptedOf(socket: Socket): Socket {
+    const ends = endsOf(socket);
+    return (this.#bySocket.get(socket) ?? (ends === undefined ? undefined : this.#byEnds.get(keyOf(ends))))?.socket ?? socket;
+  }
+
   /** The peer of a connection; undefined when the connection is gone. `socket` is the accepted one or what TLS made of it. Never rejects. */
   of(socket: Socket): Promise<Peer | undefined> {
     let found = this.#bySocket.get(socket);
@@ -85,8 +91,16 @@ export class Peers {
       this.#loggedAt = now;
       this.#logger.log('warn', 'caller-unknown', { what: messageOf(thrown) });
     }
+    const code = systemCodeOf(thrown);
+    if (code === 'EMFILE' || code === 'ENFILE')
+      return { kind: 'unknown', why: "no file is left to open to read the kernel's table of connections", isOverload: true };
     return { kind: 'unknown', why: "the kernel's table of connections cannot be read" };
   }
+}
+
+/** Whose connection it is, as far as its peer tells: a local user's, or that of an address. */
+export function ownerOf({ ip, uid }: Peer): string {
+  return uid.kind === 'known' ? `uid ${uid.uid}` : `address ${ip}`;
 }
 
 /** Whether an IP literal (IPv4-mapped ones written as IPv4) is this machine's own loopback. */

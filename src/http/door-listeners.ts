@@ -4,10 +4,10 @@
  * Limits are on heads and on silence. There is none on the length of a request: a push of gigabytes takes its time.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { createArrivals } from '../gate/arrivals.js';
 import { listenAt, openConnections } from '../gate/listening.js';
-import type { Peers } from '../gate/peers.js';
 import { messageOf } from '../model/errors.js';
 import type { CertificateSource, Logger } from '../model/ports.js';
 import type { ListenAddress } from '../model/settings.js';
@@ -22,8 +22,6 @@ const HEAD_MS = 30_000;
 const OWN_WAITS_MS = 5 * 60_000;
 /** An idle client connection is kept this long: git makes its next request within a second or never. */
 const IDLE_MS = 65_000;
-/** Connections at once; a build host's parallel jobs are in the hundreds. */
-const MOST_CONNECTIONS = 2048;
 /**
  * Size of the buffers on the client's side. Four times as much was no faster here, and every upload that an upstream
  * holds back keeps this much (docs/PERFORMANCE.md).
@@ -31,7 +29,6 @@ const MOST_CONNECTIONS = 2048;
 const BUFFER_BYTES = 64 * 1024;
 
 export interface ListenerParts {
-  readonly peers: Peers;
   readonly logger: Logger;
   /** Which listeners speak TLS, and what they show; none when absent. */
   readonly tls?: { readonly isFor: (host: string) => boolean; readonly certificates: CertificateSource } | undefined;
@@ -45,6 +42,8 @@ export interface ListenerParts {
 export interface ListenerUse {
   /** Takes a request. `host`: what the listener listens on. */
   readonly take: (request: IncomingMessage, response: ServerResponse, host: string) => void;
+  /** Looks at a connection that was just accepted; false when it was sent away. */
+  readonly letIn: (socket: Socket, scheme: BoundAddress['scheme']) => boolean;
   /** Whether nothing more is to be said on a connection. */
   readonly isClosing: (socket: Duplex) => boolean;
 }
@@ -142,8 +141,7 @@ export class DoorListeners {
     const { server, scheme } = listener;
     const isInherited = descriptor !== undefined;
     server.on('connection', (socket) => {
-      if (isInherited) this.arrivals.accepted(socket);
-      parts.peers.accepted(socket);
+      if (this.#use.letIn(socket, scheme) && isInherited) this.arrivals.accepted(socket);
     });
     // Node would answer an expectation that it does not know without a word; nothing here depends on one.
     server.on('checkExpectation', handle);
@@ -153,7 +151,6 @@ export class DoorListeners {
     server.headersTimeout = headMs;
     server.requestTimeout = 0;
     server.keepAliveTimeout = IDLE_MS;
-    server.maxConnections = MOST_CONNECTIONS;
     // Upstream silence shows first; this is for a client that has gone silent itself.
     server.setTimeout(parts.stallMs + OWN_WAITS_MS);
     server.on('clientError', (fault: Error, socket: Duplex) => {

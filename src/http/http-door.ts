@@ -1,42 +1,23 @@
 /**
- * The HTTP door: the walk of a request to the gate: is it a web page, who asks, what for, may they. How it comes in is in
- * door-listeners.ts, how it is read in read-operation.ts, what happens after the gate says yes in forward.ts.
+ * The HTTP door: the walk of a request. How it comes in is in door-listeners.ts, what the gate asks in ask-gate.ts, whether there is
+ * room in entrance.ts, what happens after it says yes in forward.ts.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { admit } from '../gate/admit.js';
-import { refuseBrowser } from '../gate/browser.js';
-import type { Callers } from '../gate/callers.js';
-import type { Ledger } from '../gate/ledger.js';
-import { displayHost, STOPPING } from '../gate/listening.js';
-import { isLoopbackAddress } from '../gate/peers.js';
-import type { RouteTable } from '../gate/route-table.js';
-import type { Caller } from '../model/caller.js';
-import type { HttpOperation } from '../model/operation.js';
-import type { AuditTrail, CertificateSource, Clock } from '../model/ports.js';
+import { displayHost } from '../gate/listening.js';
+import type { CertificateSource } from '../model/ports.js';
 import type { OperationRecord } from '../model/record.js';
-import type { Refusal } from '../model/refusal.js';
-import type { AccessSettings, ListenAddress } from '../model/settings.js';
-import type { Pass } from '../model/decision.js';
+import type { ListenAddress } from '../model/settings.js';
+import { askGate, type GateParts, type Walked } from './ask-gate.js';
 import { type BoundAddress, DoorListeners, type ListenerParts } from './door-listeners.js';
-import { sharedName } from './door-names.js';
+import { type EntranceParts, letIn, place } from './entrance.js';
 import type { Forwarder } from './forward.js';
-import { forwardedBy } from './forwarded.js';
 import { traceOf } from './headers.js';
-import { takeLease } from './presented-lease.js';
-import { readOperation } from './read-operation.js';
 import { SelfCalls } from './self-calls.js';
 import { sayGit, sayPlain } from './speech.js';
 
-export interface HttpDoorParts extends ListenerParts {
-  readonly routes: RouteTable;
-  readonly ledger: Ledger;
+export interface HttpDoorParts extends ListenerParts, GateParts, EntranceParts {
   readonly forwarder: Forwarder;
-  readonly callers: Callers;
-  readonly access: Pick<AccessSettings, 'local' | 'remote'>;
-  readonly audit: AuditTrail;
-  readonly clock: Clock;
   /** Names besides the listeners' own that may stand in the Host header, without port. */
   readonly hostNames: readonly string[];
 }
@@ -58,6 +39,7 @@ export class HttpDoor {
       {
         take: (request, response, host) => void this.#walk(request, response, host),
         isClosing: (socket) => this.#closing.has(socket),
+        letIn: (socket, scheme) => letIn(socket, scheme, this.#parts),
       },
       parts.hostNames,
     );
@@ -187,71 +169,18 @@ export class HttpDoor {
     const { remoteAddress = 'gone', remotePort = 0 } = socket;
     const record = ledger.begin(`${displayHost(remoteAddress)}:${remotePort}`);
     record.trace = traceOf(request.headers);
-    const walked = this.#join(await this.#askGate(request, host, parts, record), record, { socket, isFirst });
+    const asked = await askGate(request, { parts, names: this.#listeners.names, host, record });
+    const walked = place(asked, parts, { record, socket, isStopping: this.#isDraining && !isFirst });
+    // Those that come later have no place on it, and nothing else would end it.
+    if (parts.traffic.isCrowded(parts.peers.acceptedOf(socket))) response.shouldKeepAlive = false;
     // That it closes then tells nothing of the operation.
     if (!response.shouldKeepAlive) ledger.conversations.unties(socket);
     if (walked.kind === 'no' && !isKeptOpen(walked)) this.#closing.add(socket);
     return { record, walked };
   }
-
-  /** The questions that a request has to pass, in their order. What is understood on the way is noted in `record`. */
-  async #askGate(request: IncomingMessage, host: string, parts: HttpDoorParts, record: OperationRecord): Promise<Walked> {
-    const { routes, audit, clock } = parts;
-    const browser = refuseBrowser((name) => request.headersDistinct[name]?.join(', '), this.#listeners.names.on(request.socket, host));
-    if (browser !== undefined) return no(browser);
-    const caller = await this.#callerOf(request, host, parts, record);
-    if (caller === undefined) return { kind: 'gone' };
-    if (caller.kind === 'refusal') return no(caller);
-    const read = readOperation(request, routes, record);
-    if (read.kind === 'refusal') return no(read);
-    const { operation } = read;
-    const unrecorded = audit.refusal();
-    if (unrecorded !== undefined) return no(unrecorded, operation);
-    const decision = admit(operation, caller, routes, clock.now());
-    return decision.kind === 'refusal' ? no(decision, operation) : { kind: 'pass', operation, pass: decision };
-  }
-
-  /** Has what was admitted belong to an operation that has begun, or begin one if that may be now. */
-  #join(walked: Walked, record: OperationRecord, { socket, isFirst }: { socket: Socket; isFirst: boolean }): Walked {
-    const { conversations } = this.#parts.ledger;
-    if (walked.kind !== 'pass' || conversations.join(record, socket)) return walked;
-    if (this.#isDraining && !isFirst) return no(STOPPING, walked.operation);
-    conversations.begin(record, socket);
-    return walked;
-  }
-
-  /** Who asks; undefined when they have gone. */
-  async #callerOf(
-    request: IncomingMessage,
-    host: string,
-    { peers, callers, access }: HttpDoorParts,
-    record: OperationRecord,
-  ): Promise<Caller | Refusal | undefined> {
-    // Before anything is waited for: what holds a lease must be gone from the headers whatever comes of it.
-    const presented = takeLease(request);
-    const askedAt = performance.now();
-    const peer = await peers.of(request.socket);
-    record.lookUpMs = performance.now() - askedAt;
-    if (peer === undefined || request.socket.destroyed) return undefined;
-    record.uid = peer.uid.kind === 'known' ? peer.uid.uid : undefined;
-    const second = { forwardedBy: forwardedBy(request), calledBy: sharedName(request) };
-    const entry = isLoopbackAddress(host) ? access.local : access.remote;
-    const caller = callers.identify({ peer, ...presented, entry, ...second });
-    if (caller.kind === 'lease') record.lease = caller.lease;
-    return caller;
-  }
 }
-
-type Walked =
-  | { readonly kind: 'pass'; readonly operation: HttpOperation; readonly pass: Pass }
-  | { readonly kind: 'no'; readonly refusal: Refusal; readonly operation: HttpOperation | undefined }
-  | { readonly kind: 'gone' };
 
 /** Whether the connection can be used again after a refusal: an advertisement has no body that could follow. */
 function isKeptOpen(walked: Extract<Walked, { kind: 'no' }>): boolean {
   return walked.operation?.step === 'advertisement';
-}
-
-function no(refusal: Refusal, operation?: HttpOperation): Walked {
-  return { kind: 'no', refusal, operation };
 }

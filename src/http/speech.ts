@@ -97,6 +97,11 @@ export function sayUnreadable(fault: Error, socket: Duplex): void {
   sayUnasked(socket, status, `The request cannot be read as HTTP/1.1 (${code ?? 'malformed'})`);
 }
 
+/** What a connection is told before it has said anything. */
+export function unheard({ what, todo }: Pick<Refusal, 'what' | 'todo'>): string {
+  return unasked('503 Service Unavailable', what, todo);
+}
+
 /** Says no to CONNECT. Node has taken the connection out of HTTP, so there is no response object. */
 export function sayNoTunnel(_request: IncomingMessage, socket: Duplex): void {
   sayUnasked(socket, '405 Method Not Allowed', 'This is no forward proxy: CONNECT is not served');
@@ -119,9 +124,11 @@ export function sayUseTls(socket: Socket): void {
 const USE_GIT = 'use a git client, with url.<base>.insteadOf as `postern setup` writes it';
 
 function sayUnasked(socket: Duplex, status: string, what: string, todo = USE_GIT): void {
-  const text = `postern: ${what}\n  what to do: ${todo}\n`;
   socket.on('error', () => socket.destroy());
-  socket.end(
-    `HTTP/1.1 ${status}\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(text)}\r\nconnection: close\r\n\r\n${text}`,
-  );
+  socket.end(unasked(status, what, todo));
+}
+
+function unasked(status: string, what: string, todo: string): string {
+  const text = `postern: ${what}\n  what to do: ${todo}\n`;
+  return `HTTP/1.1 ${status}\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(text)}\r\nconnection: close\r\n\r\n${text}`;
 }

@@ -8,7 +8,12 @@ import type { Lease } from './lease.js';
 export type PeerUid =
   | { readonly kind: 'known'; readonly uid: number }
   /** It is on this machine, as far as addresses tell, and cannot be told; `why` is for a person. */
-  | { readonly kind: 'unknown'; readonly why: string }
+  | {
+      readonly kind: 'unknown';
+      readonly why: string;
+      /** Set where too much is going on to look, so that it will do to ask again later. */
+      readonly isOverload?: true;
+    }
   /** It did not come over loopback, or nobody looked. */
   | { readonly kind: 'remote' };
 

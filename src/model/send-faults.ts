@@ -56,3 +56,13 @@ export function brokenOff(thrown: unknown, bytes: number, stallMs: number): Prox
     cause: thrown,
   });
 }
+
+/** A connection that could not be opened because no file was left for it; undefined for every other fault. `where` is the host. */
+export function outOfFiles(thrown: unknown, where: string): ProxyError | undefined {
+  const code = systemCodeOf(thrown);
+  if (code !== 'EMFILE' && code !== 'ENFILE') return undefined;
+  return new ProxyError('overloaded', `Postern has no file left to open for a connection to ${where} (${code})`, {
+    todo: 'try again in a few seconds; whoever looks after Postern raises its limit of open files (`ulimit -n`, LimitNOFILE) or lowers `limits`',
+    cause: thrown,
+  });
+}

@@ -1,5 +1,6 @@
 /** What can go wrong between here and a signed-in connection, in words. */
 import { messageOf, ProxyError, systemCodeOf } from '../model/errors.js';
+import { outOfFiles } from '../model/send-faults.js';
 import type { AgentKey } from './agent-keys.js';
 import { knownHostsName } from './known-hosts.js';
 
@@ -20,6 +21,8 @@ const LEGACY = '`ssh: { mode: agent, legacy: true }` on the route';
 
 /** No TCP connection. */
 export function unreachable(dialled: Dialled, fault: unknown): ProxyError {
+  const short = outOfFiles(fault, nameOf(dialled));
+  if (short !== undefined) return short;
   const code = systemCodeOf(fault);
   const todo =
     code === 'ENOTFOUND' || code === 'EAI_AGAIN'

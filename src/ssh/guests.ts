@@ -5,13 +5,14 @@
 import type { Socket } from 'node:net';
 import type { Callers } from '../gate/callers.js';
 import { displayHost } from '../gate/listening.js';
-import type { Peers } from '../gate/peers.js';
+import { ownerOf, type Peers } from '../gate/peers.js';
+import type { Traffic } from '../gate/traffic.js';
 import type { Caller } from '../model/caller.js';
 import { messageOf } from '../model/errors.js';
 import type { Clock, Logger } from '../model/ports.js';
 import type { Refusal } from '../model/refusal.js';
 import type { Secret } from '../model/secret.js';
-import type { AccessSettings } from '../model/settings.js';
+import type { AccessSettings, Limits } from '../model/settings.js';
 import { leaseIn } from './read-command.js';
 import { type Asked, type CommandChannel, type Proof, serveClient, type SignIn } from './server.js';
 
@@ -28,6 +29,8 @@ const LOG_AGAIN_MS = 60_000;
 
 export interface GuestParts {
   readonly logger: Logger;
+  readonly traffic: Traffic;
+  readonly limits: Limits;
   readonly peers: Peers;
   readonly callers: Callers;
   readonly access: Pick<AccessSettings, 'local' | 'remote' | 'keys'>;
@@ -72,7 +75,7 @@ export class Guests {
 
   /** Serves a connection that was just accepted. `hostKey`: the door's private key, as OpenSSH writes it. */
   accept(socket: Socket, isLocal: boolean, hostKey: Secret): void {
-    const { peers, clock, logger } = this.#parts;
+    const { peers, clock, logger, traffic, limits } = this.#parts;
     const { remoteAddress = 'gone', remotePort = 0 } = socket;
     const guest: Stay = {
       socket,
@@ -90,6 +93,9 @@ export class Guests {
       return;
     }
     peers.accepted(socket);
+    void peers.of(socket).then((peer) => {
+      if (peer !== undefined) traffic.belongs(socket, 'ssh', ownerOf(peer), limits);
+    });
     this.#stays.set(guest, guest);
     this.#signingIn += 1;
     let isSigningIn = true;

@@ -5,10 +5,12 @@
 import { createServer, type Server } from 'node:net';
 import { admit } from '../gate/admit.js';
 import { createArrivals, stopAccepting } from '../gate/arrivals.js';
+import { callerOf } from '../gate/callers-seen.js';
 import type { Callers } from '../gate/callers.js';
 import type { Ledger } from '../gate/ledger.js';
 import { listenAt, openConnections, STOPPING } from '../gate/listening.js';
 import { isLoopbackAddress, type Peers } from '../gate/peers.js';
+import { CLOSED_TEXT, type Traffic } from '../gate/traffic.js';
 import type { RouteTable } from '../gate/route-table.js';
 import type { Pass } from '../model/decision.js';
 import { messageOf } from '../model/errors.js';
@@ -17,20 +19,19 @@ import type { AuditTrail, Clock, Logger } from '../model/ports.js';
 import type { OperationRecord } from '../model/record.js';
 import type { Refusal } from '../model/refusal.js';
 import type { Secret } from '../model/secret.js';
-import type { AccessSettings, ListenAddress, RouteSsh } from '../model/settings.js';
+import type { AccessSettings, Limits, ListenAddress, RouteSsh } from '../model/settings.js';
 import type { Carried, Carrier } from './git-session.js';
 import { type Guest, type GuestParts, Guests } from './guests.js';
 import { type Listener, protocolIn, readCommand, traceIn } from './read-command.js';
 import type { Asked, CommandChannel } from './server.js';
 import { EXIT_FATAL, sayAside, sayBetween } from './speech.js';
 
-/** Connections at once; a build host's parallel jobs are in the hundreds. */
-const MOST_CONNECTIONS = 2048;
-
 export interface SshDoorParts {
   readonly routes: RouteTable;
   readonly ledger: Ledger;
   readonly logger: Logger;
+  readonly traffic: Traffic;
+  readonly limits: Limits;
   readonly peers: Peers;
   readonly callers: Callers;
   readonly access: Pick<AccessSettings, 'local' | 'remote' | 'keys'>;
@@ -47,6 +48,13 @@ type Walked =
   | { readonly kind: 'pass'; readonly operation: SessionOperation; readonly path: string; readonly pass: Pass }
   | { readonly kind: 'no'; readonly refusal: Refusal; readonly listener: Listener }
   | { readonly kind: 'gone' };
+
+interface Begun {
+  readonly asked: Asked;
+  readonly channel: CommandChannel;
+  readonly parts: SshDoorParts;
+  readonly record: OperationRecord;
+}
 
 interface Opened {
   readonly server: Server;
@@ -69,9 +77,11 @@ export class SshDoor {
     this.#guests = new Guests(this.#guestParts(parts));
   }
 
-  #guestParts({ logger, peers, callers, access, clock, signInMs }: SshDoorParts): GuestParts {
+  #guestParts({ logger, traffic, limits, peers, callers, access, clock, signInMs }: SshDoorParts): GuestParts {
     return {
       logger,
+      traffic,
+      limits,
       peers,
       callers,
       access,
@@ -121,12 +131,18 @@ export class SshDoor {
     const isInherited = descriptor !== undefined;
     const isLocal = isLoopbackAddress(address.host);
     const server = createServer({ noDelay: true, keepAlive: true }, (socket) => {
-      if (isInherited) this.#arrivals.accepted(socket);
       // From the first moment: an error that nobody hears ends the process.
       socket.on('error', () => undefined);
+      const { traffic, limits } = this.#parts;
+      if (traffic.enter(socket, 'ssh', limits) === 'closed') {
+        // A server may say lines before its version (RFC 4253 section 4.2), and some clients show them.
+        socket.write(`postern: ${CLOSED_TEXT.what}; ${CLOSED_TEXT.todo}\r\n`);
+        socket.destroy();
+        return;
+      }
+      if (isInherited) this.#arrivals.accepted(socket);
       void when.then(() => this.#guests.accept(socket, isLocal, hostKey));
     });
-    server.maxConnections = MOST_CONNECTIONS;
     const port = await listenAt(server, address, { name: 'SSH', key: 'listen.ssh' }, descriptor);
     if (port === undefined) return false;
     // Without this a fault while accepting (no more file descriptors) would end the process.
@@ -179,7 +195,7 @@ export class SshDoor {
     try {
       const walked = await this.#askGate(guest, asked, parts, record);
       if (walked.kind === 'gone' || channel.gone.aborted) ledger.finish(record, { verdict: 'client-gone' });
-      else if (walked.kind === 'pass') await this.#carry(walked, asked, channel, parts, record);
+      else if (walked.kind === 'pass') await this.#begin(walked, { guest, asked, channel, parts, record });
       else this.#sayNo(walked, channel, record);
     } catch (thrown) {
       logger.log('error', 'unexpected', { what: messageOf(thrown) });
@@ -210,6 +226,24 @@ export class SshDoor {
     if (unrecorded !== undefined) return no(unrecorded);
     const decision = admit(operation, caller, routes, clock.now());
     return decision.kind === 'refusal' ? no(decision) : { kind: 'pass', operation, path, pass: decision };
+  }
+
+  /** Carries an admitted command if there is a place for one more operation. */
+  async #begin(
+    walked: Extract<Walked, { kind: 'pass' }>,
+    { guest, asked, channel, parts, record }: Begun & { readonly guest: Guest },
+  ): Promise<void> {
+    const { traffic, limits } = parts;
+    const begun = traffic.refuse(guest.socket, limits) ?? traffic.begin(callerOf(record).key, limits);
+    if (typeof begun !== 'function') {
+      this.#sayNo({ kind: 'no', refusal: begun, listener: 'git' }, channel, record);
+      return;
+    }
+    try {
+      await this.#carry(walked, asked, channel, parts, record);
+    } finally {
+      begun();
+    }
   }
 
   async #carry(

@@ -24,13 +24,19 @@ export interface ChainLock {
   release(): Promise<void>;
 }
 
-/** Takes the lock of a chain; undefined when a living process holds it. Rejects with the system's error. */
-export async function lockChain(directory: string, chain: string): Promise<ChainLock | undefined> {
+/**
+ * Takes the lock of a chain; undefined when a living process holds it. Rejects with the system's error.
+ * @param word what is told to whoever connects to the lock
+ */
+export async function lockChain(directory: string, chain: string, word = ''): Promise<ChainLock | undefined> {
   const name = `${chain}.lock`;
   const real = join(directory, name);
   const short = Buffer.byteLength(real) > LONGEST_SOCKET_PATH ? await shortWay(directory) : undefined;
   const path = short === undefined ? real : `${short.way}/${name}`;
-  const server = createServer((socket) => socket.destroy());
+  const server = createServer((socket) => {
+    socket.on('error', () => undefined);
+    socket.end(word);
+  });
   // It must not keep a process alive that has nothing else to do.
   server.unref();
   try {

@@ -10,6 +10,7 @@ import { connect as tcpConnect, isIP, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { connect as tlsConnect, type SecureContext } from 'node:tls';
 import { messageOf, ProxyError, systemCodeOf } from '../model/errors.js';
+import { outOfFiles } from '../model/send-faults.js';
 import { OLDEST_TLS } from './trust.js';
 
 export interface DialPlan {
@@ -179,6 +180,8 @@ function proxyRefusal(proxy: URL, origin: URL, status: number): ProxyError {
 }
 
 function unreachable(origin: URL, fault: Error): ProxyError {
+  const short = outOfFiles(fault, origin.host);
+  if (short !== undefined) return short;
   const code = systemCodeOf(fault);
   const todo =
     code === 'ENOTFOUND' || code === 'EAI_AGAIN'

@@ -49,6 +49,9 @@ export function planJourney(operation: HttpOperation, route: Route, record: Oper
   };
 }
 
+/** Files come free as operations end, which takes seconds. */
+const OVERLOADED_SECONDS = 5;
+
 /** Anything thrown, as a refusal with the route and identity that it concerns. */
 export function refusalFor({ route }: Pick<Journey, 'route'>, thrown: unknown): Refusal {
   const error =
@@ -59,11 +62,12 @@ export function refusalFor({ route }: Pick<Journey, 'route'>, thrown: unknown): 
   return {
     kind: 'refusal',
     code: error.code,
-    status: isIdentity ? 503 : 502,
+    status: isIdentity || error.code === 'overloaded' ? 503 : 502,
     what: error.message,
     todo: error.todo ?? 'see the log of the daemon',
     route: route.match,
     identity: route.identity,
+    ...(error.code === 'overloaded' ? { retryAfterSeconds: OVERLOADED_SECONDS } : {}),
   };
 }
 

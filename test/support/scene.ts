@@ -164,6 +164,8 @@ export class Scene {
     const env = {
       ...this.environment,
       XDG_RUNTIME_DIR: runtime,
+      // One daemon has it to itself.
+      ...(this.#daemons.some(({ isRunning }) => isRunning) ? { XDG_STATE_HOME: `${runtime}-state` } : {}),
       SP_SECRET: this.emulator.sts.samples.secretClient.secret,
       // Its default is one port, which only one daemon of all tests could have.
       ...(/\bssh:[ []*['"]?127\.0\.0\.1:/.test(configuration) ? {} : { POSTERN_LISTEN_SSH: 'off' }),
@@ -228,6 +230,10 @@ export class RunningDaemon {
 
   get pid(): number {
     return this.#child.pid ?? 0;
+  }
+
+  get isRunning(): boolean {
+    return this.#child.exitCode === null && this.#child.signalCode === null;
   }
 
   /** Everything that it printed. */

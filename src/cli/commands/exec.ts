@@ -4,7 +4,8 @@
  * alone. The command's exit code is ours.
  */
 import type { LoadedSettings } from '../../config/load-settings.js';
-import { Daemon, guardProcess } from '../../daemon/daemon.js';
+import { Daemon } from '../../daemon/daemon.js';
+import { guardProcess } from '../../daemon/guard-process.js';
 import { type DaemonLog, openLog } from '../../daemon/log.js';
 import { systemClock } from '../../model/clock.js';
 import { ProxyError } from '../../model/errors.js';

@@ -1,5 +1,6 @@
 /** `postern start`: the daemon in the foreground, as a service manager wants it. */
-import { Daemon, guardProcess } from '../../daemon/daemon.js';
+import { Daemon } from '../../daemon/daemon.js';
+import { guardProcess } from '../../daemon/guard-process.js';
 import { InheritedSockets } from '../../daemon/inherited-sockets.js';
 import { isJournal } from '../../daemon/journal.js';
 import { openLog } from '../../daemon/log.js';

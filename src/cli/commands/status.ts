@@ -7,6 +7,8 @@ import type { Context } from '../context.js';
 import { visibleAll } from '../visible.js';
 import { notRunning } from './stop.js';
 
+/** An event loop that late is worth a line. */
+const LATE_MS = 500;
 /** Callers that a person is shown; `--json` has all that are kept. */
 const CALLERS_SHOWN = 10;
 
@@ -45,7 +47,9 @@ export function statusLines(status: DaemonStatus, now: number, bold: (text: stri
       .map(([verdict, count]) => `${verdict} ${count}`)
       .join(', ')}`,
   ];
-  lines.push(...runningLines(status.running, bold));
+  const { max, worst } = status.eventLoop;
+  if (worst >= LATE_MS) lines.push(`  the event loop was late by ${worst} ms at worst, by ${max} ms lately`);
+  lines.push(...refusedForLoadLines(status.traffic), ...runningLines(status.running, bold));
   if (status.betweenRequests.length > 0)
     lines.push(`  ${countText(status.betweenRequests.length, 'more operation')} between two requests of git`);
   if (status.throttled.length + status.upstreams.length + status.sshUpstreams.length > 0) lines.push(bold('upstreams'));
@@ -79,6 +83,12 @@ function reloadLines(reload: DaemonStatus['reload']): string[] {
     ...details.map((line) => `      ${line}`),
     ...(todo === undefined ? [] : [`    what to do: ${todo}`]),
   ];
+}
+
+/** What was refused because it was too much. */
+function refusedForLoadLines({ refused }: DaemonStatus['traffic']): string[] {
+  const told = Object.entries(refused).flatMap(([of, count]) => (count === 0 ? [] : [`${of} ${count}`]));
+  return told.length === 0 ? [] : [`  refused because there was no room: ${told.join(', ')}`];
 }
 
 function auditLines(audit: DaemonStatus['audit']): string[] {

@@ -19,6 +19,8 @@ const QUIET: DaemonStatus = {
   operations: { passed: 3 },
   running: [],
   betweenRequests: [],
+  eventLoop: { mean: 0, p99: 1, max: 2, worst: 3 },
+  traffic: { operations: 0, connections: { http: 0, ssh: 0 }, refused: { connections: 0, operations: 0, files: 0 } },
   failures: [],
   callers: [],
   callersForgotten: 0,

@@ -277,7 +277,11 @@ describe('sharing a read', () => {
     const table = new KernelPeerTable({ files, isLittleEndian: true });
     const first = table.uidOf(ENDS);
     const waiting = Array.from({ length: 4096 }, () => table.uidOf(ENDS));
-    expect(await table.uidOf(ENDS)).toEqual({ kind: 'unknown', why: 'too many connections were opened at once to look at all of them' });
+    expect(await table.uidOf(ENDS)).toEqual({
+      kind: 'unknown',
+      why: 'too many connections were opened at once to look at all of them',
+      isOverload: true,
+    });
     await letGo();
     await letGo();
     expect(await first).toEqual(known(1000));
