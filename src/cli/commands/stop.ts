@@ -31,11 +31,13 @@ export async function stop({ places, printer }: Context, { isWaiting, timeout }:
   if (begunOf(status) > 0) printer.note(`Waiting for ${countText(begunOf(status), 'operation')} to end`);
   const until = performance.now() + limit;
   let latest = status;
-  for (let closedAt = Number.POSITIVE_INFINITY; isAlive(pid) && performance.now() - closedAt < LAST_MS; await sleep(LOOK_MS)) {
+  let closedAt = Number.POSITIVE_INFINITY;
+  while (isAlive(pid) && performance.now() - closedAt < LAST_MS) {
     const now = await askStatus(places.adminSocket).catch(() => undefined);
     if (now?.pid === pid) latest = now;
     else closedAt = Math.min(closedAt, performance.now());
     if (performance.now() >= until) throw tooLate(latest, limit);
+    await sleep(LOOK_MS);
   }
   printer.line(`Stopped (pid ${pid})`);
   return 0;
