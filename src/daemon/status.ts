@@ -32,6 +32,8 @@ export interface DaemonStatus {
     readonly http: readonly string[];
     /** `ssh://127.0.0.1:8422`; none when the SSH door is off. */
     readonly ssh: readonly string[];
+    /** Where measurements and probes are answered; none when they are off. */
+    readonly telemetry: readonly string[];
     /** Of the listeners with TLS; undefined when there are none. */
     readonly certificate?: CertificateState | undefined;
   };
@@ -120,10 +122,11 @@ export function statusOf(
     readonly now: number;
     readonly reload: ReloadState | undefined;
     readonly logLevel: LogLevel;
+    readonly telemetry: readonly string[];
     readonly eventLoop: LoopLagState;
   },
 ): DaemonStatus {
-  const { settings, state, startedAt, version, now, reload, logLevel, eventLoop } = life;
+  const { settings, state, startedAt, version, now, reload, logLevel, telemetry, eventLoop } = life;
   const callers = house.ledger.callers();
   return {
     pid: process.pid,
@@ -133,7 +136,7 @@ export function statusOf(
     state,
     reload,
     logLevel,
-    listen: { ...addressesOf(house), certificate: house.certificates?.state },
+    listen: { ...addressesOf(house), telemetry, certificate: house.certificates?.state },
     access: settings.access,
     identities: house.vault.states(),
     routes: house.routes.routes.map(routeState),

@@ -72,7 +72,9 @@ async function callerOf(
 ): Promise<Caller | Refusal | undefined> {
   // Before anything is waited for: what holds a lease must be gone from the headers whatever comes of it.
   const presented = takeLease(request);
+  const askedAt = performance.now();
   const peer = await peers.of(request.socket);
+  record.lookUpMs = performance.now() - askedAt;
   if (peer === undefined || request.socket.destroyed) return undefined;
   record.uid = peer.uid.kind === 'known' ? peer.uid.uid : undefined;
   const second = { forwardedBy: forwardedBy(request), calledBy: sharedName(request) };

@@ -12,6 +12,7 @@ import { askGate, type GateParts, type Walked } from './ask-gate.js';
 import { type BoundAddress, DoorListeners, type ListenerParts } from './door-listeners.js';
 import { type EntranceParts, letIn, place } from './entrance.js';
 import type { Forwarder } from './forward.js';
+import { traceOf } from './headers.js';
 import { SelfCalls } from './self-calls.js';
 import { sayGit, sayPlain } from './speech.js';
 
@@ -58,6 +59,16 @@ export class HttpDoor {
   change(parts: HttpDoorParts): void {
     this.#parts = parts;
     this.#listeners.rename(parts.hostNames);
+  }
+
+  /** Whether nothing that was opened has closed by itself. */
+  get isListening(): boolean {
+    return this.#listeners.areListening;
+  }
+
+  /** Connections that are open. */
+  connections(): Promise<number> {
+    return this.#listeners.connections();
   }
 
   /**
@@ -157,6 +168,7 @@ export class HttpDoor {
     if (this.#closing.has(socket)) return undefined;
     const { remoteAddress = 'gone', remotePort = 0 } = socket;
     const record = ledger.begin(`${displayHost(remoteAddress)}:${remotePort}`);
+    record.trace = traceOf(request.headers);
     const asked = await askGate(request, { parts, names: this.#listeners.names, host, record });
     const walked = place(asked, parts, { record, socket, isStopping: this.#isDraining && !isFirst });
     // Those that come later have no place on it, and nothing else would end it.
