@@ -35,7 +35,9 @@ export async function lockState(directory: string): Promise<StateLock> {
     if (NOT_WRITABLE.includes(systemCodeOf(thrown))) return { kind: 'ours', release: () => Promise.resolve() };
     throw thrown;
   }
-  return lock === undefined ? { kind: 'held', pid: await pidOf(join(directory, `${NAME}.lock`)) } : { kind: 'ours', release: lock.release };
+  return lock === undefined
+    ? { kind: 'held', pid: await pidOf(join(directory, `${NAME}.lock`)) }
+    : { kind: 'ours', release: () => lock.release() };
 }
 
 /** What the holder says, which is its pid as it sees itself. */

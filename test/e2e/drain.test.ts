@@ -85,6 +85,23 @@ test.each([
   expect((await stopped)?.code ?? 0).toBe(0);
 });
 
+test('`postern stop` says what it waits for, gives up after --timeout, does not wait with --no-wait, and ends with 0 when it has stopped', async () => {
+  const daemon = await scene.daemon();
+  scene.emulator.git.faults.set(WEB, { kind: 'soft-throttle', step: 'exchange', delayMs: 2_500 });
+  const cloning = clone(daemon.base);
+  await until('it has begun', async () => (await busy(daemon)) === 1);
+  expect(await daemon.postern(['stop', '--no-wait'])).toMatchObject({ code: 0, stdout: `Stopping (pid ${daemon.pid})\n` });
+  const impatient = await daemon.postern(['stop', '--timeout', '200ms']);
+  expect(impatient.code).toBe(1);
+  expect(impatient.stderr).toContain(`The daemon has not ended after 200ms (pid ${daemon.pid}): 1 operation left`);
+  const patient = await daemon.postern(['stop']);
+  expect(patient).toMatchObject({ code: 0, stdout: `Stopped (pid ${daemon.pid})\n` });
+  expect(patient.stderr).toContain('Waiting for 1 operation to end');
+  expect(await cloning).toMatchObject({ code: 0, stderr: '' });
+  expect(await daemon.ended()).toBe(0);
+  expect((await daemon.postern(['stop'])).stderr).toContain('No postern is running');
+});
+
 test('a clone that stands between info/refs and its next request when the stop comes succeeds', async () => {
   const daemon = await scene.daemon();
   const relay = await GateRelay.open(Number(new URL(daemon.base).port), 'POST /');

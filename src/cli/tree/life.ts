@@ -15,9 +15,15 @@ export function addLife(tree: Tree, run: Run): Tree {
     )
     .command(
       'stop',
-      'Stop the daemon; running transfers may finish',
-      (builder) => withSystem(builder),
-      (flags) => run(async (to) => (await import('../commands/stop.js')).stop(placed(to, flags))),
+      'Stop the daemon, and wait until it has ended; what has begun may finish',
+      (builder) =>
+        withSystem(builder)
+          .option('wait', { type: 'boolean', default: true, describe: 'wait until it has ended' })
+          .option('timeout', { type: 'string', describe: 'how long at most, such as 10s', requiresArg: true })
+          .example('$0 stop --no-wait', 'only says so to the daemon')
+          .example('$0 stop --timeout 1m', 'exit code 1 when it has not ended by then; it goes on stopping'),
+      (flags) =>
+        run(async (to) => (await import('../commands/stop.js')).stop(placed(to, flags), { isWaiting: flags.wait, timeout: flags.timeout })),
     )
     .command(
       'status',
