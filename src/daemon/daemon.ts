@@ -12,6 +12,7 @@ import { watchFile } from './file-watch.js';
 import type { InheritedSockets } from './inherited-sockets.js';
 import type { JsonAction } from './admin-json.js';
 import { leaseActions } from './lease-actions.js';
+import { DRAIN_LOOK_MS, drainDoors, pause } from './drain.js';
 import { lifeActions } from './life-actions.js';
 import { openListeners, refuseLoops } from './listeners.js';
 import type { DaemonLog } from './log.js';
@@ -22,9 +23,6 @@ import { callDoor } from './self-call.js';
 import { checkCallers } from './self-check.js';
 import type { Glance, ServiceManager } from './service-manager.js';
 import { addressesOf, type DaemonStatus, runningOperation, type RunningOperation, statusOf } from './status.js';
-
-/** How often a stopping daemon looks whether the last transfer has ended. */
-const DRAIN_LOOK_MS = 50;
 
 export const EXIT = { ok: 0, failure: 1, usage: 2, interrupted: 130, terminated: 143 } as const;
 
@@ -75,6 +73,8 @@ export class Daemon {
   #stopping: Promise<number> | undefined;
   #ended: ((code: number) => void) | undefined;
   #isCut = false;
+  /** Of a later signal, which then says how the process ends. */
+  #cause: StopCause | undefined;
 
   constructor(options: DaemonOptions) {
     this.#options = options;
@@ -214,7 +214,10 @@ export class Daemon {
   /** Stops: no new operations, running ones may finish within drain.max. A second signal cuts them at once. */
   stop(cause: StopCause): Promise<number> {
     if (this.#stopping !== undefined) {
-      if (cause !== 'admin') this.#isCut = true;
+      if (cause !== 'admin') {
+        this.#isCut = true;
+        this.#cause = cause;
+      }
       return this.#stopping;
     }
     this.#stopping = this.#end(cause);
@@ -251,22 +254,10 @@ export class Daemon {
     const house = this.#house;
     const settings = this.#settings;
     this.#options.manager?.stopping();
-    log.log('info', 'stopping', { cause, running: house.ledger.running().length });
-    // Not the wall clock, which may be set while we wait.
-    const startedAt = performance.now();
-    if (settings.drain.min > 0) await this.#pause(settings.drain.min);
-    house.door.drain();
-    house.sshDoor.drain();
-    while (house.ledger.running().length > 0 && performance.now() - startedAt < settings.drain.max && !this.#isCut)
-      await this.#pause(DRAIN_LOOK_MS);
-    const cut = house.ledger.running();
-    for (const record of cut)
-      log.log('warn', 'transfer-cut', {
-        id: record.id,
-        operation: record.kind,
-        repository: record.repository,
-        bytesDown: record.bytesDown,
-      });
+    const { ledger } = house;
+    log.log('info', 'stopping', { cause, running: ledger.running().length, begun: ledger.conversations.open.length });
+    const { drain } = settings;
+    const cut = await drainDoors({ doors: [house.door, house.sshDoor], ledger, drain, log, isCut: () => this.#isCut });
     await Promise.all([house.door.close(), house.sshDoor.close()]);
     house.certificates?.close();
     house.connections.close();
@@ -274,19 +265,14 @@ export class Daemon {
     house.vault.close();
     for (const close of this.#retiring) close();
     const closedAt = performance.now();
-    while (house.ledger.running().length > 0 && performance.now() - closedAt < CUT_MS) await this.#pause(DRAIN_LOOK_MS);
+    while (ledger.running().length > 0 && performance.now() - closedAt < CUT_MS) await pause(DRAIN_LOOK_MS);
     await house.audit.close();
     await this.#admin?.close();
-    const code = exitCode(cause, cut.length > 0);
+    const code = exitCode(this.#cause ?? cause, cut > 0);
     log.log('info', 'stopped', { code });
     await this.#options.manager?.close();
     this.#ended?.(code);
     return code;
-  }
-
-  #pause(ms: number): Promise<void> {
-    // A timer of its own: the process must stay alive for it.
-    return new Promise((resolve) => setTimeout(resolve, ms));
   }
 }
 

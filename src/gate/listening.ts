@@ -7,6 +7,9 @@ import type { ListenAddress } from '../model/settings.js';
 /** Connections that may wait to be accepted on an inherited socket, as its service manager has it; Node's own is less. */
 const INHERITED_BACKLOG = 4096;
 
+/** A service manager has started it again by then, if nothing is wrong. */
+const STARTED_AGAIN_SECONDS = 5;
+
 /** What is said to whoever comes while a door closes. */
 export const STOPPING: Refusal = {
   kind: 'refusal',
@@ -14,6 +17,7 @@ export const STOPPING: Refusal = {
   status: 503,
   what: 'Postern is stopping',
   todo: 'try again when it has started again',
+  retryAfterSeconds: STARTED_AGAIN_SECONDS,
 };
 
 /**
