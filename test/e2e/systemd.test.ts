@@ -268,7 +268,8 @@ describe.skipIf(!IS_ROOT)(`as a service of systemd (${SUITE})${IS_ROOT ? '' : ':
         process.on('SIGWINCH', () => { const end = Date.now() + ${(PATIENCE_S * 1000) / 2}; while (Date.now() < end); });
         process.on('SIGPWR', () => {
           const fifo = process.env.TMPDIR + '/fifo';
-          for (let i = 0; i < 8; i += 1) open(fifo, 'r', () => undefined);
+          for (let i = 0; i < 8; i += 1) open(fifo, 'r', (fault) => console.error('opened', fault));
+          console.error('blocked');
         });
       }`;
 
