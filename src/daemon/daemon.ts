@@ -17,7 +17,7 @@ import { lifeActions } from './life-actions.js';
 import { openListeners, refuseLoops } from './listeners.js';
 import type { DaemonLog } from './log.js';
 import type { Places } from './places.js';
-import { portHolder } from './port-holder.js';
+import { withHolder } from './port-holder.js';
 import { type ReloadCause, Reloads, type ReloadState } from './reloads.js';
 import { callDoor } from './self-call.js';
 import { checkCallers } from './self-check.js';
@@ -279,25 +279,6 @@ export class Daemon {
 function exitCode(cause: StopCause, wasCut: boolean): number {
   if (cause === 'SIGINT') return EXIT.interrupted;
   return wasCut && cause === 'SIGTERM' ? EXIT.terminated : EXIT.ok;
-}
-
-/** Says more of a port that cannot be had: which process holds it, where the kernel tells, or whose right is missing. */
-async function withHolder(thrown: unknown): Promise<unknown> {
-  if (!(thrown instanceof ProxyError) || thrown.code !== 'listen-failed') return thrown;
-  if (/:[0-9]{1,3} \(EACCES\)|:10[0-2][0-9] \(EACCES\)/.test(thrown.message)) {
-    return new ProxyError('listen-failed', thrown.message, {
-      todo: `set \`${thrown.message.includes('SSH door') ? 'listen.ssh' : 'listen.http'}\` to a port from 1024 on: those below need rights that Postern should not have`,
-      cause: thrown,
-    });
-  }
-  if (!thrown.message.includes('EADDRINUSE')) return thrown;
-  const port = /:([0-9]+) \(EADDRINUSE\)/.exec(thrown.message)?.[1];
-  const holder = port === undefined ? undefined : await portHolder(Number(port)).catch(() => undefined);
-  if (holder === undefined) return thrown;
-  return new ProxyError('listen-failed', thrown.message.replace('EADDRINUSE', `in use by ${holder}`), {
-    todo: thrown.todo,
-    cause: thrown,
-  });
 }
 
 /**

@@ -4,11 +4,10 @@ import { messageOf, ProxyError, systemCodeOf } from '../model/errors.js';
 import type { Refusal } from '../model/refusal.js';
 import type { ListenAddress } from '../model/settings.js';
 
-/** Connections that may wait to be accepted on an inherited socket, as its service manager has it; Node's own is less. */
-const INHERITED_BACKLOG = 4096;
-
 /** A service manager has started it again by then, if nothing is wrong. */
 const STARTED_AGAIN_SECONDS = 5;
+/** Connections that may wait to be accepted on an inherited socket, as its service manager has it; Node's own is less. */
+const INHERITED_BACKLOG = 4096;
 
 /** What is said to whoever comes while a door closes. */
 export const STOPPING: Refusal = {

@@ -150,7 +150,7 @@ export class DoorListeners {
       // What cannot be read behind a refused request needs no second answer: the first one closes the connection.
       if (!this.#use.isClosing(socket)) sayUnreadable(fault, socket);
     });
-    const port = await listenAt(server, address, { name: 'HTTP', key: 'listen.http' });
+    const port = await listenAt(server, address, { name: 'HTTP', key: 'listen.http' }, descriptor);
     if (port === undefined) return false;
     // Without this a fault while accepting (no more file descriptors) would end the process.
     server.on('error', (fault) => parts.logger.log('error', 'unexpected', { what: `accepting connections: ${messageOf(fault)}` }));
