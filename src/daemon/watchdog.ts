@@ -6,7 +6,6 @@
  * descriptors or ports is the machine's. A loop that was held up once is asked again soon, and only one that is held up every
  * time gets no further ping.
  */
-import { performance } from 'node:perf_hooks';
 import { messageOf } from '../model/errors.js';
 import type { Logger } from '../model/ports.js';
 

@@ -80,7 +80,7 @@ describe('two daemons with one key and one list', () => {
     const { access } = await shared('racing');
     const both = [await replica(access), await replica(access)] as const;
     const leases = await Promise.all([0, 1, 0, 1, 0, 1].map((n) => lease(both[n as 0 | 1])));
-    const ran = await Promise.all(leases.map(({ id }, n) => both[(n < 3 ? 0 : 1)].postern(['lease', 'revoke', id])));
+    const ran = await Promise.all(leases.map(({ id }, n) => both[n < 3 ? 0 : 1].postern(['lease', 'revoke', id])));
     expect(ran.map(({ code }) => code)).toEqual(leases.map(() => 0));
     for (const at of both) {
       const seen = await Promise.all(leases.map(({ text }) => lsRemote(text, at)));

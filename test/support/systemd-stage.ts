@@ -108,9 +108,12 @@ export class SystemdStage {
     throw new Error(`${program} ${args.join(' ')} ended with ${ran.code}: ${ran.stderr.trim()} ${ran.stdout.trim()}`);
   }
 
-  /** `systemctl` of a user's service manager, or of the system's for root. It has to succeed. */
-  systemctl(person: Person, ...args: readonly string[]): Promise<string> {
-    return this.must(person, 'systemctl', [...(person === 'root' ? [] : ['--user']), '--no-pager', ...args]);
+  /** `systemctl` of a user's service manager, or of the system's for root. It has to succeed; if not, the journal tells why. */
+  async systemctl(person: Person, ...args: readonly string[]): Promise<string> {
+    const ran = await this.run(person, 'systemctl', [...(person === 'root' ? [] : ['--user']), '--no-pager', ...args]);
+    if (ran.code === 0) return ran.stdout;
+    const journal = await this.run('root', 'journalctl', ['--no-pager', '--output=cat', '--lines=12']);
+    throw new Error(`systemctl ${args.join(' ')} ended with ${ran.code}: ${ran.stderr.trim()}\n${journal.stdout}`);
   }
 
   /** One property of a unit. */

@@ -42,11 +42,18 @@ export class Systemctl {
     });
   }
 
-  /** Properties of a unit, by name. */
+  /** Properties of a unit, by name; of one that comes several times, with line breaks between. */
   async properties(unit: string, names: readonly string[]): Promise<Readonly<Record<string, string>>> {
     const { stdout } = await this.ask('show', ...names.flatMap((name) => ['-p', name]), unit);
-    const lines = stdout.split('\n').filter((line) => line.includes('='));
-    return Object.fromEntries(lines.map((line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]));
+    const found: Record<string, string> = {};
+    for (const line of stdout.split('\n')) {
+      const at = line.indexOf('=');
+      if (at < 0) continue;
+      const name = line.slice(0, at);
+      // One line for each, such as of the addresses of a socket.
+      found[name] = name in found ? `${found[name] ?? ''}\n${line.slice(at + 1)}` : line.slice(at + 1);
+    }
+    return found;
   }
 
   /** The version of systemd. @throws ProxyError `service-failed` when there is none here, or none that serves this user */

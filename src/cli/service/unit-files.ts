@@ -107,11 +107,15 @@ function withPaths(text: string, installation: Installation): string {
   const filled = text
     .replace(/^ExecStart=postern start.*$/m, (line) => line.replace('postern', () => command) + flag)
     .replace(/^ExecReload=postern /m, () => `ExecReload=${command} `)
-    .replace(/^ProtectSystem=strict\n/m, (line) =>
-      auditDirectory === undefined ? line : `${line}ReadWritePaths=${quoted(auditDirectory)}\n`,
-    );
+    .replace(/^ProtectSystem=strict\n/m, (line) => (auditDirectory === undefined ? line : line + writable(auditDirectory, scope)));
   // In a path of a list a blank would begin the next one, unless the whole is quoted.
   return scope === 'system' ? filled : filled.replaceAll('%h/.local/state/postern', () => quoted(stateDirectory));
+}
+
+/** Outside of the sandbox it is made; what is not there could not be opened for writing. */
+function writable(directory: string, scope: Scope): string {
+  const owner = scope === 'system' ? ' -o postern -g postern' : '';
+  return `ExecStartPre=+/usr/bin/install -d -m 0700${owner} ${quoted(directory)}\nReadWritePaths=${quoted(directory)}\n`;
 }
 
 /** A word of a unit file: in quotes where it needs them, and with nothing in it that systemd would replace. */
