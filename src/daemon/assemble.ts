@@ -32,6 +32,7 @@ import { DoorCertificates } from '../store/door-certificates.js';
 import { FileLeaseKeys } from '../store/lease-keys.js';
 import { FileLeaseRegister } from '../store/lease-register.js';
 import { GivenLeaseKeys } from '../store/given-lease-keys.js';
+import { SharedRevocations } from '../store/shared-revocations.js';
 import { Attempts } from '../upstream/attempts.js';
 import { UpstreamConnections } from '../upstream/connections.js';
 import { Throttle } from '../upstream/throttle.js';
@@ -40,6 +41,8 @@ import { redact } from './redaction.js';
 
 /** The audit, with its life. */
 export interface Audit extends AuditTrail {
+  /** Takes other limits, from the next record on. */
+  adjust(settings: Settings['audit']): void;
   start(): Promise<void>;
   close(): Promise<void>;
   state(): AuditState;
@@ -70,11 +73,18 @@ export interface House {
   /** To be loaded before the door opens; undefined without a state directory, and then every lease is refused. */
   readonly leases: LeaseDesk | undefined;
   readonly audit: Audit;
+  readonly peers: Peers;
+  /** Secrets of variables that were taken out of the environment. */
+  readonly held: ReadonlyMap<string, Secret>;
 }
 
 /**
  * Joins the parts. Environment variables that hold secrets are taken out of `environment` here, so that no child
  * process inherits them.
+ *
+ * With `previous` a house to take the place of another one: the doors are the same, and so is what has to outlast a change of the
+ * configuration (the book of operations, who is connected, throttles, tokens). The doors go on with their old parts until
+ * they are given the new ones.
  */
 export function assemble(
   settings: Settings,
@@ -84,10 +94,11 @@ export function assemble(
     logger: Logger;
     stateDirectory?: string;
     audit: AuditHome;
+    previous?: House | undefined;
   },
 ): House {
-  const { environment, clock, logger } = surroundings;
-  const held = new Map<string, Secret>();
+  const { environment, clock, logger, previous } = surroundings;
+  const held = new Map<string, Secret>(previous?.held);
   const { leaseKey } = settings.access;
   for (const name of [...secretVariables(settings.identities), ...(leaseKey?.kind === 'env' ? [leaseKey.name] : [])]) {
     const value = environment[name];
@@ -103,12 +114,13 @@ export function assemble(
     clock,
     logger,
     timeoutMs: timeouts.token,
+    previous: previous?.vault,
   });
   const audit = auditOf(settings, surroundings);
-  const ledger = new Ledger({ clock, logger, audit, operationLevel: settings.log.operations });
+  const ledger = previous?.ledger ?? new Ledger({ clock, logger, audit, operationLevel: settings.log.operations });
   const routes = new RouteTable(settings.routes);
   const connections = new UpstreamConnections({ environment, connectMs: timeouts.connect });
-  const throttle = new Throttle(clock);
+  const throttle = previous?.throttle ?? new Throttle(clock);
   const attempts = new Attempts({ vault, throttle, clock, logger });
   const forwarder = new Forwarder({ attempts, connections, ledger, logger, clock, timeouts, privateAgents: new PrivateAgents() });
   const { access } = settings;
@@ -119,21 +131,33 @@ export function assemble(
     surroundings.stateDirectory === undefined
       ? undefined
       : new FileLeaseRegister(join(surroundings.stateDirectory, 'leases.json'), { clock, onFault });
+  const { revocations } = settings.access;
+  const shared = revocations === undefined ? undefined : new SharedRevocations(revocations, { clock, onFault });
   const verifier = createLeaseVerifier({
     keyOf: (id) => (register === undefined ? undefined : keys?.keyOf(id)),
-    isRevoked: (id) => register?.isRevoked(id) !== false,
+    isUnknown: () => shared?.look() !== undefined,
+    isRevoked: (id) => shared?.isRevoked(id) === true || register?.isRevoked(id) !== false,
   });
   const leases =
     keys === undefined || register === undefined
       ? undefined
-      : new LeaseDesk({ keys, register, verifier, clock, hasOwnKeys: leaseKey === undefined, kindOf: (host) => routes.kindOf(host) });
+      : new LeaseDesk({
+          keys,
+          register,
+          shared,
+          verifier,
+          clock,
+          hasOwnKeys: leaseKey === undefined,
+          kindOf: (host) => routes.kindOf(host),
+        });
   const { listen } = settings;
   const { tls } = listen;
   const certificates =
     tls.kind === 'off'
       ? undefined
-      : new DoorCertificates({ tls, stateDirectory: surroundings.stateDirectory, names: doorNames(listen), clock, logger });
-  const peers = new Peers({ table: process.platform === 'linux' ? new KernelPeerTable() : undefined, logger });
+      : (previous?.certificates?.like(tls, doorNames(listen)) ??
+        new DoorCertificates({ tls, stateDirectory: surroundings.stateDirectory, names: doorNames(listen), clock, logger }));
+  const peers = previous?.peers ?? new Peers({ table: process.platform === 'linux' ? new KernelPeerTable() : undefined, logger });
   const doorParts: HttpDoorParts = {
     routes,
     ledger,
@@ -152,7 +176,7 @@ export function assemble(
     tls: certificates && { isFor: (host) => hasTls(tls, host), certificates },
     stallMs: timeouts.stall,
   };
-  const door = new HttpDoor(doorParts);
+  const door = previous?.door ?? new HttpDoor(doorParts);
   const { stateDirectory } = surroundings;
   const sshUpstreams = new SshUpstreams({ connectMs: timeouts.connect, home: environment['HOME'] });
   const legParts = { attempts, connections, stallMs: timeouts.stall };
@@ -174,8 +198,24 @@ export function assemble(
       return (await hostKey(stateDirectory)).privateKey;
     },
   };
-  const sshDoor = new SshDoor(sshParts);
-  return { door, doorParts, sshDoor, sshParts, sshUpstreams, certificates, vault, ledger, routes, connections, throttle, leases, audit };
+  const sshDoor = previous?.sshDoor ?? new SshDoor(sshParts);
+  return {
+    door,
+    doorParts,
+    sshDoor,
+    sshParts,
+    sshUpstreams,
+    certificates,
+    vault,
+    ledger,
+    routes,
+    connections,
+    throttle,
+    leases,
+    audit,
+    peers,
+    held,
+  };
 }
 
 /** The keys that seal leases: of a file of our own, of one that others manage, or given once. */
@@ -191,23 +231,25 @@ function leaseKeys(
   return new GivenLeaseKeys(() => read(reference));
 }
 
-function auditOf({ audit: settings }: Settings, surroundings: { clock: Clock; logger: Logger; audit: AuditHome }): Audit {
+function auditOf(
+  { audit: settings }: Settings,
+  surroundings: { clock: Clock; logger: Logger; audit: AuditHome; previous?: House | undefined },
+): Audit {
   if (!settings.isOn) {
     return {
       write: () => undefined,
       refusal: () => undefined,
+      adjust: () => undefined,
       start: () => Promise.resolve(),
       close: () => Promise.resolve(),
       state: () => ({ kind: 'off' }),
     };
   }
-  const { clock, logger, audit } = surroundings;
-  return new AuditWriter({
-    places: auditPlaces(audit.stateDirectory, settings.directory),
-    chain: audit.chain,
-    settings,
-    clock,
-    logger,
-    redact,
-  });
+  const { clock, logger, audit, previous } = surroundings;
+  const places = auditPlaces(audit.stateDirectory, settings.directory);
+  const before = previous?.audit;
+  // Two do not write one chain.
+  const state = before?.state();
+  if (before !== undefined && state?.kind === 'on' && state.directory === places.directory) return before;
+  return new AuditWriter({ places, chain: audit.chain, settings, clock, logger, redact });
 }

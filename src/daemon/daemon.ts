@@ -1,25 +1,31 @@
 /**
  * The life of the process: open everything or nothing, run, drain, end with the exit code that was meant.
  */
-import { displayHost } from '../gate/listening.js';
 import { messageOf, ProxyError } from '../model/errors.js';
-import type { Clock } from '../model/ports.js';
+import type { Clock, LogLevel } from '../model/ports.js';
 import type { Settings } from '../model/settings.js';
 import { type LogTally, logTally } from '../telemetry/log-tally.js';
 import type { Telemetry } from '../telemetry/telemetry-listener.js';
 import { isLoopback } from '../upstream/outgoing-proxy.js';
 import { type AdminSocket, openAdmin } from './admin.js';
 import { assemble, type AuditHome, type House } from './assemble.js';
+import { changeOver, retire } from './change-over.js';
+import { watchFile } from './file-watch.js';
+import type { InheritedSockets } from './inherited-sockets.js';
+import type { JsonAction } from './admin-json.js';
 import { leaseActions } from './lease-actions.js';
+import { DRAIN_LOOK_MS, drainDoors, pause } from './drain.js';
+import { lifeActions } from './life-actions.js';
+import { openListeners, refuseLoops } from './listeners.js';
 import type { DaemonLog } from './log.js';
 import type { Places } from './places.js';
-import { portHolder } from './port-holder.js';
+import { withHolder } from './port-holder.js';
+import { type ReloadCause, Reloads, type ReloadState } from './reloads.js';
+import { callDoor } from './self-call.js';
 import { checkCallers } from './self-check.js';
-import { type DaemonStatus, failedOperation, routeState, type RunningOperation, runningOperation } from './status.js';
-import { startTelemetry } from './telemetry.js';
-
-/** How often a stopping daemon looks whether the last transfer has ended. */
-const DRAIN_LOOK_MS = 50;
+import type { Glance, ServiceManager } from './service-manager.js';
+import { addressesOf, type DaemonStatus, runningOperation, type RunningOperation, statusOf } from './status.js';
+import { telemetryIn, telemetryOf } from './telemetry.js';
 
 export const EXIT = { ok: 0, failure: 1, usage: 2, interrupted: 130, terminated: 143 } as const;
 
@@ -40,29 +46,73 @@ export interface DaemonOptions {
   readonly version: string;
   /** Where its audit is; by default the chain `daemon` in the state directory. */
   readonly audit?: AuditHome | undefined;
+  /**
+   * Reads the configuration again. `held`: variables with secrets that were there at the start and are taken out of the environment.
+   * Undefined for a daemon whose configuration does not change.
+   */
+  readonly load?: ((held: readonly string[]) => Promise<{ readonly settings: Settings; readonly warnings: readonly string[] }>) | undefined;
+  /** Whether it runs on a terminal, whose end (SIGHUP) is to be its own; it asks a service to read its configuration again. */
+  readonly isOnTerminal?: boolean;
+  /** The file to watch; undefined when there is none that could come. */
+  readonly watched?: string | undefined;
+  /** Who started it, where that wants to be told. */
+  readonly manager?: ServiceManager | undefined;
+  /** Sockets that are open already. */
+  readonly inherited?: InheritedSockets | undefined;
 }
 
 export class Daemon {
   readonly #options: DaemonOptions;
-  readonly #house: House;
-  readonly #startedAt = new Date();
+  #settings: Settings;
+  #house: House;
+  readonly #reloads: Reloads;
   readonly #tally: LogTally;
+  readonly #telemetry: Telemetry;
+  /** Ends what former houses still hold. */
+  readonly #retiring = new Set<() => void>();
+  readonly #startedAt = new Date();
   #admin: AdminSocket | undefined;
-  #telemetry: Telemetry | undefined;
+  #unwatch: (() => void) | undefined;
   #state: DaemonStatus['state'] = 'starting';
   #starting: Promise<void> | undefined;
   #stopping: Promise<number> | undefined;
   #ended: ((code: number) => void) | undefined;
   #isCut = false;
+  /** Of a later signal, which then says how the process ends. */
+  #cause: StopCause | undefined;
 
   constructor(options: DaemonOptions) {
-    const { settings, environment, clock, places } = options;
+    const { clock, manager, version } = options;
     this.#tally = logTally(clock);
-    const log = this.#tally.watch(options.log);
-    this.#options = { ...options, log };
+    const logger = this.#tally.watch(options.log);
+    this.#options = { ...options, log: logger };
+    this.#settings = options.settings;
+    this.#house = this.#assemble(options.settings);
+    this.#telemetry = telemetryOf({
+      house: () => this.#house,
+      settings: () => this.#settings,
+      state: () => this.#state,
+      tally: this.#tally,
+      logger,
+      clock,
+      version,
+    });
+    this.#reloads = new Reloads({
+      apply: () => {
+        manager?.reloading();
+        return this.#apply();
+      },
+      clock,
+      logger,
+      onEnd: () => manager?.reloaded(this.#reloads.latest?.kind === 'failed' ? this.#reloads.latest.what : undefined),
+    });
+  }
+
+  #assemble(settings: Settings, previous?: House): House {
+    const { environment, clock, log: logger, places } = this.#options;
     const { stateDirectory } = places;
-    const audit = options.audit ?? { stateDirectory, chain: AUDIT_CHAIN };
-    this.#house = assemble(settings, { environment, clock, logger: log, stateDirectory, audit });
+    const audit = this.#options.audit ?? { stateDirectory, chain: AUDIT_CHAIN };
+    return assemble(settings, { environment, clock, logger, stateDirectory, audit, previous });
   }
 
   /**
@@ -75,75 +125,107 @@ export class Daemon {
   }
 
   async #open(): Promise<void> {
-    const { settings, places, log } = this.#options;
+    const { places, log, clock, watched, load, inherited, manager } = this.#options;
+    const house = this.#house;
+    const settings = this.#settings;
     try {
       // First, because a second daemon should hear of the first one, not of its port.
-      this.#admin = await openAdmin(places.adminSocket, {
+      const actions = {
         status: () => this.status(),
         stop: () => void this.stop('admin'),
-        kill: (id) => this.kill(id),
-        ...(this.#house.leases === undefined ? {} : { json: leaseActions(this.#house.leases) }),
-      });
+        kill: (id: number) => this.kill(id),
+        json: (url: string) => this.#actions().get(url),
+      };
+      this.#admin = await openAdmin(places.adminSocket, actions, { group: places.adminGroup });
       // Before the doors: whether it has started can be asked while it starts.
-      this.#telemetry = await startTelemetry({
-        house: this.#house,
-        settings: () => this.#options.settings,
-        state: () => this.#state,
-        tally: this.#tally,
-        logger: log,
-        clock: this.#options.clock,
-        version: this.#options.version,
-      });
+      (await this.#telemetry.move(telemetryIn(settings))).commit();
       // Before a listener opens: what is revoked must be known by then.
-      await this.#house.leases?.load();
+      await house.leases?.load();
       // Before anyone can come in: what they do has to have a place.
-      await this.#house.audit.start();
-      for (const address of settings.listen.http) {
-        const isOpen = await this.#house.door.listen(address);
-        if (!isOpen)
-          log.log('info', 'listener-skipped', { address: `${address.host}:${address.port}`, why: 'this system has no such address' });
-      }
-      for (const address of settings.listen.ssh) {
-        const isOpen = await this.#house.sshDoor.listen(address);
-        if (!isOpen)
-          log.log('info', 'listener-skipped', { address: `${address.host}:${address.port}`, why: 'this system has no such address' });
-      }
-      this.#refuseLoops();
-      if (settings.access.local === 'uid') await checkCallers(this.#house.doorParts.peers, this.#boundHosts().filter(isLoopback));
+      await house.audit.start();
+      await openListeners(house, settings.listen, { logger: log, inherited });
+      refuseLoops(house, settings);
+      if (settings.access.local === 'uid') await checkCallers(house.peers, house.door.bound.map(({ host }) => host).filter(isLoopback));
     } catch (thrown) {
-      await Promise.all([this.#house.door.close(), this.#house.sshDoor.close()]);
-      this.#house.certificates?.close();
-      await this.#house.audit.close();
-      await this.#telemetry?.close();
+      await Promise.all([house.door.close(), house.sshDoor.close()]);
+      house.certificates?.close();
+      await house.audit.close();
+      await this.#telemetry.close();
       await this.#admin?.close();
-      this.#house.vault.close();
+      house.vault.close();
+      await manager?.close();
       throw await withHolder(thrown);
     }
-    for (const address of this.#addresses()) log.log('info', 'listening', { door: 'http', address });
-    for (const address of this.#sshAddresses()) log.log('info', 'listening', { door: 'ssh', address });
-    if (settings.access.local === 'anyone' || settings.access.remote === 'anyone')
-      log.log('warn', 'access-open', { local: settings.access.local, remote: settings.access.remote });
-    // Whoever was told to stop meanwhile is not ready any more.
+    this.#tellAddresses();
+    if (load !== undefined && watched !== undefined) this.#unwatch = watchFile(watched, clock, () => void this.reload('file'));
     if (this.#state === 'starting') this.#state = 'ready';
     log.log('info', 'ready', { pid: process.pid, version: this.#options.version, configuration: settings.file ?? 'defaults' });
+    manager?.ready({ look: () => this.#glance(), callSelf: (withinMs) => this.#callSelf(withinMs) });
   }
 
-  /** A route whose upstream is this very door would ask itself until all connections are used up. */
-  #refuseLoops(): void {
-    const { routes, listen } = this.#options.settings;
-    const { door, sshDoor } = this.#house;
-    const ports = new Set(door.bound.map(({ port }) => String(port)));
-    const sshPorts = new Set(sshDoor.bound.map(({ port }) => port));
-    const own = new Set([...this.#boundHosts(), ...listen.names]);
-    const isOwn = (hostname: string): boolean => isLoopback(hostname) || own.has(hostname.replace(/^\[|\]$/g, ''));
-    const loop = routes.find(({ upstream, ssh }) => {
-      if (upstream !== undefined && isOwn(upstream.hostname) && ports.has(upstream.port)) return true;
-      return ssh.kind === 'agent' && ssh.upstream !== undefined && isOwn(ssh.upstream.host) && sshPorts.has(ssh.upstream.port);
+  #glance(): Glance {
+    const { http, ssh } = addressesOf(this.#house);
+    return { doors: [...http, ...ssh], running: this.#house.ledger.running().length };
+  }
+
+  async #callSelf(withinMs: number): Promise<void> {
+    const { door } = this.#house;
+    const [first] = door.bound;
+    if (first !== undefined) await callDoor(first, door.selfCalls.headers, withinMs);
+  }
+
+  #tellAddresses(): void {
+    const { log } = this.#options;
+    const { http, ssh } = addressesOf(this.#house);
+    for (const address of http) log.log('info', 'listening', { door: 'http', address });
+    for (const address of ssh) log.log('info', 'listening', { door: 'ssh', address });
+    const { local, remote } = this.#settings.access;
+    if (local === 'anyone' || remote === 'anyone') log.log('warn', 'access-open', { local, remote });
+  }
+
+  /** What the admin socket does with JSON: it is always the house of the moment that is asked. */
+  #actions(): ReadonlyMap<string, JsonAction> {
+    const { leases } = this.#house;
+    return new Map([...(leases === undefined ? [] : leaseActions(leases)), ...lifeActions(this)]);
+  }
+
+  /** Reads the configuration again and goes over to it, or stays with the one in force. Never rejects. */
+  reload(cause: ReloadCause): Promise<ReloadState> {
+    return this.#reloads.reload(cause);
+  }
+
+  async #apply(): Promise<readonly string[]> {
+    const { load, clock, log: logger } = this.#options;
+    if (load === undefined) throw new ProxyError('usage', 'This daemon keeps its configuration', { todo: 'start another one' });
+    const former = { house: this.#house, settings: this.#settings };
+    const { settings, warnings } = await load([...former.house.held.keys()]);
+    if (this.#stopping !== undefined) throw new ProxyError('usage', 'The daemon is stopping', { todo: 'start it again' });
+    const moved = await this.#telemetry.move(telemetryIn(settings)).catch(async (thrown: unknown) => {
+      throw await withHolder(thrown);
     });
-    if (loop === undefined) return;
-    throw new ProxyError('config-invalid', `The route ${loop.match} leads back to this daemon: its upstream is the door itself`, {
-      todo: 'write the address of the real server as `upstream` or `sshUpstream` of the route',
-    });
+    let house: House;
+    try {
+      house = this.#assemble(settings, former.house);
+      await changeOver(former, { house, settings }, { logger });
+    } catch (thrown) {
+      await moved.undo();
+      throw await withHolder(thrown);
+    }
+    moved.commit();
+    this.#house = house;
+    this.#settings = settings;
+    this.#retiring.add(retire(former.house, house, { clock, onClosed: (close) => this.#retiring.delete(close) }));
+    if (JSON.stringify(settings.log) !== JSON.stringify(former.settings.log)) logger.adjust(settings.log);
+    if (JSON.stringify([settings.listen, settings.access]) !== JSON.stringify([former.settings.listen, former.settings.access]))
+      this.#tellAddresses();
+    return warnings;
+  }
+
+  /** Logs at another level until the configuration says otherwise, or the end. */
+  setLogLevel(level: LogLevel): void {
+    const { log } = this.#options;
+    log.adjust({ level });
+    log.log('info', 'log-level', { to: level });
   }
 
   /** Runs until it is stopped; resolves with the exit code. */
@@ -152,13 +234,17 @@ export class Daemon {
       this.#ended = resolve;
       process.on('SIGTERM', () => void this.stop('SIGTERM'));
       process.on('SIGINT', () => void this.stop('SIGINT'));
+      process.on('SIGHUP', () => void (this.#options.isOnTerminal === true ? this.stop('SIGTERM') : this.reload('SIGHUP')));
     });
   }
 
   /** Stops: no new operations, running ones may finish within drain.max. A second signal cuts them at once. */
   stop(cause: StopCause): Promise<number> {
     if (this.#stopping !== undefined) {
-      if (cause !== 'admin') this.#isCut = true;
+      if (cause !== 'admin') {
+        this.#isCut = true;
+        this.#cause = cause;
+      }
       return this.#stopping;
     }
     this.#stopping = this.#end(cause);
@@ -173,122 +259,55 @@ export class Daemon {
   }
 
   status(): DaemonStatus {
-    const house = this.#house;
-    const options = this.#options;
-    const { settings, clock } = options;
-    const callers = house.ledger.callers();
-    return {
-      pid: process.pid,
-      version: options.version,
-      startedAt: this.#startedAt.toISOString(),
-      configuration: options.settings.file,
+    const { version } = this.#options;
+    return statusOf(this.#house, {
+      settings: this.#settings,
       state: this.#state,
-      listen: {
-        http: this.#addresses(),
-        ssh: this.#sshAddresses(),
-        telemetry: this.#telemetry?.addresses ?? [],
-        certificate: house.certificates?.state,
-      },
-      access: settings.access,
-      identities: house.vault.states(),
-      routes: house.routes.routes.map(routeState),
-      operations: house.ledger.counts(),
-      running: house.ledger.running().map((record) => runningOperation(record, clock.now())),
-      failures: house.ledger.failures().map(failedOperation),
-      callers: callers.seen,
-      callersForgotten: callers.forgotten,
-      upstreams: house.connections.states(),
-      sshUpstreams: house.sshUpstreams.states(),
-      throttled: house.throttle.states(),
-      audit: house.audit.state(),
-      memory: process.memoryUsage.rss(),
-    };
+      startedAt: this.#startedAt,
+      version,
+      now: this.#options.clock.now(),
+      reload: this.#reloads.latest,
+      logLevel: this.#options.log.level,
+      telemetry: this.#telemetry.addresses,
+    });
   }
 
   async #end(cause: StopCause): Promise<number> {
-    const { log, settings } = this.#options;
-    const house = this.#house;
+    const { log } = this.#options;
     this.#state = 'draining';
+    this.#unwatch?.();
     // A signal may come while listeners are being opened: one that opened after the end would keep the process alive.
     await this.#starting?.catch(() => undefined);
-    log.log('info', 'stopping', { cause, running: house.ledger.running().length });
-    // Not the wall clock, which may be set while we wait.
-    const startedAt = performance.now();
-    if (settings.drain.min > 0) await this.#pause(settings.drain.min);
-    house.door.drain();
-    house.sshDoor.drain();
-    while (house.ledger.running().length > 0 && performance.now() - startedAt < settings.drain.max && !this.#isCut)
-      await this.#pause(DRAIN_LOOK_MS);
-    const cut = house.ledger.running();
-    for (const record of cut)
-      log.log('warn', 'transfer-cut', {
-        id: record.id,
-        operation: record.kind,
-        repository: record.repository,
-        bytesDown: record.bytesDown,
-      });
+    await this.#reloads.settled();
+    const house = this.#house;
+    const settings = this.#settings;
+    this.#options.manager?.stopping();
+    const { ledger } = house;
+    log.log('info', 'stopping', { cause, running: ledger.running().length, begun: ledger.conversations.open.length });
+    const { drain } = settings;
+    const cut = await drainDoors({ doors: [house.door, house.sshDoor], ledger, drain, log, isCut: () => this.#isCut });
     await Promise.all([house.door.close(), house.sshDoor.close()]);
     house.certificates?.close();
     house.connections.close();
     house.sshUpstreams.close();
     house.vault.close();
+    for (const close of this.#retiring) close();
     const closedAt = performance.now();
-    while (house.ledger.running().length > 0 && performance.now() - closedAt < CUT_MS) await this.#pause(DRAIN_LOOK_MS);
+    while (ledger.running().length > 0 && performance.now() - closedAt < CUT_MS) await pause(DRAIN_LOOK_MS);
     await house.audit.close();
-    await this.#telemetry?.close();
+    await this.#telemetry.close();
     await this.#admin?.close();
-    const code = exitCode(cause, cut.length > 0);
+    const code = exitCode(this.#cause ?? cause, cut > 0);
     log.log('info', 'stopped', { code });
+    await this.#options.manager?.close();
     this.#ended?.(code);
     return code;
-  }
-
-  #pause(ms: number): Promise<void> {
-    // A timer of its own: the process must stay alive for it.
-    return new Promise((resolve) => setTimeout(resolve, ms));
-  }
-
-  #boundHosts(): string[] {
-    return [...this.#house.door.bound, ...this.#house.sshDoor.bound].map(({ host }) => host);
-  }
-
-  #sshAddresses(): string[] {
-    return this.#house.sshDoor.bound.map(({ host, port }) => `ssh://${displayHost(host)}:${port}`);
-  }
-
-  #addresses(): string[] {
-    return this.#house.door.bound.map(({ scheme, host, port }) => `${scheme}://${displayHost(host)}:${port}`);
   }
 }
 
 function exitCode(cause: StopCause, wasCut: boolean): number {
   if (cause === 'SIGINT') return EXIT.interrupted;
   return wasCut && cause === 'SIGTERM' ? EXIT.terminated : EXIT.ok;
-}
-
-/** The key of the configuration that a listener's text of failure is about. */
-function keyOf(text: string): string {
-  if (text.includes('telemetry listener')) return 'telemetry.listen';
-  return text.includes('SSH door') ? 'listen.ssh' : 'listen.http';
-}
-
-/** Says more of a port that cannot be had: which process holds it, where the kernel tells, or whose right is missing. */
-async function withHolder(thrown: unknown): Promise<unknown> {
-  if (!(thrown instanceof ProxyError) || thrown.code !== 'listen-failed') return thrown;
-  if (/:[0-9]{1,3} \(EACCES\)|:10[0-2][0-9] \(EACCES\)/.test(thrown.message)) {
-    return new ProxyError('listen-failed', thrown.message, {
-      todo: `set \`${keyOf(thrown.message)}\` to a port from 1024 on: those below need rights that Postern should not have`,
-      cause: thrown,
-    });
-  }
-  if (!thrown.message.includes('EADDRINUSE')) return thrown;
-  const port = /:([0-9]+) \(EADDRINUSE\)/.exec(thrown.message)?.[1];
-  const holder = port === undefined ? undefined : await portHolder(Number(port)).catch(() => undefined);
-  if (holder === undefined) return thrown;
-  return new ProxyError('listen-failed', thrown.message.replace('EADDRINUSE', `in use by ${holder}`), {
-    todo: thrown.todo,
-    cause: thrown,
-  });
 }
 
 /**

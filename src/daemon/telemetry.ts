@@ -1,15 +1,15 @@
-/** What the house lets telemetry see (telemetry/house-view.ts), and the opening of its listener. */
+/** What the house of the moment lets telemetry see (telemetry/house-view.ts), and where it listens. */
 import type { Clock, Logger } from '../model/ports.js';
 import type { Settings } from '../model/settings.js';
 import type { HouseView, Life, PoolCount } from '../telemetry/house-view.js';
 import type { LogTally } from '../telemetry/log-tally.js';
-import { openTelemetry, type Telemetry } from '../telemetry/telemetry-listener.js';
+import { createTelemetry, type Telemetry, type Where } from '../telemetry/telemetry-listener.js';
 import type { House } from './assemble.js';
 import type { DaemonStatus } from './status.js';
 
-export interface TelemetryParts {
-  readonly house: House;
-  /** As they are now: a reload may change them. */
+export interface TelemetryOf {
+  /** A reload puts another one in its place; the ledger stays. */
+  readonly house: () => House;
   readonly settings: () => Settings;
   readonly state: () => DaemonStatus['state'];
   readonly tally: LogTally;
@@ -18,37 +18,39 @@ export interface TelemetryParts {
   readonly version: string;
 }
 
-/**
- * Opens the telemetry listeners and has operations counted; undefined when there is none to open.
- * @throws ProxyError `listen-failed`
- */
-export async function startTelemetry(parts: TelemetryParts): Promise<Telemetry | undefined> {
-  const { telemetry, listen } = parts.settings();
-  if (telemetry.listen.length === 0) return undefined;
-  const opened = await openTelemetry({ addresses: telemetry.listen, view: viewOf(parts), logger: parts.logger, names: listen.names });
-  parts.house.ledger.observer = opened.observer;
-  return opened;
+/** Telemetry of a daemon; it listens where it is moved to. */
+export function telemetryOf(parts: TelemetryOf): Telemetry {
+  return createTelemetry({
+    view: viewOf(parts),
+    logger: parts.logger,
+    observe: (observer) => (parts.house().ledger.observer = observer),
+  });
 }
 
-function viewOf({ house, settings, state, tally, clock, version }: TelemetryParts): HouseView {
+/** Where the configuration wants it. */
+export function telemetryIn({ telemetry, listen }: Settings): Where {
+  return { addresses: telemetry.listen, names: listen.names };
+}
+
+function viewOf({ house, settings, state, tally, clock, version }: TelemetryOf): HouseView {
   return {
     version,
     startedAt: clock.now(),
     now: () => clock.now(),
-    life: () => lifeOf(house, state()),
-    running: () => house.ledger.running(),
-    identities: () => house.vault.states(),
-    pools: () => poolsOf(house),
-    throttled: () => house.throttle.states().length,
-    audit: () => house.audit.state(),
+    life: () => lifeOf(house(), state()),
+    running: () => house().ledger.running(),
+    identities: () => house().vault.states(),
+    pools: () => poolsOf(house()),
+    throttled: () => house().throttle.states().length,
+    audit: () => house().audit.state(),
     limits: () => settings().limits,
     doorConnections: async () => {
-      const { door, sshDoor } = house;
+      const { door, sshDoor } = house();
       const http = { door: 'http', count: await door.connections() } as const;
-      return sshDoor.bound.length === 0 ? [http] : [http, { door: 'ssh', count: await sshDoor.connections() }];
+      return sshDoor.bound.length === 0 ? [http] : [http, { door: 'ssh', count: sshDoor.connections }];
     },
     certificateEndsAt: () => {
-      const ends = house.certificates?.state?.expiresAt;
+      const ends = house().certificates?.state?.expiresAt;
       return ends === undefined ? undefined : new Date(ends).getTime();
     },
     logged: () => tally.logged(),

@@ -9,6 +9,7 @@ import type { OperationRecord, Verdict } from '../model/record.js';
 import type { Refusal } from '../model/refusal.js';
 import { tenths, TimeSpent } from '../model/time-spent.js';
 import { type CallerState, CallersSeen } from './callers-seen.js';
+import { Conversations } from './conversations.js';
 
 /** Failures kept for `status`. */
 const FAILURES_KEPT = 20;
@@ -42,9 +43,11 @@ export class Ledger {
   operationLevel: LogLevel;
   /** At most one. */
   observer: LedgerObserver | undefined;
+  /** The operations that have begun: what a request over HTTP may belong to. */
+  readonly conversations: Conversations;
   readonly #clock: Clock;
   readonly #logger: Logger;
-  readonly #audit: AuditTrail;
+  #audit: AuditTrail;
   readonly #running = new Map<OperationRecord, AbortController>();
   readonly #callers: CallersSeen;
   readonly #failures: OperationRecord[] = [];
@@ -65,6 +68,12 @@ export class Ledger {
     this.#logger = options.logger;
     this.#audit = options.audit;
     this.#callers = new CallersSeen(options.clock);
+    this.conversations = new Conversations(options.clock);
+  }
+
+  /** Records that end from now on are written there. */
+  useAudit(audit: AuditTrail): void {
+    this.#audit = audit;
   }
 
   /** Opens a record; it counts as running until `finish`. */
@@ -117,6 +126,7 @@ export class Ledger {
       record.activityId ??= refusal.activityId;
     }
     this.#counts[ending.verdict] += 1;
+    this.conversations.finished(record, ending.verdict);
     this.#callers.note(record);
     if (FAILURES.has(ending.verdict)) {
       this.#failures.push(record);

@@ -6,12 +6,12 @@ import type { Socket } from 'node:net';
 import type { Callers } from '../gate/callers.js';
 import { displayHost } from '../gate/listening.js';
 import type { Peers } from '../gate/peers.js';
-import type { Caller, Entry } from '../model/caller.js';
+import type { Caller } from '../model/caller.js';
 import { messageOf } from '../model/errors.js';
 import type { Clock, Logger } from '../model/ports.js';
 import type { Refusal } from '../model/refusal.js';
 import type { Secret } from '../model/secret.js';
-import type { AccessKey } from '../model/settings.js';
+import type { AccessSettings } from '../model/settings.js';
 import { leaseIn } from './read-command.js';
 import { type Asked, type CommandChannel, type Proof, serveClient, type SignIn } from './server.js';
 
@@ -21,6 +21,8 @@ const MOST_SIGNING_IN = 100;
 const SIGN_IN_MS = 60_000;
 /** A connection without a command is closed after this; ControlPersist of most people is below it. */
 const IDLE_MS = 10 * 60_000;
+/** Whose command has just ended closes the connection itself, within milliseconds; when we do, ssh tells its user of a broken one. */
+const LEAVING_MS = 1_000;
 /** Refused connections are logged in plain sight this often: whoever causes them should not fill a disk too. */
 const LOG_AGAIN_MS = 60_000;
 
@@ -28,7 +30,7 @@ export interface GuestParts {
   readonly logger: Logger;
   readonly peers: Peers;
   readonly callers: Callers;
-  readonly keys: readonly AccessKey[];
+  readonly access: Pick<AccessSettings, 'local' | 'remote' | 'keys'>;
   readonly clock: Clock;
   /** ms for signing in; default 60 s. */
   readonly signInMs?: number | undefined;
@@ -39,8 +41,8 @@ export interface GuestParts {
 /** A connection that is open. */
 export interface Guest {
   readonly socket: Socket;
-  /** What its listener takes as proof. */
-  readonly entry: Entry;
+  /** Whether its listener is on loopback, which says what is taken as proof. */
+  readonly isLocal: boolean;
   /** `ip:port` of the other end. */
   readonly address: string;
 }
@@ -48,11 +50,13 @@ export interface Guest {
 interface Stay extends Guest {
   hasSignedIn: boolean;
   commands: number;
+  /** When the last command ended, of performance.now(). */
+  endedAt: number;
   idle: (() => void) | undefined;
 }
 
 export class Guests {
-  readonly #parts: GuestParts;
+  #parts: GuestParts;
   readonly #stays = new Map<Guest, Stay>();
   #signingIn = 0;
   #loggedAt = Number.NEGATIVE_INFINITY;
@@ -61,16 +65,22 @@ export class Guests {
     this.#parts = parts;
   }
 
+  /** Other rules from now on, also for who is in. */
+  change(parts: GuestParts): void {
+    this.#parts = parts;
+  }
+
   /** Serves a connection that was just accepted. `hostKey`: the door's private key, as OpenSSH writes it. */
-  accept(socket: Socket, entry: Entry, hostKey: Secret): void {
+  accept(socket: Socket, isLocal: boolean, hostKey: Secret): void {
     const { peers, clock, logger } = this.#parts;
     const { remoteAddress = 'gone', remotePort = 0 } = socket;
     const guest: Stay = {
       socket,
-      entry,
+      isLocal,
       address: `${displayHost(remoteAddress)}:${remotePort}`,
       hasSignedIn: false,
       commands: 0,
+      endedAt: Number.NEGATIVE_INFINITY,
       idle: undefined,
     };
     socket.on('error', () => undefined);
@@ -113,6 +123,11 @@ export class Guests {
     });
   }
 
+  /** Connections that are open, those that are signing in too. */
+  get connections(): number {
+    return this.#stays.size;
+  }
+
   /** Counts a command of a guest; what is given back tells that it has ended. */
   busy(guest: Guest): () => void {
     const stay = this.#stays.get(guest);
@@ -121,13 +136,15 @@ export class Guests {
     this.#watch(stay);
     return () => {
       stay.commands -= 1;
+      stay.endedAt = performance.now();
       this.#watch(stay);
     };
   }
 
-  /** Closes the connections that have no command. */
-  closeIdle(): void {
-    for (const { socket, commands } of this.#stays.values()) if (commands === 0) socket.destroySoon();
+  /** Connections whose last command has just ended, and which are about to be closed from the other end. */
+  get leaving(): number {
+    const since = performance.now() - LEAVING_MS;
+    return [...this.#stays.values()].filter(({ commands, endedAt }) => commands === 0 && endedAt > since).length;
   }
 
   /** Closes every connection. */
@@ -137,14 +154,16 @@ export class Guests {
 
   /** Who a guest is for a command; undefined when it has gone. `uid` of its peer where that is known. */
   async identify(
-    { socket, entry }: Guest,
+    { socket, isLocal }: Guest,
     { variables, key }: Pick<Asked, 'variables' | 'key'>,
   ): Promise<{ readonly caller: Caller | Refusal; readonly uid: number | undefined } | undefined> {
     const lease = leaseIn(variables);
-    const peer = await this.#parts.peers.of(socket);
+    const { peers, callers, access } = this.#parts;
+    const peer = await peers.of(socket);
     if (peer === undefined || socket.destroyed) return undefined;
+    const entry = isLocal ? access.local : access.remote;
     const knock = { peer, lease, key, entry, forwardedBy: undefined, calledBy: undefined, hasOtherCredential: true };
-    return { caller: this.#parts.callers.identify(knock), uid: peer.uid.kind === 'known' ? peer.uid.uid : undefined };
+    return { caller: callers.identify(knock), uid: peer.uid.kind === 'known' ? peer.uid.uid : undefined };
   }
 
   /**
@@ -152,7 +171,7 @@ export class Guests {
    * client is asked for one first, because it shows none after it was let in.
    */
   async #signIn(guest: Guest, proof: Proof): Promise<SignIn> {
-    const { keys } = this.#parts;
+    const { keys } = this.#parts.access;
     const methods = ['publickey', 'keyboard-interactive'] as const;
     if (proof.method === 'keyboard-interactive') return { kind: 'accept' };
     if (proof.method === 'publickey') {

@@ -4,9 +4,10 @@
  */
 import { createServer, type Server } from 'node:net';
 import { admit } from '../gate/admit.js';
+import { createArrivals, stopAccepting } from '../gate/arrivals.js';
 import type { Callers } from '../gate/callers.js';
 import type { Ledger } from '../gate/ledger.js';
-import { listenAt, openConnections, STOPPING } from '../gate/listening.js';
+import { listenAt, STOPPING } from '../gate/listening.js';
 import { isLoopbackAddress, type Peers } from '../gate/peers.js';
 import type { RouteTable } from '../gate/route-table.js';
 import type { Pass } from '../model/decision.js';
@@ -18,7 +19,7 @@ import type { Refusal } from '../model/refusal.js';
 import type { Secret } from '../model/secret.js';
 import type { AccessSettings, ListenAddress, RouteSsh } from '../model/settings.js';
 import type { Carried, Carrier } from './git-session.js';
-import { type Guest, Guests } from './guests.js';
+import { type Guest, type GuestParts, Guests } from './guests.js';
 import { type Listener, protocolIn, readCommand, traceIn } from './read-command.js';
 import type { Asked, CommandChannel } from './server.js';
 import { EXIT_FATAL, sayAside, sayBetween } from './speech.js';
@@ -47,87 +48,138 @@ type Walked =
   | { readonly kind: 'no'; readonly refusal: Refusal; readonly listener: Listener }
   | { readonly kind: 'gone' };
 
+interface Opened {
+  readonly server: Server;
+  /** As it was asked for. */
+  readonly address: ListenAddress;
+  readonly bound: { readonly host: string; readonly port: number };
+  /** Whether its socket was handed to us and outlives us. */
+  readonly isInherited: boolean;
+}
+
 export class SshDoor {
-  readonly #parts: SshDoorParts;
+  #parts: SshDoorParts;
   readonly #guests: Guests;
-  readonly #servers: Server[] = [];
-  readonly #bound: { readonly host: string; readonly port: number }[] = [];
+  #opened: readonly Opened[] = [];
+  readonly #arrivals = createArrivals();
   #isDraining = false;
 
   constructor(parts: SshDoorParts) {
-    const { logger, peers, callers, access, clock, signInMs } = parts;
     this.#parts = parts;
-    this.#guests = new Guests({
+    this.#guests = new Guests(this.#guestParts(parts));
+  }
+
+  #guestParts({ logger, peers, callers, access, clock, signInMs }: SshDoorParts): GuestParts {
+    return {
       logger,
       peers,
       callers,
-      keys: access.keys,
+      access,
       clock,
       signInMs,
       exec: (guest, asked, channel) => void this.#walk(guest, asked, channel),
-    });
+    };
+  }
+
+  /** Serves every command that comes from now on with other parts; those under way keep theirs. */
+  change(parts: SshDoorParts): void {
+    this.#parts = parts;
+    this.#guests.change(this.#guestParts(parts));
   }
 
   /** Addresses that are open, in the order of the configuration. */
   get bound(): readonly { readonly host: string; readonly port: number }[] {
-    return this.#bound;
+    return this.#opened.map(({ bound }) => bound);
+  }
+
+  /** The addresses that are open, as they were asked for. */
+  get addresses(): readonly ListenAddress[] {
+    return this.#opened.map(({ address }) => address);
   }
 
   /** Whether nothing that was opened has closed by itself. */
   get isListening(): boolean {
-    return this.#servers.every((server) => server.listening);
+    return this.#opened.every(({ server }) => server.listening);
   }
 
   /** Connections that are open. */
-  connections(): Promise<number> {
-    return openConnections(this.#servers);
+  get connections(): number {
+    return this.#guests.connections;
   }
 
   /**
-   * Opens one address. Gives false when an optional one does not exist on this system.
+   * Opens one address, or takes the `descriptor` of a socket that listens there. Gives false when an optional one does not exist
+   * on this system. Who comes in is served when `when` has resolved.
    * @throws ProxyError `listen-failed`, `state-unusable`
    */
-  async listen(address: ListenAddress): Promise<boolean> {
-    const { access, logger } = this.#parts;
+  async listen(
+    address: ListenAddress,
+    { when = Promise.resolve(), descriptor }: { when?: Promise<void>; descriptor?: number | undefined } = {},
+  ): Promise<boolean> {
+    const { logger } = this.#parts;
     const hostKey = await this.#parts.hostKey();
-    const entry = isLoopbackAddress(address.host) ? access.local : access.remote;
-    const server = createServer({ noDelay: true, keepAlive: true }, (socket) => this.#guests.accept(socket, entry, hostKey));
+    const isInherited = descriptor !== undefined;
+    const isLocal = isLoopbackAddress(address.host);
+    const server = createServer({ noDelay: true, keepAlive: true }, (socket) => {
+      if (isInherited) this.#arrivals.accepted(socket);
+      // From the first moment: an error that nobody hears ends the process.
+      socket.on('error', () => undefined);
+      void when.then(() => this.#guests.accept(socket, isLocal, hostKey));
+    });
     server.maxConnections = MOST_CONNECTIONS;
-    const port = await listenAt(server, address, { name: 'SSH', key: 'listen.ssh' });
+    const port = await listenAt(server, address, { name: 'SSH', key: 'listen.ssh' }, descriptor);
     if (port === undefined) return false;
     // Without this a fault while accepting (no more file descriptors) would end the process.
     server.on('error', (fault) => logger.log('error', 'unexpected', { what: `accepting connections: ${messageOf(fault)}` }));
-    this.#servers.push(server);
-    this.#bound.push({ host: address.host, port });
+    this.#opened = [...this.#opened, { server, address, bound: { host: address.host, port }, isInherited }];
     return true;
   }
 
-  /** Refuses new commands from now on; running ones go on. */
+  /** Accepts nothing more at an address that was asked for so; connections that are open live on. */
+  leave(address: ListenAddress): void {
+    for (const { server, address: asked } of this.#opened) if (asked === address) server.close();
+    this.#opened = this.#opened.filter((each) => each.address !== address);
+  }
+
+  /** Leaves newcomers to the next daemon where they can wait for it. Connections that are open stay so. */
+  stopAccepting(): void {
+    for (const { server, isInherited } of this.#opened) if (isInherited) stopAccepting(server);
+  }
+
+  /** Refuses new commands from now on, with a text; running ones go on, and every connection stays open. */
   drain(): void {
     this.#isDraining = true;
-    for (const server of this.#servers) server.close();
-    this.#guests.closeIdle();
+  }
+
+  /**
+   * Connections that were accepted just before accepting stopped, and whose first command is on its way; and those whose last one
+   * has just ended.
+   */
+  get awaited(): number {
+    return this.#arrivals.awaited + this.#guests.leaving;
   }
 
   /** Closes all listeners and every connection. */
   async close(): Promise<void> {
     this.#isDraining = true;
-    const closed = this.#servers.map((server) => new Promise<void>((resolve) => server.close(() => resolve())));
+    const closed = this.#opened.map(({ server }) => new Promise<void>((resolve) => server.close(() => resolve())));
     this.#guests.closeAll();
     await Promise.all(closed);
   }
 
   /** Carries one command through, to its end; its record is closed when this resolves. Never rejects. */
   async #walk(guest: Guest, asked: Asked, channel: CommandChannel): Promise<void> {
-    const { ledger, logger } = this.#parts;
+    // To the end of the command: what is changed meanwhile is for the next one.
+    const parts = this.#parts;
+    const { ledger, logger } = parts;
     const record = ledger.begin(guest.address, 'ssh');
     channel.countInto(record);
     record.trace = traceIn(asked.variables);
     const ended = this.#guests.busy(guest);
     try {
-      const walked = await this.#askGate(guest, asked, record);
+      const walked = await this.#askGate(guest, asked, parts, record);
       if (walked.kind === 'gone' || channel.gone.aborted) ledger.finish(record, { verdict: 'client-gone' });
-      else if (walked.kind === 'pass') await this.#carry(walked, asked, channel, record);
+      else if (walked.kind === 'pass') await this.#carry(walked, asked, channel, parts, record);
       else this.#sayNo(walked, channel, record);
     } catch (thrown) {
       logger.log('error', 'unexpected', { what: messageOf(thrown) });
@@ -139,9 +191,9 @@ export class SshDoor {
   }
 
   /** The questions that a command has to pass, in their order. What is understood on the way is noted in `record`. */
-  async #askGate(guest: Guest, asked: Asked, record: OperationRecord): Promise<Walked> {
-    const { routes, audit, clock } = this.#parts;
-    if (this.#isDraining) return no(STOPPING);
+  async #askGate(guest: Guest, asked: Asked, { routes, audit, clock }: SshDoorParts, record: OperationRecord): Promise<Walked> {
+    // Who was accepted before cannot go to the next daemon with a first command.
+    if (!this.#arrivals.asked(guest.socket) && this.#isDraining) return no(STOPPING);
     const askedAt = performance.now();
     const found = await this.#guests.identify(guest, asked);
     record.lookUpMs = performance.now() - askedAt;
@@ -164,9 +216,9 @@ export class SshDoor {
     { operation, path, pass }: Extract<Walked, { kind: 'pass' }>,
     asked: Asked,
     channel: CommandChannel,
+    { ledger, carriers }: SshDoorParts,
     record: OperationRecord,
   ): Promise<void> {
-    const { ledger, carriers } = this.#parts;
     const { route } = pass;
     record.route = route.match;
     // Whose key it is that signs is not for us to say.

@@ -24,64 +24,130 @@ const EXCHANGE_MS = 10_000;
 /** Longer than the usual minute between two scrapes, so that each need not connect anew. */
 const IDLE_MS = 75_000;
 
-export interface TelemetryOptions {
+export interface Where {
   readonly addresses: readonly ListenAddress[];
-  readonly view: HouseView;
-  readonly logger: Logger;
   /** Names that may stand in the Host header on loopback, besides `localhost` and addresses; without port. */
   readonly names: readonly string[];
 }
 
+/** A step to other addresses that can still be taken back. */
+export interface Move {
+  /** Closes what is not wanted any more. */
+  commit(): void;
+  /** Closes what was opened for it. */
+  undo(): Promise<void>;
+}
+
 export interface Telemetry {
-  /** Where it listens, `http://127.0.0.1:9417`, in the order of the configuration. */
+  /** Where it listens, `http://127.0.0.1:9417`, in the order of the configuration; nowhere when it is off. */
   readonly addresses: readonly string[];
-  /** To be told of operations. */
-  readonly observer: LedgerObserver;
+  /**
+   * Opens what is wanted and is not open; what stays keeps its socket and its connections. When one cannot be opened, everything
+   * is as it was.
+   * @throws ProxyError `listen-failed`
+   */
+  move(where: Where): Promise<Move>;
   close(): Promise<void>;
 }
 
-/**
- * Opens the listeners; when one cannot be opened, none stays open.
- * @throws ProxyError `listen-failed`
- */
-export async function openTelemetry(options: TelemetryOptions): Promise<Telemetry> {
-  const { addresses, logger } = options;
-  const metrics = await Metrics.open(options.view);
-  const servers: Server[] = [];
-  const bound: string[] = [];
-  const close = async (): Promise<void> => {
-    await Promise.all(
-      servers.map(
-        (server) =>
-          new Promise<void>((resolve) => {
-            server.close(() => resolve());
-            server.closeAllConnections();
-          }),
-      ),
-    );
-  };
-  try {
-    for (const address of addresses) {
-      const server = serve(options, metrics, address);
-      const port = await listenAt(server, address, { name: 'telemetry', key: 'telemetry.listen' });
-      if (port === undefined) {
-        logger.log('info', 'listener-skipped', { address: `${address.host}:${address.port}`, why: 'this system has no such address' });
-        continue;
-      }
-      // Without this a fault while accepting (no more file descriptors) would end the process.
-      server.on('error', (fault) => logger.log('error', 'unexpected', { what: `accepting connections: ${messageOf(fault)}` }));
-      servers.push(server);
-      bound.push(`http://${displayHost(address.host)}:${port}`);
-      logger.log('info', 'listening', { door: 'telemetry', address: bound.at(-1) });
-    }
-  } catch (thrown) {
-    await close();
-    throw thrown;
-  }
-  return { addresses: bound, observer: metrics.observer, close };
+export interface TelemetryParts {
+  readonly view: HouseView;
+  readonly logger: Logger;
+  /** Takes who is to be told of operations, once there is something to count for. */
+  readonly observe: (observer: LedgerObserver) => void;
 }
 
-function serve({ view, logger, names }: TelemetryOptions, metrics: Metrics, { host }: ListenAddress): Server {
+interface Opened {
+  readonly address: ListenAddress;
+  readonly server: Server;
+  readonly url: string;
+}
+
+/** Telemetry that listens nowhere yet. */
+export function createTelemetry({ view, logger, observe }: TelemetryParts): Telemetry {
+  let opened: readonly Opened[] = [];
+  let names: readonly string[] = [];
+  let metrics: Metrics | undefined;
+  const open = async (address: ListenAddress, counted: Metrics): Promise<Opened | undefined> => {
+    const server = serve({ view, logger, names: () => names }, counted, address);
+    const port = await listenAt(server, address, { name: 'telemetry', key: 'telemetry.listen' });
+    if (port === undefined) {
+      logger.log('info', 'listener-skipped', { address: `${address.host}:${address.port}`, why: 'this system has no such address' });
+      return undefined;
+    }
+    // Without this a fault while accepting (no more file descriptors) would end the process.
+    server.on('error', (fault) => logger.log('error', 'unexpected', { what: `accepting connections: ${messageOf(fault)}` }));
+    const url = `http://${displayHost(address.host)}:${port}`;
+    logger.log('info', 'listening', { door: 'telemetry', address: url });
+    return { address, server, url };
+  };
+  return {
+    get addresses() {
+      return opened.map(({ url }) => url);
+    },
+    async move(where) {
+      const isSame = (one: ListenAddress, other: ListenAddress): boolean => one.host === other.host && one.port === other.port;
+      const stays = opened.filter(({ address }) => where.addresses.some((each) => isSame(each, address)));
+      const leaves = opened.filter((each) => !stays.includes(each));
+      const fresh: Opened[] = [];
+      // All addresses of a port and one of them cannot be open at once: only for that the old one goes first.
+      const inTheWay = leaves.filter(({ address }) => where.addresses.some(({ port }) => port !== 0 && port === address.port));
+      const undo = async (): Promise<void> => {
+        await closeAll(fresh);
+        if (metrics === undefined) return;
+        for (const { address } of inTheWay) {
+          const again = await open(address, metrics);
+          opened = opened.flatMap((each) => (each.address !== address ? each : (again ?? [])));
+        }
+      };
+      if (where.addresses.length > 0 && metrics === undefined) {
+        metrics = await Metrics.open(view);
+        observe(metrics.observer);
+      }
+      await closeAll(inTheWay);
+      try {
+        for (const address of where.addresses) {
+          if (metrics === undefined || stays.some((each) => isSame(each.address, address))) continue;
+          const one = await open(address, metrics);
+          if (one !== undefined) fresh.push(one);
+        }
+      } catch (thrown) {
+        await undo();
+        throw thrown;
+      }
+      return {
+        commit: () => {
+          names = where.names;
+          const all = [...stays, ...fresh];
+          opened = where.addresses.flatMap((address) => all.find((each) => isSame(each.address, address)) ?? []);
+          void closeAll(leaves);
+        },
+        undo,
+      };
+    },
+    close: () => closeAll(opened),
+  };
+}
+
+async function closeAll(opened: readonly Opened[]): Promise<void> {
+  await Promise.all(
+    opened.map(
+      ({ server }) =>
+        new Promise<void>((resolve) => {
+          server.close(() => resolve());
+          server.closeAllConnections();
+        }),
+    ),
+  );
+}
+
+interface Serving {
+  readonly view: HouseView;
+  readonly logger: Logger;
+  readonly names: () => readonly string[];
+}
+
+function serve({ view, logger, names }: Serving, metrics: Metrics, { host }: ListenAddress): Server {
   const isOnLoopback = isLoopbackAddress(host);
   const server = createServer({ maxHeaderSize: LARGEST_HEAD_BYTES, noDelay: true, requireHostHeader: false }, (request, response) => {
     // Nothing that comes with a request is read.
@@ -94,7 +160,7 @@ function serve({ view, logger, names }: TelemetryOptions, metrics: Metrics, { ho
       say(request, response, 403, `the request carries the header ${header}, so a web page sent it; this address does not serve browsers`);
       return;
     }
-    if (isOnLoopback && !isPlainHost(request.headers.host, names)) {
+    if (isOnLoopback && !isPlainHost(request.headers.host, names())) {
       say(
         request,
         response,
