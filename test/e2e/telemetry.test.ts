@@ -1,5 +1,5 @@
 /** Measurements, probes, traces and log lines of the real program, made by real git at the emulator. */
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Exposed, readExposition, valueOf } from '../support/exposition.js';
@@ -293,6 +293,39 @@ describe('probes', () => {
     });
     expect(ran).toMatchObject({ code: 0 });
     expect(ran.stdout).toContain('refs/heads/main');
+  });
+});
+
+describe('a reload', () => {
+  test('turns telemetry on and off, and is counted; one that fails leaves it where it is', async () => {
+    const plain = scene.plainConfiguration.replace('level: debug', 'level: info');
+    const changing = await scene.daemon(plain);
+    const file = String((await changing.status()).configuration);
+    const reload = async (text: string): Promise<number> => {
+      await writeFile(file, text);
+      return (await changing.postern(['reload'])).code;
+    };
+    expect((await changing.status()).listen.telemetry).toEqual([]);
+    expect(await reload(plain.replace('format: json', 'format: json, operations: info') + TELEMETRY)).toBe(0);
+    const before = changing.telemetry;
+    await succeed(scene.git(['ls-remote', changing.url(WEB)]));
+    expect(changing.log.filter(({ event }) => event === 'request-finished')).toHaveLength(2);
+    const counted = await metrics(changing);
+    expect(valueOf(counted, 'postern_operations_started_total', { door: 'http' })).toBe(2);
+    // The file is watched too, so each change may be read twice.
+    expect(valueOf(counted, 'postern_configuration_reloads_total', { result: 'success' })).toBeGreaterThanOrEqual(1);
+
+    const busy = new URL(daemon.telemetry).port;
+    expect(await reload(plain + TELEMETRY.replace(':0', `:${busy}`))).not.toBe(0);
+    const failed = await metrics(changing);
+    expect(valueOf(failed, 'postern_configuration_last_reload_successful')).toBe(0);
+    expect(valueOf(failed, 'postern_configuration_reloads_total', { result: 'failure' })).toBeGreaterThanOrEqual(1);
+    expect(valueOf(failed, 'postern_operations_started_total', { door: 'http' })).toBe(2);
+    expect((await changing.status()).listen.telemetry).toEqual([before]);
+
+    expect(await reload(plain)).toBe(0);
+    await expect.poll(() => ask(`${before}/liveness`).catch((fault: unknown) => (fault as { code?: string }).code)).toBe('ECONNREFUSED');
+    await changing.stop();
   });
 });
 
