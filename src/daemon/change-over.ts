@@ -44,7 +44,6 @@ export async function changeOver(former: Step, next: Step, { logger }: { logger:
   house.door.change(house.doorParts);
   house.sshDoor.change(house.sshParts);
   house.ledger.useAudit(house.audit);
-  house.ledger.operationLevel = settings.log.operations;
   house.audit.adjust(settings.audit);
   leave();
   open();

@@ -9,6 +9,12 @@ import { ProxyError } from '../model/errors.js';
 
 const LISTENING = '0A';
 
+/** The key of the configuration that a listener's text of failure is about. */
+function keyOf(text: string): string {
+  if (text.includes('telemetry listener')) return 'telemetry.listen';
+  return text.includes('SSH door') ? 'listen.ssh' : 'listen.http';
+}
+
 /** Says more of a port that cannot be had: which process holds it, where the kernel tells, or whose right is missing. */
 export async function withHolder(thrown: unknown): Promise<unknown> {
   if (!(thrown instanceof ProxyError) || thrown.code !== 'listen-failed') return thrown;
@@ -26,12 +32,6 @@ export async function withHolder(thrown: unknown): Promise<unknown> {
     todo: thrown.todo,
     cause: thrown,
   });
-}
-
-/** The key of the configuration that a listener's text of failure is about. */
-function keyOf(text: string): string {
-  if (text.includes('telemetry listener')) return 'telemetry.listen';
-  return text.includes('SSH door') ? 'listen.ssh' : 'listen.http';
 }
 
 /** `name (pid N)` of the process that listens on a TCP port, or undefined where that cannot be known. */

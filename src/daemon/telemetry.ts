@@ -1,16 +1,16 @@
-/** What the house of the moment lets telemetry see (telemetry/house-view.ts), and where it listens. */
+/** What the house lets telemetry see (telemetry/house-view.ts), and the opening of its listener. */
 import type { Clock, Logger } from '../model/ports.js';
 import type { Settings } from '../model/settings.js';
 import type { HouseView, Life, PoolCount } from '../telemetry/house-view.js';
 import type { LogTally } from '../telemetry/log-tally.js';
-import { createTelemetry, type Telemetry, type Where } from '../telemetry/telemetry-listener.js';
+import { openTelemetry, type Telemetry } from '../telemetry/telemetry-listener.js';
 import type { House } from './assemble.js';
 import type { DaemonStatus } from './status.js';
 
-export interface TelemetryOf {
-  /** A reload puts another one in its place; the ledger stays. */
+export interface TelemetryParts {
+  /** As they are now: a reload may change them. */
   readonly house: () => House;
-  readonly settings: () => Settings;
+  readonly limits: () => Settings['limits'];
   readonly state: () => DaemonStatus['state'];
   readonly tally: LogTally;
   readonly logger: Logger;
@@ -18,21 +18,21 @@ export interface TelemetryOf {
   readonly version: string;
 }
 
-/** Telemetry of a daemon; it listens where it is moved to. */
-export function telemetryOf(parts: TelemetryOf): Telemetry {
-  return createTelemetry({
-    view: viewOf(parts),
-    logger: parts.logger,
-    observe: (observer) => (parts.house().ledger.observer = observer),
-  });
+/**
+ * Opens the telemetry listeners and has operations counted; undefined when there is none to open.
+ * @throws ProxyError `listen-failed`
+ */
+export async function startTelemetry(
+  { telemetry, listen }: Pick<Settings, 'telemetry' | 'listen'>,
+  parts: TelemetryParts,
+): Promise<Telemetry | undefined> {
+  if (telemetry.listen.length === 0) return undefined;
+  const opened = await openTelemetry({ addresses: telemetry.listen, view: viewOf(parts), logger: parts.logger, names: listen.names });
+  parts.house().ledger.observer = opened.observer;
+  return opened;
 }
 
-/** Where the configuration wants it. */
-export function telemetryIn({ telemetry, listen }: Settings): Where {
-  return { addresses: telemetry.listen, names: listen.names };
-}
-
-function viewOf({ house, settings, state, tally, clock, version }: TelemetryOf): HouseView {
+function viewOf({ house, limits, state, tally, clock, version }: TelemetryParts): HouseView {
   return {
     version,
     startedAt: clock.now(),
@@ -43,11 +43,11 @@ function viewOf({ house, settings, state, tally, clock, version }: TelemetryOf):
     pools: () => poolsOf(house()),
     throttled: () => house().throttle.states().length,
     audit: () => house().audit.state(),
-    limits: () => settings().limits,
+    limits,
     doorConnections: async () => {
       const { door, sshDoor } = house();
       const http = { door: 'http', count: await door.connections() } as const;
-      return sshDoor.bound.length === 0 ? [http] : [http, { door: 'ssh', count: sshDoor.connections }];
+      return sshDoor.bound.length === 0 ? [http] : [http, { door: 'ssh', count: await sshDoor.connections() }];
     },
     certificateEndsAt: () => {
       const ends = house().certificates?.state?.expiresAt;

@@ -39,12 +39,12 @@ export interface LedgerObserver {
 }
 
 export class Ledger {
+  /** The operations that have begun: what a request over HTTP may belong to. */
+  readonly conversations: Conversations;
   /** The level at which an operation is logged that went well, or that its caller broke off; may be changed at any time. */
   operationLevel: LogLevel;
   /** At most one. */
   observer: LedgerObserver | undefined;
-  /** The operations that have begun: what a request over HTTP may belong to. */
-  readonly conversations: Conversations;
   readonly #clock: Clock;
   readonly #logger: Logger;
   #audit: AuditTrail;

@@ -93,11 +93,11 @@ export class DoorListeners {
   }
 
   /** Whether nothing that was opened has closed by itself. */
-  get isListening(): boolean {
+  get areListening(): boolean {
     return this.#opened.every(({ listener }) => listener.server.listening);
   }
 
-  /** Connections that are open, those of listeners that were left too. */
+  /** Connections that are open. */
   connections(): Promise<number> {
     return openConnections([...this.#opened, ...this.#leaving].map(({ listener }) => listener.server));
   }

@@ -73,20 +73,20 @@ export class HttpDoor {
     return this.#listeners.addresses;
   }
 
+  /** Serves every request that comes from now on with other parts; those under way keep theirs. */
+  change(parts: HttpDoorParts): void {
+    this.#parts = parts;
+    this.#listeners.rename(parts.hostNames);
+  }
+
   /** Whether nothing that was opened has closed by itself. */
   get isListening(): boolean {
-    return this.#listeners.isListening;
+    return this.#listeners.areListening;
   }
 
   /** Connections that are open. */
   connections(): Promise<number> {
     return this.#listeners.connections();
-  }
-
-  /** Serves every request that comes from now on with other parts; those under way keep theirs. */
-  change(parts: HttpDoorParts): void {
-    this.#parts = parts;
-    this.#listeners.rename(parts.hostNames);
   }
 
   /**

@@ -123,11 +123,6 @@ export class Guests {
     });
   }
 
-  /** Connections that are open, those that are signing in too. */
-  get connections(): number {
-    return this.#stays.size;
-  }
-
   /** Counts a command of a guest; what is given back tells that it has ended. */
   busy(guest: Guest): () => void {
     const stay = this.#stays.get(guest);

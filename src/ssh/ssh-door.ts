@@ -7,7 +7,7 @@ import { admit } from '../gate/admit.js';
 import { createArrivals, stopAccepting } from '../gate/arrivals.js';
 import type { Callers } from '../gate/callers.js';
 import type { Ledger } from '../gate/ledger.js';
-import { listenAt, STOPPING } from '../gate/listening.js';
+import { listenAt, openConnections, STOPPING } from '../gate/listening.js';
 import { isLoopbackAddress, type Peers } from '../gate/peers.js';
 import type { RouteTable } from '../gate/route-table.js';
 import type { Pass } from '../model/decision.js';
@@ -103,8 +103,8 @@ export class SshDoor {
   }
 
   /** Connections that are open. */
-  get connections(): number {
-    return this.#guests.connections;
+  connections(): Promise<number> {
+    return openConnections(this.#opened.map(({ server }) => server));
   }
 
   /**

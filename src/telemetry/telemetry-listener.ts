@@ -24,130 +24,96 @@ const EXCHANGE_MS = 10_000;
 /** Longer than the usual minute between two scrapes, so that each need not connect anew. */
 const IDLE_MS = 75_000;
 
-export interface Where {
+export interface TelemetryOptions {
   readonly addresses: readonly ListenAddress[];
+  readonly view: HouseView;
+  readonly logger: Logger;
   /** Names that may stand in the Host header on loopback, besides `localhost` and addresses; without port. */
   readonly names: readonly string[];
 }
 
-/** A step to other addresses that can still be taken back. */
-export interface Move {
-  /** Closes what is not wanted any more. */
-  commit(): void;
-  /** Closes what was opened for it. */
-  undo(): Promise<void>;
-}
-
 export interface Telemetry {
-  /** Where it listens, `http://127.0.0.1:9417`, in the order of the configuration; nowhere when it is off. */
+  /** Where it listens, `http://127.0.0.1:9417`, in the order of the configuration. */
   readonly addresses: readonly string[];
+  /** To be told of operations. */
+  readonly observer: LedgerObserver;
   /**
-   * Opens what is wanted and is not open; what stays keeps its socket and its connections. When one cannot be opened, everything
-   * is as it was.
+   * Listens at these addresses and no others; what was counted stays. When one cannot be opened, everything is as it was.
    * @throws ProxyError `listen-failed`
    */
-  move(where: Where): Promise<Move>;
+  move(addresses: readonly ListenAddress[]): Promise<void>;
   close(): Promise<void>;
 }
 
-export interface TelemetryParts {
-  readonly view: HouseView;
-  readonly logger: Logger;
-  /** Takes who is to be told of operations, once there is something to count for. */
-  readonly observe: (observer: LedgerObserver) => void;
-}
-
 interface Opened {
-  readonly address: ListenAddress;
   readonly server: Server;
+  readonly address: ListenAddress;
   readonly url: string;
 }
 
-/** Telemetry that listens nowhere yet. */
-export function createTelemetry({ view, logger, observe }: TelemetryParts): Telemetry {
+/**
+ * Opens the listeners; when one cannot be opened, none stays open.
+ * @throws ProxyError `listen-failed`
+ */
+export async function openTelemetry(options: TelemetryOptions): Promise<Telemetry> {
+  const metrics = await Metrics.open(options.view);
   let opened: readonly Opened[] = [];
-  let names: readonly string[] = [];
-  let metrics: Metrics | undefined;
-  const open = async (address: ListenAddress, counted: Metrics): Promise<Opened | undefined> => {
-    const server = serve({ view, logger, names: () => names }, counted, address);
-    const port = await listenAt(server, address, { name: 'telemetry', key: 'telemetry.listen' });
-    if (port === undefined) {
-      logger.log('info', 'listener-skipped', { address: `${address.host}:${address.port}`, why: 'this system has no such address' });
-      return undefined;
-    }
-    // Without this a fault while accepting (no more file descriptors) would end the process.
-    server.on('error', (fault) => logger.log('error', 'unexpected', { what: `accepting connections: ${messageOf(fault)}` }));
-    const url = `http://${displayHost(address.host)}:${port}`;
-    logger.log('info', 'listening', { door: 'telemetry', address: url });
-    return { address, server, url };
+  const open = async (address: ListenAddress): Promise<void> => {
+    const one = await openOne(options, metrics, address);
+    if (one !== undefined) opened = [...opened, one];
   };
+  const leave = async (some: readonly Opened[]): Promise<void> => {
+    opened = opened.filter((each) => !some.includes(each));
+    await Promise.all(some.map(({ server }) => ended(server)));
+  };
+  const move = async (addresses: readonly ListenAddress[]): Promise<void> => {
+    const isSame = (a: ListenAddress, b: ListenAddress): boolean => a.host === b.host && a.port === b.port;
+    const left = opened.filter(({ address }) => !addresses.some((each) => isSame(each, address)));
+    const kept = opened.filter((each) => !left.includes(each));
+    // Before the others open: one on all addresses of a port is in the way of one on a single one.
+    await leave(left);
+    try {
+      for (const address of addresses) if (!kept.some((each) => isSame(each.address, address))) await open(address);
+    } catch (thrown) {
+      await leave(opened.filter((each) => !kept.includes(each)));
+      for (const { address } of left) await open(address);
+      throw thrown;
+    }
+  };
+  await move(options.addresses);
   return {
     get addresses() {
       return opened.map(({ url }) => url);
     },
-    async move(where) {
-      const isSame = (one: ListenAddress, other: ListenAddress): boolean => one.host === other.host && one.port === other.port;
-      const stays = opened.filter(({ address }) => where.addresses.some((each) => isSame(each, address)));
-      const leaves = opened.filter((each) => !stays.includes(each));
-      const fresh: Opened[] = [];
-      // All addresses of a port and one of them cannot be open at once: only for that the old one goes first.
-      const inTheWay = leaves.filter(({ address }) => where.addresses.some(({ port }) => port !== 0 && port === address.port));
-      const undo = async (): Promise<void> => {
-        await closeAll(fresh);
-        if (metrics === undefined) return;
-        for (const { address } of inTheWay) {
-          const again = await open(address, metrics);
-          opened = opened.flatMap((each) => (each.address !== address ? each : (again ?? [])));
-        }
-      };
-      if (where.addresses.length > 0 && metrics === undefined) {
-        metrics = await Metrics.open(view);
-        observe(metrics.observer);
-      }
-      await closeAll(inTheWay);
-      try {
-        for (const address of where.addresses) {
-          if (metrics === undefined || stays.some((each) => isSame(each.address, address))) continue;
-          const one = await open(address, metrics);
-          if (one !== undefined) fresh.push(one);
-        }
-      } catch (thrown) {
-        await undo();
-        throw thrown;
-      }
-      return {
-        commit: () => {
-          names = where.names;
-          const all = [...stays, ...fresh];
-          opened = where.addresses.flatMap((address) => all.find((each) => isSame(each.address, address)) ?? []);
-          void closeAll(leaves);
-        },
-        undo,
-      };
-    },
-    close: () => closeAll(opened),
+    observer: metrics.observer,
+    move,
+    close: () => leave(opened),
   };
 }
 
-async function closeAll(opened: readonly Opened[]): Promise<void> {
-  await Promise.all(
-    opened.map(
-      ({ server }) =>
-        new Promise<void>((resolve) => {
-          server.close(() => resolve());
-          server.closeAllConnections();
-        }),
-    ),
-  );
+async function openOne(options: TelemetryOptions, metrics: Metrics, address: ListenAddress): Promise<Opened | undefined> {
+  const { logger } = options;
+  const server = serve(options, metrics, address);
+  const port = await listenAt(server, address, { name: 'telemetry', key: 'telemetry.listen' });
+  if (port === undefined) {
+    logger.log('info', 'listener-skipped', { address: `${address.host}:${address.port}`, why: 'this system has no such address' });
+    return undefined;
+  }
+  // Without this a fault while accepting (no more file descriptors) would end the process.
+  server.on('error', (fault) => logger.log('error', 'unexpected', { what: `accepting connections: ${messageOf(fault)}` }));
+  const url = `http://${displayHost(address.host)}:${port}`;
+  logger.log('info', 'listening', { door: 'telemetry', address: url });
+  return { server, address, url };
 }
 
-interface Serving {
-  readonly view: HouseView;
-  readonly logger: Logger;
-  readonly names: () => readonly string[];
+function ended(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => resolve());
+    server.closeAllConnections();
+  });
 }
 
-function serve({ view, logger, names }: Serving, metrics: Metrics, { host }: ListenAddress): Server {
+function serve({ view, logger, names }: TelemetryOptions, metrics: Metrics, { host }: ListenAddress): Server {
   const isOnLoopback = isLoopbackAddress(host);
   const server = createServer({ maxHeaderSize: LARGEST_HEAD_BYTES, noDelay: true, requireHostHeader: false }, (request, response) => {
     // Nothing that comes with a request is read.
@@ -160,7 +126,7 @@ function serve({ view, logger, names }: Serving, metrics: Metrics, { host }: Lis
       say(request, response, 403, `the request carries the header ${header}, so a web page sent it; this address does not serve browsers`);
       return;
     }
-    if (isOnLoopback && !isPlainHost(request.headers.host, names())) {
+    if (isOnLoopback && !isPlainHost(request.headers.host, names)) {
       say(
         request,
         response,

@@ -6,7 +6,7 @@ import { connect, createServer } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/model/clock.js';
 import type { HouseView, Life } from '../../src/telemetry/house-view.js';
-import { createTelemetry, type Telemetry } from '../../src/telemetry/telemetry-listener.js';
+import { openTelemetry, type Telemetry } from '../../src/telemetry/telemetry-listener.js';
 import { FakeLogger } from '../fakes/logger.js';
 import { closedPort } from '../support/closed-port.js';
 import { readExposition, valueOf } from '../support/exposition.js';
@@ -40,9 +40,13 @@ beforeEach(() => {
 afterEach(() => Promise.all(open.map((each) => each.close())));
 
 async function listening(host = '127.0.0.1', view: HouseView = VIEW, port = 0): Promise<string> {
-  const telemetry = createTelemetry({ view, logger, observe: () => undefined });
+  const telemetry = await openTelemetry({
+    addresses: [{ host, port, optional: false }],
+    view,
+    logger,
+    names: ['host.containers.internal'],
+  });
   open.push(telemetry);
-  (await telemetry.move({ addresses: [{ host, port, optional: false }], names: ['host.containers.internal'] })).commit();
   return (telemetry.addresses[0] ?? '').replace('0.0.0.0', '127.0.0.1');
 }
 
@@ -132,8 +136,7 @@ test('a port that is in use is told with its key, and nothing stays open', async
     { host: '127.0.0.1', port: 0, optional: false },
     { host: '127.0.0.1', port, optional: false },
   ];
-  const telemetry = createTelemetry({ view: VIEW, logger, observe: () => undefined });
-  await expect(telemetry.move({ addresses, names: [] })).rejects.toMatchObject({
+  await expect(openTelemetry({ addresses, view: VIEW, logger, names: [] })).rejects.toMatchObject({
     code: 'listen-failed',
     message: `The telemetry listener cannot listen on 127.0.0.1:${port} (EADDRINUSE)`,
     todo: 'stop what uses the port, or set `telemetry.listen` to another one',
@@ -176,56 +179,38 @@ test('connections beyond the bound are closed, and those before it are served', 
 
 describe('another configuration', () => {
   const local = (port: number, host = '127.0.0.1'): { host: string; port: number; optional: boolean } => ({ host, port, optional: false });
-  const portOf = (url: string | undefined): number => Number(new URL(url ?? '').port);
-  const isOpen = (port: number): Promise<boolean> =>
-    ask(`http://127.0.0.1:${port}/liveness`).then(
-      () => true,
-      () => false,
-    );
-
-  test('keeps the listeners that stay, opens the new ones and closes the others, and begins to count once', async () => {
-    let observers = 0;
-    const telemetry = createTelemetry({ view: VIEW, logger, observe: () => (observers += 1) });
+  const opened = async (...addresses: ReturnType<typeof local>[]): Promise<Telemetry> => {
+    const telemetry = await openTelemetry({ addresses, view: VIEW, logger, names: [] });
     open.push(telemetry);
-    (await telemetry.move({ addresses: [], names: [] })).commit();
-    expect([telemetry.addresses, observers]).toEqual([[], 0]);
-    (await telemetry.move({ addresses: [local(0), local(0, '127.0.0.2')], names: [] })).commit();
-    const [first] = telemetry.addresses.map(portOf);
-    const second = new URL(telemetry.addresses[1] ?? '').host;
-    (await telemetry.move({ addresses: [local(0)], names: [] })).commit();
-    expect(telemetry.addresses.map(portOf)).toEqual([first]);
-    await expect.poll(() => ask(`http://${second}/liveness`).catch(() => 'closed')).toBe('closed');
-    (await telemetry.move({ addresses: [], names: [] })).commit();
-    await expect.poll(() => isOpen(first ?? 0)).toBe(false);
-    expect(observers).toBe(1);
+    return telemetry;
+  };
+  const alive = (url: string | undefined): Promise<string> => told(`${url ?? ''}/liveness`).catch(() => 'closed');
+
+  test('keeps the listeners that stay, opens the new ones and closes the others', async () => {
+    const telemetry = await opened(local(0), local(0, '127.0.0.2'));
+    const [stays, goes] = telemetry.addresses;
+    await telemetry.move([local(0), local(0, '127.0.0.3')]);
+    expect(telemetry.addresses).toEqual([stays, expect.stringContaining('http://127.0.0.3:')]);
+    for (const url of telemetry.addresses) expect(await alive(url)).toBe('200 alive\n');
+    expect(await alive(goes)).toBe('closed');
+    await telemetry.move([]);
+    expect([telemetry.addresses, await alive(stays)]).toEqual([[], 'closed']);
   });
 
-  test('that cannot be had changes nothing', async () => {
-    const telemetry = createTelemetry({ view: VIEW, logger, observe: () => undefined });
-    open.push(telemetry);
-    const busy = await listening();
-    (await telemetry.move({ addresses: [local(0)], names: [] })).commit();
-    const before = telemetry.addresses;
-    await expect(telemetry.move({ addresses: [local(portOf(busy))], names: [] })).rejects.toMatchObject({ code: 'listen-failed' });
-    expect(telemetry.addresses).toEqual(before);
-    expect(await isOpen(portOf(before[0]))).toBe(true);
-    const moved = await telemetry.move({ addresses: [local(0, '127.0.0.3')], names: [] });
-    await moved.undo();
-    expect(telemetry.addresses).toEqual(before);
-    expect(await isOpen(portOf(before[0]))).toBe(true);
-  });
-
-  test('goes from one address to all of them on the same port, and back when that is taken back', async () => {
-    const telemetry = createTelemetry({ view: VIEW, logger, observe: () => undefined });
-    open.push(telemetry);
+  test('that cannot be had leaves listeners where they were', async () => {
+    const busy = Number(new URL(await listening()).port);
     const port = await closedPort();
-    (await telemetry.move({ addresses: [local(port)], names: [] })).commit();
-    const moved = await telemetry.move({ addresses: [local(port, '0.0.0.0')], names: [] });
-    expect(await isOpen(port)).toBe(true);
-    await moved.undo();
+    const telemetry = await opened(local(port));
+    await expect(telemetry.move([local(busy)])).rejects.toMatchObject({ code: 'listen-failed' });
     expect(telemetry.addresses).toEqual([`http://127.0.0.1:${port}`]);
-    expect(await isOpen(port)).toBe(true);
-    (await telemetry.move({ addresses: [local(port, '0.0.0.0')], names: [] })).commit();
+    expect(await alive(telemetry.addresses[0])).toBe('200 alive\n');
+  });
+
+  test('goes from one address to all of them on the same port', async () => {
+    const port = await closedPort();
+    const telemetry = await opened(local(port));
+    await telemetry.move([local(port, '0.0.0.0')]);
     expect(telemetry.addresses).toEqual([`http://0.0.0.0:${port}`]);
+    expect(await alive(`http://127.0.0.1:${port}`)).toBe('200 alive\n');
   });
 });
