@@ -1,5 +1,5 @@
 /** Measurements, probes, traces and log lines of the real program, made by real git at the emulator. */
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Exposed, readExposition, valueOf } from '../support/exposition.js';
@@ -73,7 +73,10 @@ describe('/metrics', () => {
     expect(more('postern_operations_total', { ...passed, operation: 'fetch', step: 'exchange' })).toBe(2);
     expect(more('postern_operations_total', { ...passed, operation: 'push', step: 'exchange' })).toBe(1);
     expect(more('postern_operation_duration_seconds_count', { door: 'http', operation: 'push', step: 'exchange' })).toBe(1);
-    const logged = daemon.log.filter(({ event, operation }) => event === 'request-finished' && operation === 'fetch');
+    const finished = (kind: string): LogLine[] =>
+      daemon.log.filter(({ event, operation }) => event === 'request-finished' && operation === kind);
+    await expect.poll(() => finished('push').length).toBe(2);
+    const logged = finished('fetch');
     const sum = (field: string): number => logged.reduce((all, line) => all + Number(line[field]), 0);
     expect(more('postern_operation_bytes_total', { door: 'http', operation: 'fetch', direction: 'down' })).toBe(sum('bytesDown'));
     expect(more('postern_operation_bytes_total', { door: 'http', operation: 'fetch', direction: 'up' })).toBe(sum('bytesUp'));
@@ -165,6 +168,7 @@ describe('traces', () => {
     await succeed(scene.git([...config, 'clone', '-q', daemon.url(WEB), join(scene.directory, 'traced')]));
     const up = seen().map((each) => [each?.['traceparent'], each?.['tracestate']]);
     expect(up).toEqual(Array.from({ length: 3 }, () => [TRACEPARENT, 'rojo=00f067aa0ba902b7,congo=t61rcWkgMzE']));
+    await expect.poll(() => lines(TRACE).length).toBe(3);
     expect(lines(TRACE).map(({ event, step, level }) => [event, step, level])).toEqual([
       ['request-finished', 'advertisement', 'info'],
       ['request-finished', 'exchange', 'info'],
@@ -188,6 +192,7 @@ describe('traces', () => {
     for (const name of ['traceparent', 'tracestate']) for (const each of seen()) expect(each).not.toHaveProperty(name);
     const other = '4bf92f3577b34da6a3ce929d0e0e4736';
     await scene.git(['-c', `http.extraHeader=traceparent: 00-${other}-b7ad6b7169203331-00`, 'ls-remote', daemon.url('github.com/a/b')]);
+    await expect.poll(() => lines(other).length).toBe(1);
     expect(lines(other)).toMatchObject([{ event: 'request-refused', level: 'warn', code: 'no-route' }]);
   });
 
@@ -202,6 +207,7 @@ describe('traces', () => {
     await succeed(scene.git(['ls-remote', daemon.sshUrl('ssh.dev.azure.com/v3/contoso/Payments/web')], { env }));
     expect(seen().length).toBeGreaterThan(0);
     for (const each of seen()) expect(each).toMatchObject({ traceparent: env.TRACEPARENT, tracestate: 'a=1' });
+    await expect.poll(() => lines(id).length).toBe(1);
     expect(lines(id)).toMatchObject([{ event: 'request-finished', door: 'ssh', step: 'session' }]);
   });
 });
@@ -210,6 +216,8 @@ describe('log.operations: info', () => {
   test('has one line for each operation, with where its time went', async () => {
     const before = daemon.log.length;
     await succeed(scene.git(['ls-remote', daemon.url(WEB)]));
+    // What it prints comes by a pipe of its own.
+    await expect.poll(() => daemon.log.length).toBe(before + 2);
     const lines = daemon.log.slice(before);
     expect(lines.map(({ level, event, step }) => [level, event, step])).toEqual([
       ['info', 'request-finished', 'advertisement'],
@@ -293,6 +301,39 @@ describe('probes', () => {
     });
     expect(ran).toMatchObject({ code: 0 });
     expect(ran.stdout).toContain('refs/heads/main');
+  });
+});
+
+describe('a reload', () => {
+  test('turns telemetry on and off, and is counted; one that fails leaves it where it is', async () => {
+    const plain = scene.plainConfiguration.replace('level: debug', 'level: info');
+    const changing = await scene.daemon(plain);
+    const file = String((await changing.status()).configuration);
+    const reload = async (text: string): Promise<number> => {
+      await writeFile(file, text);
+      return (await changing.postern(['reload'])).code;
+    };
+    expect((await changing.status()).listen.telemetry).toEqual([]);
+    expect(await reload(plain.replace('format: json', 'format: json, operations: info') + TELEMETRY)).toBe(0);
+    const before = changing.telemetry;
+    await succeed(scene.git(['ls-remote', changing.url(WEB)]));
+    await expect.poll(() => changing.log.filter(({ event }) => event === 'request-finished').length).toBe(2);
+    const counted = await metrics(changing);
+    expect(valueOf(counted, 'postern_operations_started_total', { door: 'http' })).toBe(2);
+    // The file is watched too, so each change may be read twice.
+    expect(valueOf(counted, 'postern_configuration_reloads_total', { result: 'success' })).toBeGreaterThanOrEqual(1);
+
+    const busy = new URL(daemon.telemetry).port;
+    expect(await reload(plain + TELEMETRY.replace(':0', `:${busy}`))).not.toBe(0);
+    const failed = await metrics(changing);
+    expect(valueOf(failed, 'postern_configuration_last_reload_successful')).toBe(0);
+    expect(valueOf(failed, 'postern_configuration_reloads_total', { result: 'failure' })).toBeGreaterThanOrEqual(1);
+    expect(valueOf(failed, 'postern_operations_started_total', { door: 'http' })).toBe(2);
+    expect((await changing.status()).listen.telemetry).toEqual([before]);
+
+    expect(await reload(plain)).toBe(0);
+    await expect.poll(() => ask(`${before}/liveness`).catch((fault: unknown) => (fault as { code?: string }).code)).toBe('ECONNREFUSED');
+    await changing.stop();
   });
 });
 

@@ -8,6 +8,7 @@ import { systemClock } from '../../src/model/clock.js';
 import type { HouseView, Life } from '../../src/telemetry/house-view.js';
 import { openTelemetry, type Telemetry } from '../../src/telemetry/telemetry-listener.js';
 import { FakeLogger } from '../fakes/logger.js';
+import { closedPort } from '../support/closed-port.js';
 import { readExposition, valueOf } from '../support/exposition.js';
 import { ask } from '../support/plain-request.js';
 
@@ -174,4 +175,42 @@ test('connections beyond the bound are closed, and those before it are served', 
   sockets.pop()?.destroy();
   await expect.poll(() => told(`${base}/liveness`).catch(() => 'closed')).toBe('200 alive\n');
   for (const socket of sockets) socket.destroy();
+});
+
+describe('another configuration', () => {
+  const local = (port: number, host = '127.0.0.1'): { host: string; port: number; optional: boolean } => ({ host, port, optional: false });
+  const opened = async (...addresses: ReturnType<typeof local>[]): Promise<Telemetry> => {
+    const telemetry = await openTelemetry({ addresses, view: VIEW, logger, names: [] });
+    open.push(telemetry);
+    return telemetry;
+  };
+  const alive = (url: string | undefined): Promise<string> => told(`${url ?? ''}/liveness`).catch(() => 'closed');
+
+  test('keeps the listeners that stay, opens the new ones and closes the others', async () => {
+    const telemetry = await opened(local(0), local(0, '127.0.0.2'));
+    const [stays, goes] = telemetry.addresses;
+    await telemetry.move([local(0), local(0, '127.0.0.3')]);
+    expect(telemetry.addresses).toEqual([stays, expect.stringContaining('http://127.0.0.3:')]);
+    for (const url of telemetry.addresses) expect(await alive(url)).toBe('200 alive\n');
+    expect(await alive(goes)).toBe('closed');
+    await telemetry.move([]);
+    expect([telemetry.addresses, await alive(stays)]).toEqual([[], 'closed']);
+  });
+
+  test('that cannot be had leaves listeners where they were', async () => {
+    const busy = Number(new URL(await listening()).port);
+    const port = await closedPort();
+    const telemetry = await opened(local(port));
+    await expect(telemetry.move([local(busy)])).rejects.toMatchObject({ code: 'listen-failed' });
+    expect(telemetry.addresses).toEqual([`http://127.0.0.1:${port}`]);
+    expect(await alive(telemetry.addresses[0])).toBe('200 alive\n');
+  });
+
+  test('goes from one address to all of them on the same port', async () => {
+    const port = await closedPort();
+    const telemetry = await opened(local(port));
+    await telemetry.move([local(port, '0.0.0.0')]);
+    expect(telemetry.addresses).toEqual([`http://0.0.0.0:${port}`]);
+    expect(await alive(`http://127.0.0.1:${port}`)).toBe('200 alive\n');
+  });
 });

@@ -29,6 +29,7 @@ describe('TimeSpent', () => {
     spent.end();
     spent.enter('upstream');
     pass(5);
+    spent.enter('own');
     spent.end();
     expect([spent.wholeMs, spent.byPhase]).toEqual([5, { own: 5 }]);
   });
