@@ -7,7 +7,7 @@ import { stat } from 'node:fs/promises';
 import type { Clock } from '../model/ports.js';
 
 /** As often as someone who has just saved a file would wait; one look costs microseconds. */
-const LOOK_MS = 2_000;
+const LOOK_MS = 1_000;
 
 /**
  * Calls `changed` when the file at `path` has become another one and stayed so for one look more: an editor may write it in

@@ -111,8 +111,9 @@ async function runBeside(context: Context, { argv, flags, settings, log, signals
 async function drain(daemon: Daemon, signals: Signals, { printer }: Context): Promise<void> {
   signals.onOther(() => void daemon.stop('SIGINT'));
   const explaining = setTimeout(() => {
+    const { running, betweenRequests } = daemon.status();
     printer.note(
-      `postern: waiting for ${countText(daemon.status().running.length, 'operation')} that the command left running; Ctrl-C cuts short`,
+      `postern: waiting for ${countText(running.length + betweenRequests.length, 'operation')} that the command left running; Ctrl-C cuts short`,
     );
   }, SILENT_DRAIN_MS);
   await daemon.stop('admin');
