@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { ProxyError } from '../../../src/model/errors.js';
+import { withFileLock } from '../../../src/store/file-lock.js';
 import type { RevokedId } from '../../../src/store/revoked-ids.js';
 import { SharedRevocations } from '../../../src/store/shared-revocations.js';
 import { FakeClock } from '../../fakes/clock.js';
@@ -110,6 +111,17 @@ describe('SharedRevocations', () => {
     await Promise.all(ids.map((id, n) => (n % 2 === 0 ? one : two).revoke([entry(id)])));
     const again = open();
     expect(ids.filter((id) => !isEnded(again, id) || !isEnded(one, id) || !isEnded(two, id))).toEqual([]);
+    let isDone = false;
+    let later: Promise<unknown> | undefined;
+    await withFileLock(`${path}.lock`, async () => {
+      later = two.revoke([entry(A)]).then(() => (isDone = true));
+      // Ten times as long as it waits between two looks at the lock.
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      expect(isDone).toBe(false);
+      expect(await readFile(path, 'utf8')).not.toContain(A);
+    });
+    await later;
+    expect(isEnded(one, A)).toBe(true);
     expect(await readdir(join(directory, 'other'))).toEqual(['name.json']);
     expect((await stat(link)).ino).toBe((await stat(path)).ino);
   });
