@@ -9,12 +9,12 @@
  * Limits: a network file system shows a change as soon as its client asks for it. Each look opens the file, upon which NFS and
  * SMB ask; a client that is told to cache (`nocto`, `actimeo` on SMB) hears later. A mount that hangs stops the daemon.
  */
-import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { messageOf, ProxyError, systemCodeOf } from '../model/errors.js';
 import type { Clock } from '../model/ports.js';
-import { realTarget, writeFileAtomic } from './atomic-file.js';
+import { realTarget, removeLeftovers, writeFileAtomic } from './atomic-file.js';
 import { withFileLock } from './file-lock.js';
 import { asMap, MOST_REVOKED, parseJson, parseRevoked, type RevokedId, stillNeeded } from './revoked-ids.js';
 
@@ -107,6 +107,8 @@ export class SharedRevocations {
               todo: 'end all leases at once: take the old lines out of the keys that `access.leaseKey` names',
             });
           }
+          // Also of one who was taken for dead while it wrote: what it puts together is older than what is there now.
+          await removeLeftovers(target);
           await writeFileAtomic(target, writeContent(revoked), { mode: await modeIn(dirname(target)) });
           this.#refresh();
         });
@@ -149,6 +151,9 @@ export class SharedRevocations {
           if (!found.isFile()) throw new SyntaxError('it is no file');
           if ((found.mode & 0o002n) !== 0n)
             throw new SyntaxError(`everyone can write it: its mode is ${(found.mode & 0o777n).toString(8)}`);
+          // Whoever can write there can put another file in its place. Of a Kubernetes volume it is the directory of the version.
+          const { mode } = statSync(dirname(realpathSync(this.#path)));
+          if ((mode & 0o002) !== 0) throw new SyntaxError(`everyone can write its directory, whose mode is ${(mode & 0o7777).toString(8)}`);
           if (found.size > BigInt(LARGEST_FILE_BYTES)) throw new SyntaxError(`it has more than ${LARGEST_FILE_BYTES} bytes`);
           return { stamp, revoked: parseContent(readFileSync(descriptor, 'utf8')) };
         } catch (thrown) {
