@@ -80,7 +80,7 @@ describe('two daemons with one key and one list', () => {
     const { access } = await shared('racing');
     const both = [await replica(access), await replica(access)] as const;
     const leases = await Promise.all([0, 1, 0, 1, 0, 1].map((n) => lease(both[n as 0 | 1])));
-    const ran = await Promise.all(leases.map(({ id }, n) => both[(n < 3 ? 0 : 1)].postern(['lease', 'revoke', id])));
+    const ran = await Promise.all(leases.map(({ id }, n) => both[n < 3 ? 0 : 1].postern(['lease', 'revoke', id])));
     expect(ran.map(({ code }) => code)).toEqual(leases.map(() => 0));
     for (const at of both) {
       const seen = await Promise.all(leases.map(({ text }) => lsRemote(text, at)));
@@ -113,6 +113,19 @@ describe('two daemons with one key and one list', () => {
       stderr: expect.stringContaining('(it is no JSON, or was cut), so no lease is taken') as string,
     });
     await expect(replica(access)).rejects.toThrow(`The list of revoked leases ${file} that \`access.revocations\` names cannot be used`);
+    for (const each of [a, b]) await each.kill();
+  });
+
+  test('keep what they have heard over a reload, also when an older list was put back meanwhile', async () => {
+    const { file, access } = await shared('older');
+    const [a, b] = [await replica(access), await replica(access)];
+    const { text, id } = await lease(a);
+    const older = await readFile(file);
+    await a.postern(['lease', 'revoke', id]);
+    expect((await lsRemote(text, b)).stderr).toContain('was revoked');
+    await writeFile(file, older);
+    expect(await b.postern(['reload'])).toMatchObject({ code: 0 });
+    expect((await lsRemote(text, b)).stderr).toContain('was revoked');
     for (const each of [a, b]) await each.kill();
   });
 
