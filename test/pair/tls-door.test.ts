@@ -190,7 +190,9 @@ test('one that stops tells newcomers so, and leaves the connections that are ope
   await answered;
   other.stopAccepting();
   other.drain();
-  expect(await say(requestBytes(port, GET, [CLOSE]), { port })).toMatch(/^HTTP\/1\.1 503 [^]*\r\nretry-after: 5\r\n[^]*Postern is stopping/);
+  expect(await say(requestBytes(port, GET, [CLOSE]), { port })).toMatch(
+    /^HTTP\/1\.1 503 [^]*\r\nretry-after: 5\r\n[^]*Postern is stopping/,
+  );
   text = '';
   idle.write(requestBytes(port, GET, [CLOSE]));
   await everything(idle);
