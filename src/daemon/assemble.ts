@@ -75,6 +75,9 @@ export interface House {
   readonly throttle: Throttle;
   /** To be loaded before the door opens; undefined without a state directory, and then every lease is refused. */
   readonly leases: LeaseDesk | undefined;
+  /** What is revoked; kept over a change of the configuration, because it may know more than its files. */
+  readonly register: FileLeaseRegister | undefined;
+  readonly shared: SharedRevocations | undefined;
   readonly audit: Audit;
   readonly peers: Peers;
   /** Secrets of variables that were taken out of the environment. */
@@ -134,9 +137,14 @@ export function assemble(
   const register =
     surroundings.stateDirectory === undefined
       ? undefined
-      : new FileLeaseRegister(join(surroundings.stateDirectory, 'leases.json'), { clock, onFault });
+      : (previous?.register ?? new FileLeaseRegister(join(surroundings.stateDirectory, 'leases.json'), { clock, onFault }));
   const { revocations } = settings.access;
-  const shared = revocations === undefined ? undefined : new SharedRevocations(revocations, { clock, onFault });
+  const shared =
+    revocations === undefined
+      ? undefined
+      : previous?.shared?.path === revocations
+        ? previous.shared
+        : new SharedRevocations(revocations, { clock, onFault });
   const verifier = createLeaseVerifier({
     keyOf: (id) => (register === undefined ? undefined : keys?.keyOf(id)),
     isUnknown: () => shared?.look() !== undefined,
@@ -221,6 +229,8 @@ export function assemble(
     connections,
     throttle,
     leases,
+    register,
+    shared,
     audit,
     peers,
     held,

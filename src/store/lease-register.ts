@@ -56,12 +56,13 @@ export class FileLeaseRegister {
   }
 
   /**
-   * Reads the file; one that is not there is empty.
+   * Reads the file; one that is not there is empty. What was revoked before stays so.
    * @throws ProxyError `state-unusable`
    */
   load(): void {
     this.#seen = stampOf(this.#path);
-    this.#content = this.#seen === '' ? NOTHING : this.#read();
+    const { issued, revoked } = this.#seen === '' ? NOTHING : this.#read();
+    this.#content = { issued, revoked: new Map([...this.#content.revoked, ...revoked]) };
   }
 
   isRevoked(id: string): boolean {

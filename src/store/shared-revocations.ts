@@ -9,12 +9,12 @@
  * Limits: a network file system shows a change as soon as its client asks for it. Each look opens the file, upon which NFS and
  * SMB ask; a client that is told to cache (`nocto`, `actimeo` on SMB) hears later. A mount that hangs stops the daemon.
  */
-import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { messageOf, ProxyError, systemCodeOf } from '../model/errors.js';
 import type { Clock } from '../model/ports.js';
-import { realTarget, writeFileAtomic } from './atomic-file.js';
+import { realTarget, removeLeftovers, writeFileAtomic } from './atomic-file.js';
 import { withFileLock } from './file-lock.js';
 import { asMap, MOST_REVOKED, parseJson, parseRevoked, type RevokedId, stillNeeded } from './revoked-ids.js';
 
@@ -28,7 +28,7 @@ const ABSENT = '';
 type Known = ReadonlyMap<string, RevokedId>;
 
 export class SharedRevocations {
-  readonly #path: string;
+  readonly path: string;
   readonly #clock: Clock;
   readonly #onFault: (fault: ProxyError) => void;
   /** All that was ever read or told, and may still matter. */
@@ -42,7 +42,7 @@ export class SharedRevocations {
 
   /** `onFault` hears of a file that is unusable when it is needed, once for each state of it. */
   constructor(path: string, options: { readonly clock: Clock; readonly onFault: (fault: ProxyError) => void }) {
-    this.#path = path;
+    this.path = path;
     this.#clock = options.clock;
     this.#onFault = options.onFault;
   }
@@ -96,17 +96,19 @@ export class SharedRevocations {
       .catch(() => undefined)
       .then(async () => {
         // A directory is not made: a volume that was not mounted must not look like one.
-        const target = await realTarget(this.#path);
+        const target = await realTarget(this.path);
         await withFileLock(`${target}.lock`, async () => {
           const found = this.#open();
           if (found.fault !== undefined && found.stamp !== ABSENT) throw found.fault;
           const all = new Map([...ids.map((each) => [each.id, each] as const), ...this.#known, ...(found.revoked ?? [])]);
           const revoked = stillNeeded(all, this.#clock.now());
           if (revoked.size > MOST_REVOKED) {
-            throw new ProxyError('usage', `More than ${MOST_REVOKED} ids are revoked in ${this.#path}`, {
+            throw new ProxyError('usage', `More than ${MOST_REVOKED} ids are revoked in ${this.path}`, {
               todo: 'end all leases at once: take the old lines out of the keys that `access.leaseKey` names',
             });
           }
+          // Also of one who was taken for dead while it wrote: what it puts together is older than what is there now.
+          await removeLeftovers(target);
           await writeFileAtomic(target, writeContent(revoked), { mode: await modeIn(dirname(target)) });
           this.#refresh();
         });
@@ -118,7 +120,7 @@ export class SharedRevocations {
       if (thrown instanceof ProxyError) throw thrown;
       throw new ProxyError(
         'state-unusable',
-        `The list of revoked leases ${this.#path} cannot be written here (${systemCodeOf(thrown) ?? messageOf(thrown)})`,
+        `The list of revoked leases ${this.path} cannot be written here (${systemCodeOf(thrown) ?? messageOf(thrown)})`,
         {
           todo: 'mount it writable and mend the rights of its directory, or write it where it is kept',
           cause: thrown,
@@ -141,7 +143,7 @@ export class SharedRevocations {
       let descriptor: number | undefined;
       try {
         // O_NONBLOCK: whoever puts a pipe there must not stop the daemon.
-        descriptor = openSync(this.#path, constants.O_RDONLY | constants.O_NONBLOCK);
+        descriptor = openSync(this.path, constants.O_RDONLY | constants.O_NONBLOCK);
         const found = fstatSync(descriptor, { bigint: true });
         const stamp = [found.dev, found.ino, found.size, found.mtimeNs, found.ctimeNs].join(' ');
         if (stamp === this.#seen) return { stamp, fault: this.#fault };
@@ -149,6 +151,9 @@ export class SharedRevocations {
           if (!found.isFile()) throw new SyntaxError('it is no file');
           if ((found.mode & 0o002n) !== 0n)
             throw new SyntaxError(`everyone can write it: its mode is ${(found.mode & 0o777n).toString(8)}`);
+          // Whoever can write there can put another file in its place. Of a Kubernetes volume it is the directory of the version.
+          const { mode } = statSync(dirname(realpathSync(this.path)));
+          if ((mode & 0o002) !== 0) throw new SyntaxError(`everyone can write its directory, whose mode is ${(mode & 0o7777).toString(8)}`);
           if (found.size > BigInt(LARGEST_FILE_BYTES)) throw new SyntaxError(`it has more than ${LARGEST_FILE_BYTES} bytes`);
           return { stamp, revoked: parseContent(readFileSync(descriptor, 'utf8')) };
         } catch (thrown) {
@@ -173,7 +178,7 @@ export class SharedRevocations {
   #unusable(why: string, todo: string, cause?: unknown): ProxyError {
     return new ProxyError(
       'state-unusable',
-      `The list of revoked leases ${this.#path} that \`access.revocations\` names cannot be used (${why}), so no lease is taken`,
+      `The list of revoked leases ${this.path} that \`access.revocations\` names cannot be used (${why}), so no lease is taken`,
       { todo, cause },
     );
   }

@@ -352,7 +352,7 @@ describe.skipIf(!IS_ROOT)('a pod, with its users, rights and volumes (as root, w
       // Another user of the pod, as an image that does not keep to runAsUser would be.
       const stranger = { ...pod, spec: { ...pod.spec, securityContext: { ...pod.spec.securityContext, fsGroup: 4242 } } };
       const other = { ...containerOf(variant, 'agent'), securityContext: { runAsUser: 4242 } };
-      const [program = '', ...rest] = [...(await enter(stranger, other)), 'git', 'ls-remote', WEB];
+      const [program, ...rest] = [...(await enter(stranger, other)), 'git', 'ls-remote', WEB];
       const refused = await run(program, rest, { env: { PATH: process.env['PATH'] ?? '' } });
       expect(refused.stderr).toContain('This door does not serve the local user with uid 4242');
       const seen = await exec(variant, pod, 'agent', ['sh', '-c', 'env; ls -R /etc /var 2>&1; cat /var/run/secrets/azure/tokens/* 2>&1']);

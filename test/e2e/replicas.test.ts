@@ -116,6 +116,19 @@ describe('two daemons with one key and one list', () => {
     for (const each of [a, b]) await each.kill();
   });
 
+  test('keep what they have heard over a reload, also when an older list was put back meanwhile', async () => {
+    const { file, access } = await shared('older');
+    const [a, b] = [await replica(access), await replica(access)];
+    const { text, id } = await lease(a);
+    const older = await readFile(file);
+    await a.postern(['lease', 'revoke', id]);
+    expect((await lsRemote(text, b)).stderr).toContain('was revoked');
+    await writeFile(file, older);
+    expect(await b.postern(['reload'])).toMatchObject({ code: 0 });
+    expect((await lsRemote(text, b)).stderr).toContain('was revoked');
+    for (const each of [a, b]) await each.kill();
+  });
+
   test('whose list is mounted read-only: hears what others revoke, and says that it cannot', async () => {
     const { directory, file, access } = await shared('mounted');
     const a = await replica(access);

@@ -172,7 +172,14 @@ describe('loadSettings() and who may use the doors', () => {
       http: [{ host: '127.0.0.1' }, { host: '::1' }, { host: '10.88.0.1', port: 1, optional: false }],
       names: ['host.containers.internal'],
     });
-    expect(settings.access).toEqual({ local: 'uid', remote: 'lease', uids: [1001, 0], keys: [], leaseKey: undefined, revocations: undefined });
+    expect(settings.access).toEqual({
+      local: 'uid',
+      remote: 'lease',
+      uids: [1001, 0],
+      keys: [],
+      leaseKey: undefined,
+      revocations: undefined,
+    });
     expect(warnings).toEqual([]);
     expect(effective.filter(({ path }) => /names|uids/.test(path))).toEqual([
       { path: 'listen.http.names', value: ['host.containers.internal'], origin: 'F:1:63' },

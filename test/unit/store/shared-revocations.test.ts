@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { ProxyError } from '../../../src/model/errors.js';
+import { withFileLock } from '../../../src/store/file-lock.js';
 import type { RevokedId } from '../../../src/store/revoked-ids.js';
 import { SharedRevocations } from '../../../src/store/shared-revocations.js';
 import { FakeClock } from '../../fakes/clock.js';
@@ -110,6 +111,17 @@ describe('SharedRevocations', () => {
     await Promise.all(ids.map((id, n) => (n % 2 === 0 ? one : two).revoke([entry(id)])));
     const again = open();
     expect(ids.filter((id) => !isEnded(again, id) || !isEnded(one, id) || !isEnded(two, id))).toEqual([]);
+    let isDone = false;
+    let later: Promise<unknown> | undefined;
+    await withFileLock(`${path}.lock`, async () => {
+      later = two.revoke([entry(A)]).then(() => (isDone = true));
+      // Ten times as long as it waits between two looks at the lock.
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      expect(isDone).toBe(false);
+      expect(await readFile(path, 'utf8')).not.toContain(A);
+    });
+    await later;
+    expect(isEnded(one, A)).toBe(true);
     expect(await readdir(join(directory, 'other'))).toEqual(['name.json']);
     expect((await stat(link)).ino).toBe((await stat(path)).ino);
   });
@@ -147,10 +159,17 @@ describe('SharedRevocations', () => {
     expect([isEnded(open(), A), isEnded(open(), B)]).toEqual([true, true]);
   });
 
-  it('is refused when everyone can write it, and is no pipe or directory', async () => {
+  it('is refused when everyone can write it or its directory, and is no pipe or directory', async () => {
     await writeFile(path, written());
     await chmod(path, 0o666);
     expect(() => open()).toThrow('everyone can write it: its mode is 666');
+    await chmod(path, 0o600);
+    // Where the file could be taken away and another one be put.
+    for (const mode of [0o777, 0o1777]) {
+      await chmod(directory, mode);
+      expect(() => open()).toThrow(`everyone can write its directory, whose mode is ${mode.toString(8)}`);
+    }
+    await chmod(directory, 0o700);
     await unlink(path);
     execFileSync('mkfifo', [path]);
     expect(() => open()).toThrow('it is no file');
@@ -171,6 +190,16 @@ describe('SharedRevocations', () => {
     await chmod(path, 0o640);
     await list.revoke([entry(A)]);
     expect((await stat(path)).mode & 0o777).toBe(0o640);
+  });
+
+  it('clears away what a writer left that was killed, so that it cannot be renamed over what came after', async () => {
+    const left = join(directory, '.revoked.json.0123456789ab.postern-tmp');
+    await writeFile(left, written());
+    const lock = join(directory, '.revoked.json.lock.0123456789ab.postern-tmp');
+    await writeFile(lock, 'of one who waits');
+    await open().revoke([entry(A)]);
+    await expect(rename(left, path)).rejects.toMatchObject({ code: 'ENOENT' });
+    expect((await readdir(directory)).sort()).toEqual(['.revoked.json.lock.0123456789ab.postern-tmp', 'revoked.json']);
   });
 
   it('makes no directory: a volume that was not mounted is a fault', async () => {
