@@ -17,7 +17,8 @@ if (major < 20 || (major === 20 && minor < 19)) {
 }
 
 installPackages();
-await build();
+// The image builds from the packages in a way of its own.
+if (!process.argv.includes('--packages')) await build();
 
 /**
  * `npm ci` when node_modules is not what the lock file says. No package's install script runs: the only ones compile
