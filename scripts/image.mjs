@@ -10,7 +10,8 @@ import { basename, join, relative } from 'node:path';
 import { buildProgram, EXTERNAL_PACKAGES } from './build.mjs';
 
 /** Of a package only what runs, and its licence. Native parts are those of the build stage's system, which may be another. */
-const LEFT_OUT = /(^|\/)(test|tests|examples|util|build|\.[^/]*)(\/|$)|\.(md|d\.ts|min\.js|node)$|(^|\/)(tests\.js|install\.js|Jenkinsfile)$/i;
+const LEFT_OUT =
+  /(^|\/)(test|tests|examples|util|build|\.[^/]*)(\/|$)|\.(md|d\.ts|min\.js|node)$|(^|\/)(tests\.js|install\.js|Jenkinsfile)$/i;
 
 const [, , root] = process.argv;
 if (root === undefined) throw new Error('Usage: node scripts/image.mjs DIRECTORY');
@@ -31,10 +32,17 @@ mkdirSync(join(root, 'usr', 'local', 'bin'), { recursive: true });
 symlinkSync('/app/dist/postern.js', join(root, 'usr', 'local', 'bin', 'postern'));
 
 // Whoever the container runs as makes a directory of its own in here, which nobody else can enter; like /tmp.
-mkdirSync(join(root, 'var', 'lib', 'postern'), { recursive: true });
-chmodSync(join(root, 'var', 'lib', 'postern'), 0o1777);
+openDirectory('var', 'lib', 'postern');
+// And hands out leases here: an engine gives a new volume the mode of the directory that it is mounted over.
+openDirectory('leases');
 // The configuration is mounted here.
 mkdirSync(join(root, 'etc', 'postern'), { recursive: true });
+
+function openDirectory(...path) {
+  const directory = join(root, ...path);
+  mkdirSync(directory, { recursive: true });
+  chmodSync(directory, 0o1777);
+}
 
 /** Directories of packages and of all that they need, without what is optional; as npm lays them out (require.resolve). */
 function packagesOf(names, from = '.', found = new Set()) {

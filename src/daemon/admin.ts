@@ -172,6 +172,15 @@ async function makePrivateDirectory(directory: string): Promise<void> {
     // Not mended here: it may be a directory that has to be open, such as /tmp or a home, named by mistake.
     if ((found.mode & 0o077) !== 0) throw new Error(`other users can enter it: its mode is ${(found.mode & 0o777).toString(8)}, not 700`);
   } catch (thrown) {
+    if (await isReadOnly(directory, thrown))
+      throw new ProxyError(
+        'listen-failed',
+        `The directory ${directory} for the admin socket cannot be made: its file system is read-only`,
+        {
+          todo: `mount something that can be written at ${dirname(directory)}, such as a volume or a tmpfs, or set POSTERN_STATE_DIRECTORY to a directory elsewhere`,
+          cause: thrown,
+        },
+      );
     throw new ProxyError(
       'listen-failed',
       `The directory ${directory} for the admin socket cannot be used (${systemCodeOf(thrown) ?? messageOf(thrown)})`,
@@ -181,6 +190,12 @@ async function makePrivateDirectory(directory: string): Promise<void> {
       },
     );
   }
+}
+
+/** Whether that is why a directory could not be made: with `recursive`, node calls it ENOENT. */
+async function isReadOnly(directory: string, thrown: unknown): Promise<boolean> {
+  const again = systemCodeOf(thrown) === 'ENOENT' ? await mkdir(directory, { mode: 0o700 }).catch((fault: unknown) => fault) : thrown;
+  return systemCodeOf(again) === 'EROFS';
 }
 
 /** Whether a socket can have that path. */
