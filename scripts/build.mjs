@@ -41,6 +41,7 @@ const TOOLS = {
   demo: 'demo/demo.ts',
   bench: 'bench/bench.ts',
   'container-stage': 'test/e2e/container-stage.ts',
+  'image-stage': 'test/e2e/image-stage.ts',
   'write-schema': 'scripts/write-schema.ts',
 };
 

@@ -51,6 +51,7 @@ async function build() {
     'test/support',
     'test/e2e/container-stage.ts',
     'test/e2e/container-addresses.ts',
+    'test/e2e/image-stage.ts',
     'scripts',
     'demo',
     'bench',
