@@ -17,8 +17,8 @@ const ANSWER_MS = 5_000;
 export interface AdminActions {
   readonly status: () => DaemonStatus;
   readonly stop: () => void;
-  /** Actions that take and give JSON, by their paths. */
-  readonly json?: ReadonlyMap<string, JsonAction>;
+  /** The action that takes and gives JSON at a path; undefined when there is none. */
+  readonly json?: (path: string) => JsonAction | undefined;
   /** Ends one operation; undefined when none of that id runs. */
   readonly kill: (id: number) => RunningOperation | undefined;
 }
@@ -49,7 +49,7 @@ export async function openAdmin(path: string, actions: AdminActions): Promise<Ad
       response.end(`${JSON.stringify(body)}\n`);
     };
     const operation = KILL.exec(request.url ?? '')?.[1];
-    const action = request.method === 'POST' ? actions.json?.get(request.url ?? '') : undefined;
+    const action = request.method === 'POST' ? actions.json?.(request.url ?? '') : undefined;
     if (action !== undefined) void runAction(request, action).then(({ status, body }) => answer(status, body));
     else if (request.method === 'GET' && request.url === '/status') answer(200, actions.status());
     else if (request.method === 'POST' && request.url === '/stop') {
@@ -100,8 +100,8 @@ export async function askStop(path: string): Promise<boolean> {
  * Asks the daemon for an action that takes and gives JSON; undefined when there is no daemon.
  * @throws ProxyError what the action threw; `not-running`
  */
-export async function askAction(path: string, url: string, body: unknown): Promise<unknown> {
-  const text = await ask(path, 'POST', url, JSON.stringify(body));
+export async function askAction(path: string, url: string, body: unknown, answerMs = ANSWER_MS): Promise<unknown> {
+  const text = await ask(path, 'POST', url, { body: JSON.stringify(body), answerMs });
   return text === undefined ? undefined : readAnswer(text);
 }
 
@@ -111,17 +111,22 @@ export async function askKill(path: string, id: number): Promise<KillAnswer | un
   return text === undefined ? undefined : (JSON.parse(text) as KillAnswer); // because the same program wrote it
 }
 
-function ask(path: string, method: string, url: string, body?: string): Promise<string | undefined> {
+function ask(
+  path: string,
+  method: string,
+  url: string,
+  { body, answerMs = ANSWER_MS }: { readonly body?: string; readonly answerMs?: number } = {},
+): Promise<string | undefined> {
   // No daemon can have opened it.
   if (!fitsSocket(path)) return Promise.resolve(undefined);
   return new Promise((resolve, reject) => {
-    const request = httpRequest({ socketPath: path, path: url, method, timeout: ANSWER_MS, agent: false }, (response) => {
+    const request = httpRequest({ socketPath: path, path: url, method, timeout: answerMs, agent: false }, (response) => {
       const chunks: Buffer[] = [];
       response.on('data', (chunk: Buffer) => chunks.push(chunk));
       response.on('end', () => resolve(Buffer.concat(chunks).toString('utf8')));
       response.on('error', reject);
     });
-    request.once('timeout', () => request.destroy(new Error(`no answer within ${ANSWER_MS / 1000} s`)));
+    request.once('timeout', () => request.destroy(new Error(`no answer within ${answerMs / 1000} s`)));
     request.once('error', (thrown) => {
       const code = systemCodeOf(thrown);
       if (code === 'ENOENT' || code === 'ECONNREFUSED') resolve(undefined);

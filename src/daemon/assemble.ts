@@ -40,6 +40,8 @@ import { redact } from './redaction.js';
 
 /** The audit, with its life. */
 export interface Audit extends AuditTrail {
+  /** Takes other limits, from the next record on. */
+  adjust(settings: Settings['audit']): void;
   start(): Promise<void>;
   close(): Promise<void>;
   state(): AuditState;
@@ -70,11 +72,18 @@ export interface House {
   /** To be loaded before the door opens; undefined without a state directory, and then every lease is refused. */
   readonly leases: LeaseDesk | undefined;
   readonly audit: Audit;
+  readonly peers: Peers;
+  /** Secrets of variables that were taken out of the environment. */
+  readonly held: ReadonlyMap<string, Secret>;
 }
 
 /**
  * Joins the parts. Environment variables that hold secrets are taken out of `environment` here, so that no child
  * process inherits them.
+ *
+ * With `previous` a house to take the place of another one: the doors are the same, and so is what has to outlast a change of the
+ * configuration (the book of operations, who is connected, throttles, tokens). The doors go on with their old parts until
+ * they are given the new ones.
  */
 export function assemble(
   settings: Settings,
@@ -84,10 +93,11 @@ export function assemble(
     logger: Logger;
     stateDirectory?: string;
     audit: AuditHome;
+    previous?: House | undefined;
   },
 ): House {
-  const { environment, clock, logger } = surroundings;
-  const held = new Map<string, Secret>();
+  const { environment, clock, logger, previous } = surroundings;
+  const held = new Map<string, Secret>(previous?.held);
   const { leaseKey } = settings.access;
   for (const name of [...secretVariables(settings.identities), ...(leaseKey?.kind === 'env' ? [leaseKey.name] : [])]) {
     const value = environment[name];
@@ -103,12 +113,13 @@ export function assemble(
     clock,
     logger,
     timeoutMs: timeouts.token,
+    previous: previous?.vault,
   });
   const audit = auditOf(settings, surroundings);
-  const ledger = new Ledger({ clock, logger, audit });
+  const ledger = previous?.ledger ?? new Ledger({ clock, logger, audit });
   const routes = new RouteTable(settings.routes);
   const connections = new UpstreamConnections({ environment, connectMs: timeouts.connect });
-  const throttle = new Throttle(clock);
+  const throttle = previous?.throttle ?? new Throttle(clock);
   const attempts = new Attempts({ vault, throttle, clock, logger });
   const forwarder = new Forwarder({ attempts, connections, ledger, logger, clock, timeouts, privateAgents: new PrivateAgents() });
   const { access } = settings;
@@ -132,8 +143,9 @@ export function assemble(
   const certificates =
     tls.kind === 'off'
       ? undefined
-      : new DoorCertificates({ tls, stateDirectory: surroundings.stateDirectory, names: doorNames(listen), clock, logger });
-  const peers = new Peers({ table: process.platform === 'linux' ? new KernelPeerTable() : undefined, logger });
+      : (previous?.certificates?.like(tls, doorNames(listen)) ??
+        new DoorCertificates({ tls, stateDirectory: surroundings.stateDirectory, names: doorNames(listen), clock, logger }));
+  const peers = previous?.peers ?? new Peers({ table: process.platform === 'linux' ? new KernelPeerTable() : undefined, logger });
   const doorParts: HttpDoorParts = {
     routes,
     ledger,
@@ -152,7 +164,7 @@ export function assemble(
     tls: certificates && { isFor: (host) => hasTls(tls, host), certificates },
     stallMs: timeouts.stall,
   };
-  const door = new HttpDoor(doorParts);
+  const door = previous?.door ?? new HttpDoor(doorParts);
   const { stateDirectory } = surroundings;
   const sshUpstreams = new SshUpstreams({ connectMs: timeouts.connect, home: environment['HOME'] });
   const legParts = { attempts, connections, stallMs: timeouts.stall };
@@ -174,8 +186,24 @@ export function assemble(
       return (await hostKey(stateDirectory)).privateKey;
     },
   };
-  const sshDoor = new SshDoor(sshParts);
-  return { door, doorParts, sshDoor, sshParts, sshUpstreams, certificates, vault, ledger, routes, connections, throttle, leases, audit };
+  const sshDoor = previous?.sshDoor ?? new SshDoor(sshParts);
+  return {
+    door,
+    doorParts,
+    sshDoor,
+    sshParts,
+    sshUpstreams,
+    certificates,
+    vault,
+    ledger,
+    routes,
+    connections,
+    throttle,
+    leases,
+    audit,
+    peers,
+    held,
+  };
 }
 
 /** The keys that seal leases: of a file of our own, of one that others manage, or given once. */
@@ -191,23 +219,25 @@ function leaseKeys(
   return new GivenLeaseKeys(() => read(reference));
 }
 
-function auditOf({ audit: settings }: Settings, surroundings: { clock: Clock; logger: Logger; audit: AuditHome }): Audit {
+function auditOf(
+  { audit: settings }: Settings,
+  surroundings: { clock: Clock; logger: Logger; audit: AuditHome; previous?: House | undefined },
+): Audit {
   if (!settings.isOn) {
     return {
       write: () => undefined,
       refusal: () => undefined,
+      adjust: () => undefined,
       start: () => Promise.resolve(),
       close: () => Promise.resolve(),
       state: () => ({ kind: 'off' }),
     };
   }
-  const { clock, logger, audit } = surroundings;
-  return new AuditWriter({
-    places: auditPlaces(audit.stateDirectory, settings.directory),
-    chain: audit.chain,
-    settings,
-    clock,
-    logger,
-    redact,
-  });
+  const { clock, logger, audit, previous } = surroundings;
+  const places = auditPlaces(audit.stateDirectory, settings.directory);
+  const before = previous?.audit;
+  // Two do not write one chain.
+  const state = before?.state();
+  if (before !== undefined && state?.kind === 'on' && state.directory === places.directory) return before;
+  return new AuditWriter({ places, chain: audit.chain, settings, clock, logger, redact });
 }

@@ -1,19 +1,24 @@
 /**
  * The life of the process: open everything or nothing, run, drain, end with the exit code that was meant.
  */
-import { displayHost } from '../gate/listening.js';
 import { messageOf, ProxyError } from '../model/errors.js';
-import type { Clock } from '../model/ports.js';
+import type { Clock, LogLevel } from '../model/ports.js';
 import type { Settings } from '../model/settings.js';
 import { isLoopback } from '../upstream/outgoing-proxy.js';
 import { type AdminSocket, openAdmin } from './admin.js';
 import { assemble, type AuditHome, type House } from './assemble.js';
+import { changeOver, retire } from './change-over.js';
+import { watchFile } from './file-watch.js';
+import type { JsonAction } from './admin-json.js';
 import { leaseActions } from './lease-actions.js';
+import { lifeActions } from './life-actions.js';
+import { openListeners, refuseLoops } from './listeners.js';
 import type { DaemonLog } from './log.js';
 import type { Places } from './places.js';
 import { portHolder } from './port-holder.js';
+import { type ReloadCause, Reloads, type ReloadState } from './reloads.js';
 import { checkCallers } from './self-check.js';
-import { type DaemonStatus, failedOperation, routeState, type RunningOperation, runningOperation } from './status.js';
+import { addressesOf, type DaemonStatus, runningOperation, type RunningOperation, statusOf } from './status.js';
 
 /** How often a stopping daemon looks whether the last transfer has ended. */
 const DRAIN_LOOK_MS = 50;
@@ -37,14 +42,28 @@ export interface DaemonOptions {
   readonly version: string;
   /** Where its audit is; by default the chain `daemon` in the state directory. */
   readonly audit?: AuditHome | undefined;
+  /**
+   * Reads the configuration again. `held`: variables with secrets that were there at the start and are taken out of the environment.
+   * Undefined for a daemon whose configuration does not change.
+   */
+  readonly load?: ((held: readonly string[]) => Promise<{ readonly settings: Settings; readonly warnings: readonly string[] }>) | undefined;
+  /** Whether it runs on a terminal, whose end (SIGHUP) is to be its own; it asks a service to read its configuration again. */
+  readonly isOnTerminal?: boolean;
+  /** The file to watch; undefined when there is none that could come. */
+  readonly watched?: string | undefined;
 }
 
 export class Daemon {
   readonly #options: DaemonOptions;
-  readonly #house: House;
+  #settings: Settings;
+  #house: House;
+  readonly #reloads: Reloads;
+  /** Ends what former houses still hold. */
+  readonly #retiring = new Set<() => void>();
   readonly #startedAt = new Date();
   #admin: AdminSocket | undefined;
-  #state: DaemonStatus['state'] = 'ready';
+  #unwatch: (() => void) | undefined;
+  #state: DaemonStatus['state'] = 'starting';
   #starting: Promise<void> | undefined;
   #stopping: Promise<number> | undefined;
   #ended: ((code: number) => void) | undefined;
@@ -52,10 +71,17 @@ export class Daemon {
 
   constructor(options: DaemonOptions) {
     this.#options = options;
-    const { settings, environment, clock, log, places } = options;
+    this.#settings = options.settings;
+    this.#house = this.#assemble(options.settings);
+    const { clock, log: logger } = options;
+    this.#reloads = new Reloads({ apply: () => this.#apply(), clock, logger, onEnd: () => undefined });
+  }
+
+  #assemble(settings: Settings, previous?: House): House {
+    const { environment, clock, log: logger, places } = this.#options;
     const { stateDirectory } = places;
-    const audit = options.audit ?? { stateDirectory, chain: AUDIT_CHAIN };
-    this.#house = assemble(settings, { environment, clock, logger: log, stateDirectory, audit });
+    const audit = this.#options.audit ?? { stateDirectory, chain: AUDIT_CHAIN };
+    return assemble(settings, { environment, clock, logger, stateDirectory, audit, previous });
   }
 
   /**
@@ -68,62 +94,82 @@ export class Daemon {
   }
 
   async #open(): Promise<void> {
-    const { settings, places, log } = this.#options;
+    const { places, log, clock, watched, load } = this.#options;
+    const house = this.#house;
+    const settings = this.#settings;
     try {
       // First, because a second daemon should hear of the first one, not of its port.
       this.#admin = await openAdmin(places.adminSocket, {
         status: () => this.status(),
         stop: () => void this.stop('admin'),
         kill: (id) => this.kill(id),
-        ...(this.#house.leases === undefined ? {} : { json: leaseActions(this.#house.leases) }),
+        json: (url) => this.#actions().get(url),
       });
       // Before a listener opens: what is revoked must be known by then.
-      await this.#house.leases?.load();
+      await house.leases?.load();
       // Before anyone can come in: what they do has to have a place.
-      await this.#house.audit.start();
-      for (const address of settings.listen.http) {
-        const isOpen = await this.#house.door.listen(address);
-        if (!isOpen)
-          log.log('info', 'listener-skipped', { address: `${address.host}:${address.port}`, why: 'this system has no such address' });
-      }
-      for (const address of settings.listen.ssh) {
-        const isOpen = await this.#house.sshDoor.listen(address);
-        if (!isOpen)
-          log.log('info', 'listener-skipped', { address: `${address.host}:${address.port}`, why: 'this system has no such address' });
-      }
-      this.#refuseLoops();
-      if (settings.access.local === 'uid') await checkCallers(this.#house.doorParts.peers, this.#boundHosts().filter(isLoopback));
+      await house.audit.start();
+      await openListeners(house, settings.listen, log);
+      refuseLoops(house, settings);
+      if (settings.access.local === 'uid') await checkCallers(house.peers, house.door.bound.map(({ host }) => host).filter(isLoopback));
     } catch (thrown) {
-      await Promise.all([this.#house.door.close(), this.#house.sshDoor.close()]);
-      this.#house.certificates?.close();
-      await this.#house.audit.close();
+      await Promise.all([house.door.close(), house.sshDoor.close()]);
+      house.certificates?.close();
+      await house.audit.close();
       await this.#admin?.close();
-      this.#house.vault.close();
+      house.vault.close();
       throw await withHolder(thrown);
     }
-    for (const address of this.#addresses()) log.log('info', 'listening', { door: 'http', address });
-    for (const address of this.#sshAddresses()) log.log('info', 'listening', { door: 'ssh', address });
-    if (settings.access.local === 'anyone' || settings.access.remote === 'anyone')
-      log.log('warn', 'access-open', { local: settings.access.local, remote: settings.access.remote });
+    this.#tellAddresses();
+    if (load !== undefined && watched !== undefined) this.#unwatch = watchFile(watched, clock, () => void this.reload('file'));
+    if (this.#state === 'starting') this.#state = 'ready';
     log.log('info', 'ready', { pid: process.pid, version: this.#options.version, configuration: settings.file ?? 'defaults' });
   }
 
-  /** A route whose upstream is this very door would ask itself until all connections are used up. */
-  #refuseLoops(): void {
-    const { routes, listen } = this.#options.settings;
-    const { door, sshDoor } = this.#house;
-    const ports = new Set(door.bound.map(({ port }) => String(port)));
-    const sshPorts = new Set(sshDoor.bound.map(({ port }) => port));
-    const own = new Set([...this.#boundHosts(), ...listen.names]);
-    const isOwn = (hostname: string): boolean => isLoopback(hostname) || own.has(hostname.replace(/^\[|\]$/g, ''));
-    const loop = routes.find(({ upstream, ssh }) => {
-      if (upstream !== undefined && isOwn(upstream.hostname) && ports.has(upstream.port)) return true;
-      return ssh.kind === 'agent' && ssh.upstream !== undefined && isOwn(ssh.upstream.host) && sshPorts.has(ssh.upstream.port);
+  #tellAddresses(): void {
+    const { log } = this.#options;
+    const { http, ssh } = addressesOf(this.#house);
+    for (const address of http) log.log('info', 'listening', { door: 'http', address });
+    for (const address of ssh) log.log('info', 'listening', { door: 'ssh', address });
+    const { local, remote } = this.#settings.access;
+    if (local === 'anyone' || remote === 'anyone') log.log('warn', 'access-open', { local, remote });
+  }
+
+  /** What the admin socket does with JSON: it is always the house of the moment that is asked. */
+  #actions(): ReadonlyMap<string, JsonAction> {
+    const { leases } = this.#house;
+    return new Map([...(leases === undefined ? [] : leaseActions(leases)), ...lifeActions(this)]);
+  }
+
+  /** Reads the configuration again and goes over to it, or stays with the one in force. Never rejects. */
+  reload(cause: ReloadCause): Promise<ReloadState> {
+    return this.#reloads.reload(cause);
+  }
+
+  async #apply(): Promise<readonly string[]> {
+    const { load, clock, log: logger } = this.#options;
+    if (load === undefined) throw new ProxyError('usage', 'This daemon keeps its configuration', { todo: 'start another one' });
+    const former = { house: this.#house, settings: this.#settings };
+    const { settings, warnings } = await load([...former.house.held.keys()]);
+    if (this.#stopping !== undefined) throw new ProxyError('usage', 'The daemon is stopping', { todo: 'start it again' });
+    const house = this.#assemble(settings, former.house);
+    await changeOver(former, { house, settings }, { logger }).catch(async (thrown: unknown) => {
+      throw await withHolder(thrown);
     });
-    if (loop === undefined) return;
-    throw new ProxyError('config-invalid', `The route ${loop.match} leads back to this daemon: its upstream is the door itself`, {
-      todo: 'write the address of the real server as `upstream` or `sshUpstream` of the route',
-    });
+    this.#house = house;
+    this.#settings = settings;
+    this.#retiring.add(retire(former.house, house, { clock, onClosed: (close) => this.#retiring.delete(close) }));
+    if (JSON.stringify(settings.log) !== JSON.stringify(former.settings.log)) logger.adjust(settings.log);
+    if (JSON.stringify([settings.listen, settings.access]) !== JSON.stringify([former.settings.listen, former.settings.access]))
+      this.#tellAddresses();
+    return warnings;
+  }
+
+  /** Logs at another level until the configuration says otherwise, or the end. */
+  setLogLevel(level: LogLevel): void {
+    const { log } = this.#options;
+    log.adjust({ level });
+    log.log('info', 'log-level', { to: level });
   }
 
   /** Runs until it is stopped; resolves with the exit code. */
@@ -132,6 +178,7 @@ export class Daemon {
       this.#ended = resolve;
       process.on('SIGTERM', () => void this.stop('SIGTERM'));
       process.on('SIGINT', () => void this.stop('SIGINT'));
+      process.on('SIGHUP', () => void (this.#options.isOnTerminal === true ? this.stop('SIGTERM') : this.reload('SIGHUP')));
     });
   }
 
@@ -153,39 +200,27 @@ export class Daemon {
   }
 
   status(): DaemonStatus {
-    const house = this.#house;
-    const options = this.#options;
-    const { settings, clock } = options;
-    const callers = house.ledger.callers();
-    return {
-      pid: process.pid,
-      version: options.version,
-      startedAt: this.#startedAt.toISOString(),
-      configuration: options.settings.file,
+    const { version } = this.#options;
+    return statusOf(this.#house, {
+      settings: this.#settings,
       state: this.#state,
-      listen: { http: this.#addresses(), ssh: this.#sshAddresses(), certificate: house.certificates?.state },
-      access: settings.access,
-      identities: house.vault.states(),
-      routes: house.routes.routes.map(routeState),
-      operations: house.ledger.counts(),
-      running: house.ledger.running().map((record) => runningOperation(record, clock.now())),
-      failures: house.ledger.failures().map(failedOperation),
-      callers: callers.seen,
-      callersForgotten: callers.forgotten,
-      upstreams: house.connections.states(),
-      sshUpstreams: house.sshUpstreams.states(),
-      throttled: house.throttle.states(),
-      audit: house.audit.state(),
-      memory: process.memoryUsage.rss(),
-    };
+      startedAt: this.#startedAt,
+      version,
+      now: this.#options.clock.now(),
+      reload: this.#reloads.latest,
+      logLevel: this.#options.log.level,
+    });
   }
 
   async #end(cause: StopCause): Promise<number> {
-    const { log, settings } = this.#options;
-    const house = this.#house;
+    const { log } = this.#options;
     this.#state = 'draining';
+    this.#unwatch?.();
     // A signal may come while listeners are being opened: one that opened after the end would keep the process alive.
     await this.#starting?.catch(() => undefined);
+    await this.#reloads.settled();
+    const house = this.#house;
+    const settings = this.#settings;
     log.log('info', 'stopping', { cause, running: house.ledger.running().length });
     // Not the wall clock, which may be set while we wait.
     const startedAt = performance.now();
@@ -207,6 +242,7 @@ export class Daemon {
     house.connections.close();
     house.sshUpstreams.close();
     house.vault.close();
+    for (const close of this.#retiring) close();
     const closedAt = performance.now();
     while (house.ledger.running().length > 0 && performance.now() - closedAt < CUT_MS) await this.#pause(DRAIN_LOOK_MS);
     await house.audit.close();
@@ -220,18 +256,6 @@ export class Daemon {
   #pause(ms: number): Promise<void> {
     // A timer of its own: the process must stay alive for it.
     return new Promise((resolve) => setTimeout(resolve, ms));
-  }
-
-  #boundHosts(): string[] {
-    return [...this.#house.door.bound, ...this.#house.sshDoor.bound].map(({ host }) => host);
-  }
-
-  #sshAddresses(): string[] {
-    return this.#house.sshDoor.bound.map(({ host, port }) => `ssh://${displayHost(host)}:${port}`);
-  }
-
-  #addresses(): string[] {
-    return this.#house.door.bound.map(({ scheme, host, port }) => `${scheme}://${displayHost(host)}:${port}`);
   }
 }
 

@@ -3,12 +3,21 @@
  * of the format, before anything is written. Lines go to stderr: stdout belongs to what commands print.
  */
 import winston from 'winston';
-import type { LogFields, Logger, LogLevel } from '../model/ports.js';
+import { LOG_LEVELS as LEVEL_NAMES, type LogFields, type Logger, type LogLevel } from '../model/ports.js';
 import { redact } from './redaction.js';
 
 export type LogFormat = 'human' | 'json';
 
+export interface LogShape {
+  readonly level: LogLevel;
+  /** `auto`: human on a terminal, JSON otherwise. */
+  readonly format: 'auto' | LogFormat;
+}
+
 export interface DaemonLog extends Logger {
+  readonly level: LogLevel;
+  /** Another level, another format, from the next line on. */
+  adjust(shape: Partial<LogShape>): void;
   /** Ends when everything written so far has gone out. */
   close(): Promise<void>;
 }
@@ -16,17 +25,17 @@ export interface DaemonLog extends Logger {
 const LEVELS: Record<LogLevel, number> = { error: 0, warn: 1, info: 2, debug: 3 };
 
 /** Opens the log. */
-export function openLog(options: { level: LogLevel; format: LogFormat }): DaemonLog {
+export function openLog(options: LogShape): DaemonLog {
   const redacting = winston.format((line) => {
     for (const [key, value] of Object.entries(line)) if (typeof value === 'string') line[key] = redact(value);
     return line;
   });
-  const shape =
-    options.format === 'json'
-      ? winston.format.printf(({ level, message, time, ...fields }) =>
-          JSON.stringify({ time, level, event: message, ...fields }).replace(UNPRINTABLE, escaped),
-        )
-      : winston.format.printf(({ level, message, time, ...fields }) => humanLine(String(time), level, String(message), fields));
+  let format = formatOf(options.format);
+  const shape = winston.format.printf(({ level, message, time, ...fields }) =>
+    format === 'json'
+      ? JSON.stringify({ time, level, event: message, ...fields }).replace(UNPRINTABLE, escaped)
+      : humanLine(String(time), level, String(message), fields),
+  );
   const logger = winston.createLogger({
     levels: LEVELS,
     level: options.level,
@@ -35,6 +44,13 @@ export function openLog(options: { level: LogLevel; format: LogFormat }): Daemon
     transports: [new winston.transports.Stream({ stream: process.stderr, eol: '\n' })],
   });
   return {
+    get level() {
+      return LEVEL_NAMES.find((each) => each === logger.level) ?? options.level;
+    },
+    adjust(next) {
+      if (next.level !== undefined) logger.level = next.level;
+      if (next.format !== undefined) format = formatOf(next.format);
+    },
     log(level, event, fields: LogFields = {}) {
       logger.log({ level, message: event, time: new Date().toISOString(), ...fields });
     },
@@ -46,6 +62,11 @@ export function openLog(options: { level: LogLevel; format: LogFormat }): Daemon
       await new Promise<void>((resolve) => process.stderr.write('', () => resolve()));
     },
   };
+}
+
+function formatOf(format: LogShape['format']): LogFormat {
+  if (format !== 'auto') return format;
+  return process.stderr.isTTY ? 'human' : 'json';
 }
 
 /** What JSON leaves as it is, and a terminal does not: controls above ASCII, breaks of lines, directions. */

@@ -1,15 +1,19 @@
 /**
  * What `postern status` is told, as plain data: the shape of its `--json`. Dates are text once they have been through it.
  */
+import { displayHost } from '../gate/listening.js';
 import type { CallerState } from '../gate/callers-seen.js';
 import type { IdentityState } from '../identity/vault.js';
 import type { AuditState } from '../model/audit.js';
 import { leaseName } from '../model/lease.js';
 import type { OperationRecord } from '../model/record.js';
-import type { AccessSettings, Route } from '../model/settings.js';
+import type { LogLevel } from '../model/ports.js';
+import type { AccessSettings, Route, Settings } from '../model/settings.js';
 import type { CertificateState } from '../store/door-certificates.js';
 import type { SshUpstreamState } from '../ssh/host-pool.js';
 import type { PoolState } from '../upstream/connections.js';
+import type { House } from './assemble.js';
+import type { ReloadState } from './reloads.js';
 
 export interface DaemonStatus {
   readonly pid: number;
@@ -17,7 +21,11 @@ export interface DaemonStatus {
   readonly startedAt: string;
   /** Path of the configuration file, or undefined when the defaults are used. */
   readonly configuration: string | undefined;
-  readonly state: 'ready' | 'draining';
+  readonly state: 'starting' | 'ready' | 'draining';
+  /** The latest reading of the configuration while it ran; undefined before there was one. */
+  readonly reload?: ReloadState | undefined;
+  /** The least grave lines that are logged now. */
+  readonly logLevel?: LogLevel;
   readonly listen: {
     readonly http: readonly string[];
     /** `ssh://127.0.0.1:8422`; none when the SSH door is off. */
@@ -83,6 +91,54 @@ export function routeState({ match, identity, allow, upstream, ssh }: Route): Ro
   if (ssh.kind === 'bridge') return { match, identity, allow, upstream: upstream?.href };
   const where = ssh.upstream === undefined ? '' : ` at ${ssh.upstream.host}:${ssh.upstream.port}`;
   return { match, identity, allow, upstream: upstream?.href, ssh: `agent ${ssh.key ?? 'with its only key'}${where}` };
+}
+
+/** The addresses that are open, as URLs. */
+export function addressesOf({ door, sshDoor }: House): { readonly http: readonly string[]; readonly ssh: readonly string[] } {
+  return {
+    http: door.bound.map(({ scheme, host, port }) => `${scheme}://${displayHost(host)}:${port}`),
+    ssh: sshDoor.bound.map(({ host, port }) => `ssh://${displayHost(host)}:${port}`),
+  };
+}
+
+/** All of it. `now` in ms since the epoch. */
+export function statusOf(
+  house: House,
+  life: {
+    readonly settings: Settings;
+    readonly state: DaemonStatus['state'];
+    readonly startedAt: Date;
+    readonly version: string;
+    readonly now: number;
+    readonly reload: ReloadState | undefined;
+    readonly logLevel: LogLevel;
+  },
+): DaemonStatus {
+  const { settings, state, startedAt, version, now, reload, logLevel } = life;
+  const callers = house.ledger.callers();
+  return {
+    pid: process.pid,
+    version,
+    startedAt: startedAt.toISOString(),
+    configuration: settings.file,
+    state,
+    reload,
+    logLevel,
+    listen: { ...addressesOf(house), certificate: house.certificates?.state },
+    access: settings.access,
+    identities: house.vault.states(),
+    routes: house.routes.routes.map(routeState),
+    operations: house.ledger.counts(),
+    running: house.ledger.running().map((record) => runningOperation(record, now)),
+    failures: house.ledger.failures().map(failedOperation),
+    callers: callers.seen,
+    callersForgotten: callers.forgotten,
+    upstreams: house.connections.states(),
+    sshUpstreams: house.sshUpstreams.states(),
+    throttled: house.throttle.states(),
+    audit: house.audit.state(),
+    memory: process.memoryUsage.rss(),
+  };
 }
 
 /** A record as `status` shows it while it runs. `now` in ms since the epoch. */

@@ -32,7 +32,7 @@ export interface Ending {
 export class Ledger {
   readonly #clock: Clock;
   readonly #logger: Logger;
-  readonly #audit: AuditTrail;
+  #audit: AuditTrail;
   readonly #running = new Map<OperationRecord, AbortController>();
   readonly #callers: CallersSeen;
   readonly #failures: OperationRecord[] = [];
@@ -51,6 +51,11 @@ export class Ledger {
     this.#logger = options.logger;
     this.#audit = options.audit;
     this.#callers = new CallersSeen(options.clock);
+  }
+
+  /** Records that end from now on are written there. */
+  useAudit(audit: AuditTrail): void {
+    this.#audit = audit;
   }
 
   /** Opens a record; it counts as running until `finish`. */

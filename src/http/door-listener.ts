@@ -5,7 +5,7 @@
  */
 import { createServer, type RequestListener, type Server, type ServerOptions } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
-import type { Socket } from 'node:net';
+import { Server as NetServer, type Socket } from 'node:net';
 import type { CertificateSource, DoorCertificate } from '../model/ports.js';
 import { sayUseTls } from './speech.js';
 
@@ -15,13 +15,31 @@ const HANDSHAKE = 0x16;
 export interface DoorListener {
   readonly server: Server;
   readonly scheme: 'http' | 'https';
+  /** Accepts no more; the connections that are open live on, also the idle ones, which `server.close()` would end. */
+  readonly stopAccepting: () => void;
+  /** Shows the certificates of another source from now on; without TLS it does nothing. @throws ProxyError `certificate-unusable` */
+  readonly showThoseOf: (certificates: CertificateSource) => Promise<void>;
   /** Ends the connections that no request has come through yet, which the server does not know as its own. */
   readonly closeUnopened: () => void;
 }
 
 /** A plain one. */
 export function plainListener(options: ServerOptions, handle: RequestListener): DoorListener {
-  return { server: createServer(options, handle), scheme: 'http', closeUnopened: () => undefined };
+  const server = createServer(options, handle);
+  return {
+    server,
+    scheme: 'http',
+    stopAccepting: () => stopAccepting(server),
+    showThoseOf: () => Promise.resolve(),
+    closeUnopened: () => undefined,
+  };
+}
+
+function stopAccepting(server: Server): void {
+  // Not the close of HTTP's server: that one ends every connection between two requests, and with it a clone between its two.
+  NetServer.prototype.close.call(server);
+  // What else that one does, the watch over slow heads, is to end when the last connection has.
+  server.once('close', () => server.close(() => undefined));
 }
 
 /**
@@ -37,7 +55,14 @@ export async function secureListener(
   const first = await certificates.current();
   // HTTP/2 is not among what is offered, so nothing can be negotiated that the door does not speak.
   const server = createSecureServer({ ...options, ...shown(first), ALPNProtocols: ['http/1.1'], handshakeTimeout: handshakeMs }, handle);
-  certificates.onRenewal((next) => server.setSecureContext(shown(next)));
+  let source = certificates;
+  const follow = (): void => {
+    const followed = source;
+    followed.onRenewal((next) => {
+      if (followed === source) server.setSecureContext(shown(next));
+    });
+  };
+  follow();
   // Node would have the door answer what failed in the handshake, and nobody could read that.
   server.removeAllListeners('tlsClientError');
   server.on('tlsClientError', (_fault, socket) => socket.destroy());
@@ -73,6 +98,14 @@ export async function secureListener(
   return {
     server,
     scheme: 'https',
+    stopAccepting: () => stopAccepting(server),
+    showThoseOf: async (other) => {
+      if (other === source) return;
+      const certificate = await other.current();
+      source = other;
+      server.setSecureContext(shown(certificate));
+      follow();
+    },
     closeUnopened: () => {
       for (const socket of unopened) socket.destroy();
     },

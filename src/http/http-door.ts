@@ -13,7 +13,7 @@ import type { Ledger } from '../gate/ledger.js';
 import { displayHost, listenAt, STOPPING } from '../gate/listening.js';
 import { isLoopbackAddress, type Peers } from '../gate/peers.js';
 import type { RouteTable } from '../gate/route-table.js';
-import type { Caller, Entry } from '../model/caller.js';
+import type { Caller } from '../model/caller.js';
 import { messageOf } from '../model/errors.js';
 import type { HttpOperation } from '../model/operation.js';
 import type { AuditTrail, CertificateSource, Clock, Logger } from '../model/ports.js';
@@ -64,24 +64,26 @@ export interface HttpDoorParts {
   readonly headMs?: number;
 }
 
-/** What a request has to know of the listener that it came by. */
-interface Way {
-  readonly entry: Entry;
-  /** What the listener listens on. */
-  readonly host: string;
-}
-
 export interface BoundAddress {
   readonly scheme: 'http' | 'https';
   readonly host: string;
   readonly port: number;
 }
 
+/** A listener that is open. */
+interface Opened {
+  readonly listener: DoorListener;
+  /** As it was asked for. */
+  readonly address: ListenAddress;
+  readonly bound: BoundAddress;
+}
+
 export class HttpDoor {
-  readonly #parts: HttpDoorParts;
-  readonly #listeners: DoorListener[] = [];
-  readonly #bound: BoundAddress[] = [];
-  readonly #names: DoorNames;
+  #parts: HttpDoorParts;
+  #opened: readonly Opened[] = [];
+  /** Those that accept no more, until their last connection ends. */
+  readonly #leaving = new Set<Opened>();
+  #names: DoorNames;
   /** Connections on which a refusal was the last answer. */
   readonly #closing = new WeakSet<Duplex>();
   /** The latest request of each connection, settled when the gate has answered. */
@@ -95,19 +97,30 @@ export class HttpDoor {
 
   /** Addresses that are open, in the order of the configuration. */
   get bound(): readonly BoundAddress[] {
-    return this.#bound;
+    return this.#opened.map(({ bound }) => bound);
+  }
+
+  /** The addresses that are open, as they were asked for. */
+  get addresses(): readonly ListenAddress[] {
+    return this.#opened.map(({ address }) => address);
+  }
+
+  /** Serves every request that comes from now on with other parts; those under way keep theirs. */
+  change(parts: HttpDoorParts): void {
+    this.#parts = parts;
+    this.#name();
   }
 
   /**
    * Opens one address. Gives false when an optional one does not exist on this system.
+   * @param whether to speak TLS is what `parts` say; what comes in is served when `when` has resolved
    * @throws ProxyError `listen-failed`, `certificate-unusable`
    */
-  async listen(address: ListenAddress): Promise<boolean> {
-    const headMs = this.#parts.headMs ?? HEAD_MS;
-    const way: Way = {
-      entry: isLoopbackAddress(address.host) ? this.#parts.access.local : this.#parts.access.remote,
-      host: address.host,
-    };
+  async listen(
+    address: ListenAddress,
+    { parts = this.#parts, when = Promise.resolve() }: { parts?: HttpDoorParts; when?: Promise<void> } = {},
+  ): Promise<boolean> {
+    const headMs = parts.headMs ?? HEAD_MS;
     const options = {
       maxHeaderSize: LARGEST_HEAD_BYTES,
       highWaterMark: BUFFER_BYTES,
@@ -116,14 +129,16 @@ export class HttpDoor {
       requireHostHeader: false,
       connectionsCheckingInterval: Math.ceil(headMs / 3),
     };
-    const handle = (request: IncomingMessage, response: ServerResponse): void => void this.#walk(request, response, way);
-    const { tls } = this.#parts;
+    const handle = (request: IncomingMessage, response: ServerResponse): void => {
+      void when.then(() => this.#walk(request, response, address.host));
+    };
+    const { tls } = parts;
     const listener =
       tls?.isFor(address.host) === true
         ? await secureListener(options, handle, { certificates: tls.certificates, handshakeMs: headMs })
         : plainListener(options, handle);
     const { server, scheme } = listener;
-    server.on('connection', (socket) => this.#parts.peers.accepted(socket));
+    server.on('connection', (socket) => parts.peers.accepted(socket));
     // Node would answer an expectation that it does not know without a word; nothing here depends on one.
     server.on('checkExpectation', handle);
     server.on('connect', sayNoTunnel);
@@ -134,7 +149,7 @@ export class HttpDoor {
     server.keepAliveTimeout = IDLE_MS;
     server.maxConnections = MOST_CONNECTIONS;
     // Upstream silence shows first; this is for a client that has gone silent itself.
-    server.setTimeout(this.#parts.stallMs + OWN_WAITS_MS);
+    server.setTimeout(parts.stallMs + OWN_WAITS_MS);
     server.on('clientError', (fault: Error, socket: Duplex) => {
       // What cannot be read behind a refused request needs no second answer: the first one closes the connection.
       if (!this.#closing.has(socket)) sayUnreadable(fault, socket);
@@ -143,16 +158,41 @@ export class HttpDoor {
     if (port === undefined) return false;
     // Without this a fault while accepting (no more file descriptors) would end the process.
     server.on('error', (fault) => this.#parts.logger.log('error', 'unexpected', { what: `accepting connections: ${messageOf(fault)}` }));
-    this.#listeners.push(listener);
-    this.#bound.push({ scheme, host: address.host, port });
-    this.#names.add({ scheme, host: address.host, port });
+    this.#opened = [...this.#opened, { listener, address, bound: { scheme, host: address.host, port } }];
+    this.#name();
     return true;
+  }
+
+  /** Accepts nothing more at an address that was asked for so; connections that are open live on. */
+  leave(address: ListenAddress): void {
+    const left = this.#opened.find((each) => each.address === address);
+    if (left === undefined) return;
+    this.#opened = this.#opened.filter((each) => each !== left);
+    this.#leaving.add(left);
+    left.listener.server.once('close', () => {
+      this.#leaving.delete(left);
+      this.#name();
+    });
+    left.listener.stopAccepting();
+    left.listener.closeUnopened();
+  }
+
+  /** Shows other certificates at every listener with TLS. @throws ProxyError `certificate-unusable` */
+  async show(certificates: CertificateSource): Promise<void> {
+    for (const { listener } of this.#opened) await listener.showThoseOf(certificates);
+  }
+
+  /** What is open is known by its names, also for those who are still connected to what is not any more. */
+  #name(): void {
+    const names = new DoorNames(this.#parts.hostNames);
+    for (const { bound } of [...this.#opened, ...this.#leaving]) names.add(bound);
+    this.#names = names;
   }
 
   /** Refuses new operations from now on; running ones go on. */
   drain(): void {
     this.#isDraining = true;
-    for (const { server, closeUnopened } of this.#listeners) {
+    for (const { server, closeUnopened } of this.#all()) {
       server.close();
       server.closeIdleConnections();
       closeUnopened();
@@ -163,7 +203,7 @@ export class HttpDoor {
   async close(): Promise<void> {
     this.#isDraining = true;
     await Promise.all(
-      this.#listeners.map(
+      this.#all().map(
         ({ server, closeUnopened }) =>
           new Promise<void>((resolve) => {
             server.close(() => resolve());
@@ -174,11 +214,18 @@ export class HttpDoor {
     );
   }
 
-  async #walk(request: IncomingMessage, response: ServerResponse, way: Way): Promise<void> {
-    const { ledger, forwarder } = this.#parts;
+  #all(): DoorListener[] {
+    return [...this.#opened, ...this.#leaving].map(({ listener }) => listener);
+  }
+
+  /** `host`: what the listener listens on. */
+  async #walk(request: IncomingMessage, response: ServerResponse, host: string): Promise<void> {
+    // To the end of the request: what is changed meanwhile is for the next one.
+    const parts = this.#parts;
+    const { ledger, forwarder } = parts;
     const { socket } = request;
     // One after the other on a connection: what was sent behind a request that is refused must not be looked at meanwhile.
-    const asked = (this.#asked.get(socket) ?? Promise.resolve()).then(() => this.#ask(request, way));
+    const asked = (this.#asked.get(socket) ?? Promise.resolve()).then(() => this.#ask(request, host, parts));
     this.#asked.set(
       socket,
       asked.then(() => undefined),
@@ -206,24 +253,28 @@ export class HttpDoor {
   }
 
   /** Asks the gate; undefined when nothing on this connection is answered any more. */
-  async #ask(request: IncomingMessage, way: Way): Promise<{ record: OperationRecord; walked: Walked } | undefined> {
+  async #ask(
+    request: IncomingMessage,
+    host: string,
+    parts: HttpDoorParts,
+  ): Promise<{ record: OperationRecord; walked: Walked } | undefined> {
     const { socket } = request;
     // What a client sent behind a request that was refused and closed is not answered: it may be that request's body.
     if (this.#closing.has(socket)) return undefined;
     const { remoteAddress = 'gone', remotePort = 0 } = socket;
-    const record = this.#parts.ledger.begin(`${displayHost(remoteAddress)}:${remotePort}`);
-    const walked = await this.#askGate(request, way, record);
+    const record = parts.ledger.begin(`${displayHost(remoteAddress)}:${remotePort}`);
+    const walked = await this.#askGate(request, host, parts, record);
     if (walked.kind === 'no' && !isKeptOpen(walked)) this.#closing.add(socket);
     return { record, walked };
   }
 
   /** The questions that a request has to pass, in their order. What is understood on the way is noted in `record`. */
-  async #askGate(request: IncomingMessage, way: Way, record: OperationRecord): Promise<Walked> {
-    const { routes, audit, clock } = this.#parts;
+  async #askGate(request: IncomingMessage, host: string, parts: HttpDoorParts, record: OperationRecord): Promise<Walked> {
+    const { routes, audit, clock } = parts;
     if (this.#isDraining) return no(STOPPING);
-    const browser = refuseBrowser((name) => request.headersDistinct[name]?.join(', '), this.#names.on(request.socket, way.host));
+    const browser = refuseBrowser((name) => request.headersDistinct[name]?.join(', '), this.#names.on(request.socket, host));
     if (browser !== undefined) return no(browser);
-    const caller = await this.#callerOf(request, way, record);
+    const caller = await this.#callerOf(request, host, parts, record);
     if (caller === undefined) return { kind: 'gone' };
     if (caller.kind === 'refusal') return no(caller);
     const read = readOperation(request, routes, record);
@@ -236,14 +287,20 @@ export class HttpDoor {
   }
 
   /** Who asks; undefined when they have gone. */
-  async #callerOf(request: IncomingMessage, way: Way, record: OperationRecord): Promise<Caller | Refusal | undefined> {
+  async #callerOf(
+    request: IncomingMessage,
+    host: string,
+    { peers, callers, access }: HttpDoorParts,
+    record: OperationRecord,
+  ): Promise<Caller | Refusal | undefined> {
     // Before anything is waited for: what holds a lease must be gone from the headers whatever comes of it.
     const presented = takeLease(request);
-    const peer = await this.#parts.peers.of(request.socket);
+    const peer = await peers.of(request.socket);
     if (peer === undefined || request.socket.destroyed) return undefined;
     record.uid = peer.uid.kind === 'known' ? peer.uid.uid : undefined;
     const second = { forwardedBy: forwardedBy(request), calledBy: sharedName(request) };
-    const caller = this.#parts.callers.identify({ peer, ...presented, entry: way.entry, ...second });
+    const entry = isLoopbackAddress(host) ? access.local : access.remote;
+    const caller = callers.identify({ peer, ...presented, entry, ...second });
     if (caller.kind === 'lease') record.lease = caller.lease;
     return caller;
   }

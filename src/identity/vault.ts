@@ -73,7 +73,14 @@ export class Vault {
   readonly #entries = new NodeCache({ useClones: false, stdTTL: 0, checkperiod: 0 });
   #isClosed = false;
 
-  constructor(options: { identities: readonly VaultIdentity[]; clock: Clock; logger: Logger; timeoutMs: number }) {
+  /** `previous`: one that this one takes the place of; tokens of identities that are written the same are taken over from it. */
+  constructor(options: {
+    identities: readonly VaultIdentity[];
+    clock: Clock;
+    logger: Logger;
+    timeoutMs: number;
+    previous?: Vault | undefined;
+  }) {
     this.#clock = options.clock;
     this.#logger = options.logger;
     this.#timeoutMs = options.timeoutMs;
@@ -92,7 +99,22 @@ export class Vault {
         cancelTimer: undefined,
       };
       this.#entries.set(identity.settings.name, entry);
+      const { previous } = options;
+      const before = previous === undefined ? undefined : previous.#entries.get<Entry>(identity.settings.name);
+      if (before !== undefined && JSON.stringify(before.identity.settings) === JSON.stringify(identity.settings))
+        this.#inherit(entry, before);
     }
+  }
+
+  /** A token is good whoever asked for it. A secret is not taken over: it may be what was changed. */
+  #inherit(entry: Entry, before: Entry): void {
+    entry.requests = before.requests;
+    entry.lastUsed = before.lastUsed;
+    if (before.held?.kind !== 'bearer') return;
+    entry.held = before.held;
+    entry.renewAt = before.renewAt;
+    entry.nextTryAt = before.renewAt;
+    this.#schedule(entry);
   }
 
   /**

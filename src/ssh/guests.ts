@@ -6,12 +6,12 @@ import type { Socket } from 'node:net';
 import type { Callers } from '../gate/callers.js';
 import { displayHost } from '../gate/listening.js';
 import type { Peers } from '../gate/peers.js';
-import type { Caller, Entry } from '../model/caller.js';
+import type { Caller } from '../model/caller.js';
 import { messageOf } from '../model/errors.js';
 import type { Clock, Logger } from '../model/ports.js';
 import type { Refusal } from '../model/refusal.js';
 import type { Secret } from '../model/secret.js';
-import type { AccessKey } from '../model/settings.js';
+import type { AccessSettings } from '../model/settings.js';
 import { leaseIn } from './read-command.js';
 import { type Asked, type CommandChannel, type Proof, serveClient, type SignIn } from './server.js';
 
@@ -28,7 +28,7 @@ export interface GuestParts {
   readonly logger: Logger;
   readonly peers: Peers;
   readonly callers: Callers;
-  readonly keys: readonly AccessKey[];
+  readonly access: Pick<AccessSettings, 'local' | 'remote' | 'keys'>;
   readonly clock: Clock;
   /** ms for signing in; default 60 s. */
   readonly signInMs?: number | undefined;
@@ -39,8 +39,8 @@ export interface GuestParts {
 /** A connection that is open. */
 export interface Guest {
   readonly socket: Socket;
-  /** What its listener takes as proof. */
-  readonly entry: Entry;
+  /** Whether its listener is on loopback, which says what is taken as proof. */
+  readonly isLocal: boolean;
   /** `ip:port` of the other end. */
   readonly address: string;
 }
@@ -52,7 +52,7 @@ interface Stay extends Guest {
 }
 
 export class Guests {
-  readonly #parts: GuestParts;
+  #parts: GuestParts;
   readonly #stays = new Map<Guest, Stay>();
   #signingIn = 0;
   #loggedAt = Number.NEGATIVE_INFINITY;
@@ -61,13 +61,18 @@ export class Guests {
     this.#parts = parts;
   }
 
+  /** Other rules from now on, also for who is in. */
+  change(parts: GuestParts): void {
+    this.#parts = parts;
+  }
+
   /** Serves a connection that was just accepted. `hostKey`: the door's private key, as OpenSSH writes it. */
-  accept(socket: Socket, entry: Entry, hostKey: Secret): void {
+  accept(socket: Socket, isLocal: boolean, hostKey: Secret): void {
     const { peers, clock, logger } = this.#parts;
     const { remoteAddress = 'gone', remotePort = 0 } = socket;
     const guest: Stay = {
       socket,
-      entry,
+      isLocal,
       address: `${displayHost(remoteAddress)}:${remotePort}`,
       hasSignedIn: false,
       commands: 0,
@@ -137,14 +142,16 @@ export class Guests {
 
   /** Who a guest is for a command; undefined when it has gone. `uid` of its peer where that is known. */
   async identify(
-    { socket, entry }: Guest,
+    { socket, isLocal }: Guest,
     { variables, key }: Pick<Asked, 'variables' | 'key'>,
   ): Promise<{ readonly caller: Caller | Refusal; readonly uid: number | undefined } | undefined> {
     const lease = leaseIn(variables);
-    const peer = await this.#parts.peers.of(socket);
+    const { peers, callers, access } = this.#parts;
+    const peer = await peers.of(socket);
     if (peer === undefined || socket.destroyed) return undefined;
+    const entry = isLocal ? access.local : access.remote;
     const knock = { peer, lease, key, entry, forwardedBy: undefined, calledBy: undefined, hasOtherCredential: true };
-    return { caller: this.#parts.callers.identify(knock), uid: peer.uid.kind === 'known' ? peer.uid.uid : undefined };
+    return { caller: callers.identify(knock), uid: peer.uid.kind === 'known' ? peer.uid.uid : undefined };
   }
 
   /**
@@ -152,7 +159,7 @@ export class Guests {
    * client is asked for one first, because it shows none after it was let in.
    */
   async #signIn(guest: Guest, proof: Proof): Promise<SignIn> {
-    const { keys } = this.#parts;
+    const { keys } = this.#parts.access;
     const methods = ['publickey', 'keyboard-interactive'] as const;
     if (proof.method === 'keyboard-interactive') return { kind: 'accept' };
     if (proof.method === 'publickey') {

@@ -18,7 +18,7 @@ import type { Refusal } from '../model/refusal.js';
 import type { Secret } from '../model/secret.js';
 import type { AccessSettings, ListenAddress, RouteSsh } from '../model/settings.js';
 import type { Carried, Carrier } from './git-session.js';
-import { type Guest, Guests } from './guests.js';
+import { type Guest, type GuestParts, Guests } from './guests.js';
 import { type Listener, protocolIn, readCommand } from './read-command.js';
 import type { Asked, CommandChannel } from './server.js';
 import { EXIT_FATAL, sayAside, sayBetween } from './speech.js';
@@ -47,76 +47,108 @@ type Walked =
   | { readonly kind: 'no'; readonly refusal: Refusal; readonly listener: Listener }
   | { readonly kind: 'gone' };
 
+interface Opened {
+  readonly server: Server;
+  /** As it was asked for. */
+  readonly address: ListenAddress;
+  readonly bound: { readonly host: string; readonly port: number };
+}
+
 export class SshDoor {
-  readonly #parts: SshDoorParts;
+  #parts: SshDoorParts;
   readonly #guests: Guests;
-  readonly #servers: Server[] = [];
-  readonly #bound: { readonly host: string; readonly port: number }[] = [];
+  #opened: readonly Opened[] = [];
   #isDraining = false;
 
   constructor(parts: SshDoorParts) {
-    const { logger, peers, callers, access, clock, signInMs } = parts;
     this.#parts = parts;
-    this.#guests = new Guests({
+    this.#guests = new Guests(this.#guestParts(parts));
+  }
+
+  #guestParts({ logger, peers, callers, access, clock, signInMs }: SshDoorParts): GuestParts {
+    return {
       logger,
       peers,
       callers,
-      keys: access.keys,
+      access,
       clock,
       signInMs,
       exec: (guest, asked, channel) => void this.#walk(guest, asked, channel),
-    });
+    };
+  }
+
+  /** Serves every command that comes from now on with other parts; those under way keep theirs. */
+  change(parts: SshDoorParts): void {
+    this.#parts = parts;
+    this.#guests.change(this.#guestParts(parts));
   }
 
   /** Addresses that are open, in the order of the configuration. */
   get bound(): readonly { readonly host: string; readonly port: number }[] {
-    return this.#bound;
+    return this.#opened.map(({ bound }) => bound);
+  }
+
+  /** The addresses that are open, as they were asked for. */
+  get addresses(): readonly ListenAddress[] {
+    return this.#opened.map(({ address }) => address);
   }
 
   /**
-   * Opens one address. Gives false when an optional one does not exist on this system.
+   * Opens one address. Gives false when an optional one does not exist on this system. Who comes in is served when `when` has
+   * resolved.
    * @throws ProxyError `listen-failed`, `state-unusable`
    */
-  async listen(address: ListenAddress): Promise<boolean> {
-    const { access, logger } = this.#parts;
+  async listen(address: ListenAddress, { when = Promise.resolve() }: { when?: Promise<void> } = {}): Promise<boolean> {
+    const { logger } = this.#parts;
     const hostKey = await this.#parts.hostKey();
-    const entry = isLoopbackAddress(address.host) ? access.local : access.remote;
-    const server = createServer({ noDelay: true, keepAlive: true }, (socket) => this.#guests.accept(socket, entry, hostKey));
+    const isLocal = isLoopbackAddress(address.host);
+    const server = createServer({ noDelay: true, keepAlive: true }, (socket) => {
+      // From the first moment: an error that nobody hears ends the process.
+      socket.on('error', () => undefined);
+      void when.then(() => this.#guests.accept(socket, isLocal, hostKey));
+    });
     server.maxConnections = MOST_CONNECTIONS;
     const port = await listenAt(server, address, { name: 'SSH', key: 'listen.ssh' });
     if (port === undefined) return false;
     // Without this a fault while accepting (no more file descriptors) would end the process.
     server.on('error', (fault) => logger.log('error', 'unexpected', { what: `accepting connections: ${messageOf(fault)}` }));
-    this.#servers.push(server);
-    this.#bound.push({ host: address.host, port });
+    this.#opened = [...this.#opened, { server, address, bound: { host: address.host, port } }];
     return true;
+  }
+
+  /** Accepts nothing more at an address that was asked for so; connections that are open live on. */
+  leave(address: ListenAddress): void {
+    for (const { server, address: asked } of this.#opened) if (asked === address) server.close();
+    this.#opened = this.#opened.filter((each) => each.address !== address);
   }
 
   /** Refuses new commands from now on; running ones go on. */
   drain(): void {
     this.#isDraining = true;
-    for (const server of this.#servers) server.close();
+    for (const { server } of this.#opened) server.close();
     this.#guests.closeIdle();
   }
 
   /** Closes all listeners and every connection. */
   async close(): Promise<void> {
     this.#isDraining = true;
-    const closed = this.#servers.map((server) => new Promise<void>((resolve) => server.close(() => resolve())));
+    const closed = this.#opened.map(({ server }) => new Promise<void>((resolve) => server.close(() => resolve())));
     this.#guests.closeAll();
     await Promise.all(closed);
   }
 
   /** Carries one command through, to its end; its record is closed when this resolves. Never rejects. */
   async #walk(guest: Guest, asked: Asked, channel: CommandChannel): Promise<void> {
-    const { ledger, logger } = this.#parts;
+    // To the end of the command: what is changed meanwhile is for the next one.
+    const parts = this.#parts;
+    const { ledger, logger } = parts;
     const record = ledger.begin(guest.address, 'ssh');
     channel.countInto(record);
     const ended = this.#guests.busy(guest);
     try {
-      const walked = await this.#askGate(guest, asked, record);
+      const walked = await this.#askGate(guest, asked, parts, record);
       if (walked.kind === 'gone' || channel.gone.aborted) ledger.finish(record, { verdict: 'client-gone' });
-      else if (walked.kind === 'pass') await this.#carry(walked, asked, channel, record);
+      else if (walked.kind === 'pass') await this.#carry(walked, asked, channel, parts, record);
       else this.#sayNo(walked, channel, record);
     } catch (thrown) {
       logger.log('error', 'unexpected', { what: messageOf(thrown) });
@@ -128,8 +160,7 @@ export class SshDoor {
   }
 
   /** The questions that a command has to pass, in their order. What is understood on the way is noted in `record`. */
-  async #askGate(guest: Guest, asked: Asked, record: OperationRecord): Promise<Walked> {
-    const { routes, audit, clock } = this.#parts;
+  async #askGate(guest: Guest, asked: Asked, { routes, audit, clock }: SshDoorParts, record: OperationRecord): Promise<Walked> {
     if (this.#isDraining) return no(STOPPING);
     const found = await this.#guests.identify(guest, asked);
     if (found === undefined) return { kind: 'gone' };
@@ -151,9 +182,9 @@ export class SshDoor {
     { operation, path, pass }: Extract<Walked, { kind: 'pass' }>,
     asked: Asked,
     channel: CommandChannel,
+    { ledger, carriers }: SshDoorParts,
     record: OperationRecord,
   ): Promise<void> {
-    const { ledger, carriers } = this.#parts;
     const { route } = pass;
     record.route = route.match;
     // Whose key it is that signs is not for us to say.

@@ -88,7 +88,8 @@ export async function removeLeftovers(path: string): Promise<void> {
   if (target === undefined) return;
   const names = (await readdir(dirname(target)).catch(absentAsUndefined)) ?? [];
   for (const name of names) {
-    if (name.startsWith(temporaryPrefix(target)) && name.endsWith(TEMPORARY_SUFFIX)) {
+    // The whole name: `file.lock` has temporaries of its own, which another process is about to use.
+    if (name.startsWith(temporaryPrefix(target)) && /^[0-9a-f]{12}\.postern-tmp$/.test(name.slice(temporaryPrefix(target).length))) {
       await unlink(join(dirname(target), name)).catch(absentAsUndefined);
     }
   }

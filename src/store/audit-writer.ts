@@ -49,6 +49,8 @@ type Item = Unnumbered<AuditRecord>;
 
 export class AuditWriter implements AuditTrail {
   readonly #options: AuditWriterOptions;
+  /** In force: the chain looks here at every write. */
+  readonly #settings: { -readonly [Key in keyof AuditWriterOptions['settings']]: AuditWriterOptions['settings'][Key] };
   readonly #queue: Item[] = [];
   #chain: AuditChain | undefined;
   #lock: ChainLock | undefined;
@@ -69,6 +71,13 @@ export class AuditWriter implements AuditTrail {
 
   constructor(options: AuditWriterOptions) {
     this.#options = options;
+    const { onFailure, maxSizeBytes, maxAge } = options.settings;
+    this.#settings = { onFailure, maxSizeBytes, maxAge };
+  }
+
+  /** Takes other limits and another answer to failure, from the next record on. */
+  adjust({ onFailure, maxSizeBytes, maxAge }: AuditWriterOptions['settings']): void {
+    Object.assign(this.#settings, { onFailure, maxSizeBytes, maxAge });
   }
 
   /** Opens the chain, or tries to: what is wrong is logged, and tried again. Never rejects. */
@@ -87,7 +96,7 @@ export class AuditWriter implements AuditTrail {
   }
 
   refusal(): Refusal | undefined {
-    if (this.#options.settings.onFailure === 'continue') return undefined;
+    if (this.#settings.onFailure === 'continue') return undefined;
     const now = this.#options.clock.now();
     const failure = this.#failure ?? this.#stuck(now);
     if (failure === undefined) return undefined;
@@ -108,7 +117,7 @@ export class AuditWriter implements AuditTrail {
     return {
       kind: 'on',
       directory: this.#options.places.directory,
-      onFailure: this.#options.settings.onFailure,
+      onFailure: this.#settings.onFailure,
       chain: this.#lock?.name,
       count: chain?.point.seq ?? 0,
       last: chain?.point.mac ?? '',
@@ -203,9 +212,9 @@ export class AuditWriter implements AuditTrail {
   }
 
   async #open(key: KeyObject): Promise<AuditChain> {
-    const { places, settings, clock, logger } = this.#options;
+    const { places, clock, logger } = this.#options;
     const lock = await this.#locked();
-    const opening = await AuditChain.open({ places, name: lock.name, key, limits: settings, now: () => clock.now() });
+    const opening = await AuditChain.open({ places, name: lock.name, key, limits: this.#settings, now: () => clock.now() });
     const { chain, torn, finding } = opening;
     this.#countWritten(opening);
     if (opening.lost > 0 && this.#committed === undefined) {
@@ -248,7 +257,7 @@ export class AuditWriter implements AuditTrail {
 
   /** Removes what is past its age, now and then. That it cannot be removed keeps nothing from being written. */
   async #sweep(chain: AuditChain, key: KeyObject): Promise<void> {
-    const { places, settings, clock, logger } = this.#options;
+    const { places, clock, logger } = this.#options;
     if (clock.now() < this.#sweepAt) return;
     this.#sweepAt = clock.now() + SWEEP_MS;
     this.#cancelSweep?.();
@@ -256,7 +265,7 @@ export class AuditWriter implements AuditTrail {
     try {
       const removed = await chain.removeOld();
       if (removed !== undefined) this.#take(removed);
-      const ended = await removeEndedChains({ places, key, own: chain.name, maxAge: settings.maxAge, now: clock.now() });
+      const ended = await removeEndedChains({ places, key, own: chain.name, maxAge: this.#settings.maxAge, now: clock.now() });
       for (const note of ended) this.#take(note);
     } catch (thrown) {
       logger.log('warn', 'audit-failed', { what: `old files cannot be removed: ${messageOf(thrown)}`, todo: 'see who owns them' });
@@ -272,7 +281,7 @@ export class AuditWriter implements AuditTrail {
   }
 
   #fail(thrown: unknown): void {
-    const { places, clock, logger, settings } = this.#options;
+    const { places, clock, logger } = this.#options;
     const code = systemCodeOf(thrown);
     const path = this.#chain?.path ?? pathOf(thrown) ?? places.directory;
     const text = code === undefined ? messageOf(thrown) : `${code} at ${path}`;
@@ -285,7 +294,7 @@ export class AuditWriter implements AuditTrail {
     if (this.#untold !== undefined) this.#untold.why ??= text;
     if (!isNew) return;
     const { todo } = this.#failure;
-    logger.log('error', 'audit-failed', { what: text, todo, onFailure: settings.onFailure, waiting: this.#queue.length });
+    logger.log('error', 'audit-failed', { what: text, todo, onFailure: this.#settings.onFailure, waiting: this.#queue.length });
   }
 
   #recovered(): void {

@@ -50,6 +50,12 @@ export class DoorCertificates implements CertificateSource {
     this.#options = options;
   }
 
+  /** This one, if it is for the same TLS settings and names. */
+  like(tls: DoorTls, names: readonly string[]): this | undefined {
+    const { tls: ownTls, names: ownNames } = this.#options;
+    return JSON.stringify([tls, names]) === JSON.stringify([ownTls, ownNames]) ? this : undefined;
+  }
+
   /** Undefined until there is one. */
   get state(): CertificateState | undefined {
     return this.#state;

@@ -66,9 +66,8 @@ const ANSWERS: Readonly<Record<FaultKind, (scene: FaultScene, fault: Fault) => v
   'die-midbody': async (scene, fault) => {
     if (await sendSome(scene, fault)) scene.exchange.cut();
   },
-  stall: async (scene, fault) => {
-    await sendSome(scene, fault);
-  },
+  stall: (scene, fault) =>
+    fault.until === undefined ? sendSome(scene, fault).then(() => undefined) : sendInTwo(scene, fault, fault.until),
   'stall-before-answer': () => undefined,
   'not-framed': sendUnframed,
   'truncated-length': sendShort,
@@ -121,6 +120,28 @@ async function sendSome(scene: FaultScene, fault: Fault): Promise<boolean> {
   }
   answer.abandon();
   return true;
+}
+
+/** Sends the true body, the rest of it only when `until` has resolved. */
+async function sendInTwo(scene: FaultScene, fault: Fault, until: Promise<void>): Promise<void> {
+  const { exchange } = scene;
+  const answer = await scene.truth();
+  exchange.begin(answer.status, scene.headersOf(answer));
+  let left = fault.afterBytes ?? DEFAULT_AFTER_BYTES;
+  await pipeline(
+    answer.body,
+    async function* (body: AsyncIterable<Buffer>) {
+      for await (const chunk of body) {
+        const first = chunk.subarray(0, left);
+        left -= first.length;
+        if (first.length > 0) yield first;
+        if (first.length === chunk.length) continue;
+        await until;
+        yield chunk.subarray(first.length);
+      }
+    },
+    exchange.response,
+  );
 }
 
 /** The end of the body is the end of the connection, as in HTTP/1.0. */

@@ -47,6 +47,8 @@ export interface Fault {
   readonly delayMs?: number;
   /** Bytes of the true body that get through. Default 64. */
   readonly afterBytes?: number;
+  /** `stall`: goes on when this has resolved; a body that ends before `afterBytes` is not held back then. */
+  readonly until?: Promise<void>;
   /** Redirects: a repository's name, a path or an absolute URL up to the repository. */
   readonly location?: string;
 }

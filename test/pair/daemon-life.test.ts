@@ -28,7 +28,7 @@ test('stop() during start() leaves no listener and no socket behind', async () =
     workingDirectory: directory,
   });
   const places = placesFor({ XDG_RUNTIME_DIR: directory }, directory);
-  const log = Object.assign(new FakeLogger(), { close: () => Promise.resolve() });
+  const log = Object.assign(new FakeLogger(), { close: () => Promise.resolve(), level: 'info' as const, adjust: () => undefined });
   const daemon = new Daemon({ settings, environment: {}, places, log, clock: systemClock, version: 'test' });
   const starting = daemon.start();
   expect(await daemon.stop('SIGTERM')).toBe(0);

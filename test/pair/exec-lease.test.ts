@@ -42,7 +42,7 @@ beforeEach(async () => {
     settings,
     environment: { SP_SECRET: scene.emulator.sts.samples.secretClient.secret },
     places,
-    log: Object.assign(log, { close: () => Promise.resolve() }),
+    log: Object.assign(log, { close: () => Promise.resolve(), level: 'info' as const, adjust: () => undefined }),
     clock: systemClock,
     version: 'test',
   });

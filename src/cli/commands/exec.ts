@@ -133,6 +133,7 @@ function settingsFor({ settings, effective }: LoadedSettings): Settings {
     access: { ...settings.access, leaseKey: undefined },
     // Nobody has to be told first that it is going.
     drain: { min: 0, max: settings.drain.max },
+    telemetry: { listen: [] },
     // The terminal is the command's.
     log: { ...settings.log, level: isAsked ? settings.log.level : 'warn' },
   };

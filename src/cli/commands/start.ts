@@ -2,7 +2,11 @@
 import { Daemon, guardProcess } from '../../daemon/daemon.js';
 import { openLog } from '../../daemon/log.js';
 import { systemClock } from '../../model/clock.js';
-import { type Context, loadFor, requireFiles, type SettingsFlags } from '../context.js';
+import { settingsPath } from '../../config/settings-file.js';
+import { type Context, loadFor, requireFiles, type SettingsFlags, surroundingsOf } from '../context.js';
+
+/** Stands for a value that is not to be read again. */
+const HELD = 'held';
 
 /**
  * Starts, runs until stopped, and ends the process with the exit code.
@@ -12,11 +16,7 @@ export async function start(context: Context, flags: SettingsFlags): Promise<nev
   const loaded = await loadFor(context, flags);
   await requireFiles(context, loaded);
   const { settings } = loaded;
-  const isTerminal = process.stderr.isTTY;
-  const log = openLog({
-    level: settings.log.level,
-    format: settings.log.format === 'auto' ? (isTerminal ? 'human' : 'json') : settings.log.format,
-  });
+  const log = openLog(settings.log);
   guardProcess(log);
   for (const warning of loaded.warnings) log.log('warn', 'config-warning', { what: warning });
   const daemon = new Daemon({
@@ -26,6 +26,15 @@ export async function start(context: Context, flags: SettingsFlags): Promise<nev
     log,
     clock: systemClock,
     version: context.version,
+    isOnTerminal: process.stdin.isTTY,
+    watched: settingsPath(surroundingsOf(context, flags))?.path,
+    load: async (held) => {
+      // They were taken out of the environment at the start; that they were there is all that is asked of them here.
+      const then = { ...context, environment: { ...Object.fromEntries(held.map((name) => [name, HELD])), ...context.environment } };
+      const again = await loadFor(then, flags);
+      await requireFiles(then, again);
+      return again;
+    },
   });
   const ended = daemon.run();
   await daemon.start();

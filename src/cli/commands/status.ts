@@ -24,6 +24,7 @@ export function statusLines(status: DaemonStatus, now: number, bold: (text: stri
   const lines = [
     `${bold('postern')} ${status.version} is ${status.state} (pid ${status.pid}, since ${status.startedAt}, ${mebibytes(status.memory)} MiB)`,
     `  configuration  ${status.configuration ?? 'none: built-in defaults'}`,
+    ...reloadLines(status.reload),
     `  http door      ${status.listen.http.join(', ')}`,
     ...certificateLines(status.listen.certificate),
     `  ssh door       ${status.listen.ssh.length === 0 ? 'off' : status.listen.ssh.join(', ')}`,
@@ -64,6 +65,17 @@ export function statusLines(status: DaemonStatus, now: number, bold: (text: stri
     lines.push(`    ${where.filter((part) => part !== '').join(', ')}`.trimEnd(), `    what to do: ${failure.todo}`);
   }
   return lines.filter((line) => line.trim() !== '');
+}
+
+function reloadLines(reload: DaemonStatus['reload']): string[] {
+  if (reload === undefined) return [];
+  if (reload.kind === 'done') return [`    read again at ${reload.at} (${reload.cause})`];
+  const { at, cause, what, details, todo } = reload;
+  return [
+    `    NOT IN FORCE what was read at ${at} (${cause}), the one before it still is: ${what}`,
+    ...details.map((line) => `      ${line}`),
+    ...(todo === undefined ? [] : [`    what to do: ${todo}`]),
+  ];
 }
 
 function auditLines(audit: DaemonStatus['audit']): string[] {

@@ -30,5 +30,29 @@ export function addLife(tree: Tree, run: Run): Tree {
           .positional('operation', { type: 'string', demandOption: true, describe: 'its number, as `postern status` shows it' })
           .example('$0 kill 17', 'its caller is told, its upstream let go; nothing else is disturbed'),
       (flags) => run(async (to) => (await import('../commands/kill.js')).kill(to, flags['operation'], { json: flags['json'] === true })),
+    )
+    .command(
+      'wait',
+      'Wait until the daemon is ready',
+      (builder) =>
+        builder
+          .option('timeout', { type: 'string', default: '30s', describe: 'how long at most, such as 10s', requiresArg: true })
+          .example('$0 wait --timeout 10s && git fetch', 'in a script that has just started it'),
+      (flags) => run(async (to) => (await import('../commands/wait.js')).wait(to, { timeout: flags.timeout })),
+    )
+    .command(
+      'reload',
+      'Read the configuration again; what runs is not disturbed',
+      (builder) => withJson(builder).example('$0 reload', 'exit code 2, and the old configuration stays, when the new one cannot be used'),
+      (flags) => run(async (to) => (await import('../commands/reload.js')).reload(to, { json: flags['json'] === true })),
+    )
+    .command(
+      'log-level <level>',
+      'Log more or less from now on: error, warn, info or debug',
+      (builder) =>
+        builder
+          .positional('level', { type: 'string', demandOption: true, describe: 'error, warn, info or debug' })
+          .example('$0 log-level debug', 'until it is started anew, or `log` of the configuration changes'),
+      (flags) => run(async (to) => (await import('../commands/log-level.js')).logLevel(to, flags['level'])),
     );
 }

@@ -92,9 +92,12 @@ describe('removeLeftovers()', () => {
     await writeFile(temporaryBeside(at('file')), '');
     const other = temporaryBeside(at('other'));
     await writeFile(other, '');
+    // Another process may be about to take the lock of the file.
+    const lock = temporaryBeside(at('file.lock'));
+    await writeFile(lock, '');
     await removeLeftovers(at('file'));
     expect((await readdir(directory)).map((name) => at(name)).sort()).toEqual(
-      [at('file'), at('file.lock'), at('.file.0.bak'), other].sort(),
+      [at('file'), at('file.lock'), at('.file.0.bak'), other, lock].sort(),
     );
     await removeLeftovers(at('no', 'such'));
   });
