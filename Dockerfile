@@ -37,7 +37,7 @@ USER 65532:65532
 EXPOSE 8417 8422
 # The daemon waits for running transfers (drain.max, 30 s); give the container a little longer (docker stop --time 35).
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=15s --timeout=5s --start-period=20s --retries=3 CMD ["node", "/app/dist/postern.js", "status"]
+HEALTHCHECK --interval=15s --timeout=5s --start-period=20s --retries=3 CMD ["node", "/app/dist/postern.js", "wait", "--timeout", "2s"]
 
 ENTRYPOINT ["node", "/app/dist/postern.js"]
 CMD ["start"]

@@ -44,8 +44,8 @@ export interface ImageReport {
   readonly finds: readonly string[];
   /** The same for leases; those that the job holds are among them. */
   readonly leases: readonly string[];
-  /** How many secrets and leases were looked for. */
-  readonly known: { readonly secrets: number; readonly leases: number };
+  /** How much was looked for: secrets of Azure, keys of Postern's own, and leases. */
+  readonly known: { readonly secrets: number; readonly own: number; readonly leases: number };
 }
 
 class Stage {
@@ -138,6 +138,8 @@ async function play(scene: Scene, space: ImageSpace): Promise<ImageReport> {
     });
     await withoutPlace(stage);
     await stage.postern('postern');
+    await stage.podman('health', 'inspect', '--format', '{{json .Config.Healthcheck}}', 'postern');
+    await stage.podman('postern: write', 'exec', 'postern', 'node', '-p', TRY_TO_WRITE);
     await stage.podman('node is the first process', 'exec', 'postern', 'node', '-p', LOOK_AT_OWN_PROCESS);
     await lease(stage);
     await job(stage);
@@ -168,7 +170,7 @@ async function play(scene: Scene, space: ImageSpace): Promise<ImageReport> {
 async function withoutPlace(stage: Stage): Promise<void> {
   const bare = ['run', '--rm', '--network', 'none', '--cap-drop', 'ALL', '--user', UID, '--read-only', '--read-only-tmpfs=false'];
   await stage.podman('no place', ...bare, '--image-volume', 'ignore', IMAGE);
-  await stage.podman('no daemon', ...bare, IMAGE, 'status');
+  await stage.podman('no daemon', ...bare, IMAGE, 'wait', '--timeout', '1s');
   // No volume is named: the engine makes one, for any user.
   await stage.podman('alone: run', ...bare.filter((word) => word !== '--rm'), '--detach', '--name', 'alone', IMAGE);
   await stage.healthy('alone');
@@ -199,7 +201,8 @@ JSON.stringify(Object.fromEntries(['/', '/app', '/tmp', '/etc/postern', '/leases
 /** The one-shot service, with the command that stands in the compose file. */
 async function lease(stage: Stage): Promise<void> {
   const { service, args } = stage.service('lease');
-  await stage.podman('lease', 'run', '--rm', '--network', String(service['network_mode']), ...args, IMAGE, ...(service.command ?? []));
+  // Its way to the daemon is the admin socket; it needs no network.
+  await stage.podman('lease', 'run', '--rm', '--network', 'none', ...args, IMAGE, ...(service.command ?? []));
 }
 
 /** The job: its image and its settings, with nothing but a lease. */
@@ -271,14 +274,24 @@ function search(scene: Scene, places: ReadonlyMap<string, string>): Pick<ImageRe
   const secrets = new Canaries();
   secrets.add('client secret', sts.samples.secretClient.secret);
   for (const [index, token] of sts.tokens().entries()) secrets.add(`token ${index}`, token);
+  // What Postern keeps for itself lies in its state, and nowhere else.
+  const own = new Canaries();
+  for (const [place, text] of places) if (/^state .*(?:key|keys|key\.pem|leaf\.pem)$/.test(place)) own.add(place, privatePart(text));
+  const elsewhere = new Map([...places].filter(([place]) => !place.startsWith('state ')));
   const leases = new Canaries();
   for (const [text] of [...places.values()].join('\n').matchAll(/ptl1_[\w-]{40,}/g)) leases.add('lease', text);
   return {
     searched: Object.fromEntries([...places].map(([place, text]) => [place, text.length])),
-    finds: secrets.inAll(places),
+    finds: [...secrets.inAll(places), ...own.inAll(elsewhere)],
     leases: leases.inAll(places),
-    known: { secrets: secrets.size, leases: leases.size },
+    known: { secrets: secrets.size, own: own.size, leases: leases.size },
   };
+}
+
+/** A file of a key without its name and its certificate. */
+function privatePart(text: string): string {
+  const [, ...lines] = text.split('\n');
+  return lines.join('\n').replaceAll(/-----BEGIN CERTIFICATE-----[^]*?-----END CERTIFICATE-----/g, '');
 }
 
 /** The files that the compose file mounts, as somebody who follows its comments has them: the secret is theirs alone. */

@@ -19,6 +19,7 @@ export interface ComposeService {
   readonly tmpfs?: readonly string[];
   readonly entrypoint?: readonly string[];
   readonly command?: readonly string[];
+  readonly healthcheck?: { readonly test: readonly string[]; readonly [key: string]: unknown };
   readonly [key: string]: unknown;
 }
 
@@ -28,9 +29,9 @@ export interface ComposeFile {
 }
 
 /** Keys that become arguments below. */
-const USED = ['user', 'read_only', 'cap_drop', 'security_opt', 'volumes', 'secrets', 'environment', 'working_dir', 'tmpfs'];
+const USED = ['user', 'read_only', 'cap_drop', 'security_opt', 'volumes', 'secrets', 'environment', 'working_dir', 'tmpfs', 'healthcheck'];
 /** Keys that whoever runs the service decides about, or that matter to compose alone. */
-const LEFT = ['image', 'build', 'init', 'restart', 'stop_grace_period', 'networks', 'network_mode', 'depends_on', 'entrypoint', 'command'];
+const LEFT = ['image', 'build', 'init', 'restart', 'stop_grace_period', 'networks', 'depends_on', 'entrypoint', 'command'];
 
 /** `variables`: of the environment; `${NAME:-other}` is replaced. */
 export async function readComposeFile(path: string, variables: Readonly<Record<string, string>>): Promise<ComposeFile> {
@@ -68,6 +69,8 @@ export function runArguments(service: ComposeService, sources: Readonly<Record<s
     ...(service.secrets ?? []).flatMap((name) => ['--volume', `${source(name)}:/run/secrets/${name}:ro`]),
     ...Object.entries(service.environment ?? {}).flatMap(([name, value]) => ['--env', `${name}=${value}`]),
     ...(service.tmpfs ?? []).flatMap((mounted) => ['--tmpfs', mounted]),
+    // podman adds the CMD of an array itself. The times are for an engine that asks by itself; here the stage asks.
+    ...(service.healthcheck === undefined ? [] : ['--health-cmd', JSON.stringify(service.healthcheck.test.slice(1))]),
     ...(service.working_dir === undefined ? [] : ['--workdir', service.working_dir]),
   ];
 }
