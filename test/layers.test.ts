@@ -47,6 +47,7 @@ const LAW: HouseLaw = {
     'cli/commands/audit-why.ts RouteTable', // asks the gate again without a daemon
     'cli/commands/audit-why.ts FileLeaseKeys', // whether the key of a lease is still there
     'cli/commands/audit-why.ts FileLeaseRegister', // whether a lease was revoked meanwhile
+    'cli/commands/audit-why.ts SharedRevocations', // the same, at another daemon
     'cli/commands/start.ts Daemon', // the daemon is what start makes
   ],
   assembler: 'daemon/assemble.ts',

@@ -3,7 +3,7 @@ import { userInfo } from 'node:os';
 import type { LoadedSettings } from '../config/load-settings.js';
 import type { Surroundings } from '../config/settings-file.js';
 import { SCALAR_PATHS, flagOf } from '../config/scalar-settings.js';
-import { placesFor, type Places } from '../daemon/places.js';
+import { placesFor, type Places, systemPlaces } from '../daemon/places.js';
 import { ProxyError } from '../model/errors.js';
 import type { Printer } from './print.js';
 
@@ -25,6 +25,11 @@ export type SettingsFlags = Readonly<Record<string, unknown>>;
 export function createContext(printer: Printer, version: string): Context {
   const home = homeDirectory(process.env['HOME']);
   return { environment: process.env, home, workingDirectory: process.cwd(), places: placesFor(process.env, home), printer, version };
+}
+
+/** The same for a command that was given `--system`: it means the daemon of the system and its places. */
+export function placed(context: Context, flags: SettingsFlags): Context {
+  return flags['system'] === true ? { ...context, places: systemPlaces(context.environment) } : context;
 }
 
 /** Where nobody lives: what systems write for users without a home. */

@@ -15,6 +15,7 @@ import { addGit } from './tree/git.js';
 import { addLease } from './tree/lease.js';
 import { addLife } from './tree/life.js';
 import { addLook } from './tree/look.js';
+import { addService } from './tree/service.js';
 import { addSshKey } from './tree/ssh-key.js';
 
 const USAGE_CODES: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
@@ -56,6 +57,7 @@ addGit(tree, run, command);
 addLook(tree, run);
 addLease(tree, run);
 addSshKey(tree, run);
+addService(tree, run);
 await tree
   .demandCommand(1, 'Say what to do: one of the commands above')
   .strict()

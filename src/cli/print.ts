@@ -3,6 +3,7 @@
  * NO_COLOR (no-color.org).
  */
 import { styleText } from 'node:util';
+import { isJournal, priorityPrefix } from '../daemon/journal.js';
 import { ProxyError } from '../model/errors.js';
 import { visible } from './visible.js';
 
@@ -25,14 +26,15 @@ export function createPrinter(): Printer {
   const write = (stream: NodeJS.WriteStream, text: string): void => {
     stream.write(`${text}\n`);
   };
+  const before = isJournal(process.env) ? priorityPrefix('error') : '';
   return {
     line: (text) => write(process.stdout, text),
     json: (value) => write(process.stdout, visible(JSON.stringify(value, null, 2), { keepLines: true })),
     note: (text) => write(process.stderr, text),
     failure(error) {
-      write(process.stderr, `postern: ${error.message}`);
-      for (const detail of error.details) write(process.stderr, `  ${detail}`);
-      if (error.todo !== undefined) write(process.stderr, `  what to do: ${error.todo}`);
+      write(process.stderr, `${before}postern: ${error.message}`);
+      for (const detail of error.details) write(process.stderr, `${before}  ${detail}`);
+      if (error.todo !== undefined) write(process.stderr, `${before}  what to do: ${error.todo}`);
     },
     bold: (text) => (isColoured ? styleText('bold', text) : text),
   };

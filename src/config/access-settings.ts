@@ -2,7 +2,7 @@
 import type { EffectiveValue } from './effective-value.js';
 import { asMap, ownValue, typeName } from './fault.js';
 import type { Fault, Place, ShapeFault } from './fault.js';
-import { secretKey } from './identity-schema.js';
+import { pathKey, secretKey } from './identity-schema.js';
 import { LOCAL_ENTRIES, REMOTE_ENTRIES, SCALARS } from './scalar-settings.js';
 import type { AccessKey } from '../model/settings.js';
 import { parseAccessKey } from './ssh-settings.js';
@@ -45,6 +45,10 @@ export const accessSchema = section('a map such as `{ local: lease }`', {
   leaseKey: secretKey(
     'Where the keys that seal leases are, as lines `KEYID BASE64KEY` (16 hex digits, 32 bytes), the one for new leases first; daemons ' +
       'with the same keys take the same leases. Default: a file of its own in the state directory.',
+  ).optional(),
+  revocations: pathKey(
+    'File of revoked leases that several daemons share, on storage that all of them see; for daemons with one `leaseKey`. Without it, ' +
+      'leases that such a key seals last an hour at most. Default: none.',
   ).optional(),
 })
   .meta({ description: 'Who may use the doors.' })

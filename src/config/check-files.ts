@@ -3,7 +3,7 @@
  * nothing. Apart from loading, because a file may well come after the configuration does.
  */
 import { access, constants, stat } from 'node:fs/promises';
-import { delimiter, join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import { systemCodeOf } from '../model/errors.js';
 import type { SecretReference, Settings } from '../model/settings.js';
 import type { EffectiveValue } from './effective-value.js';
@@ -42,8 +42,9 @@ export async function checkFiles(
     if (ssh.kind === 'agent') for (const file of ssh.knownHosts ?? []) fileAt(writeKeyPath(['routes', index, 'knownHosts']), file);
   }
 
-  const { leaseKey } = loaded.settings.access;
+  const { leaseKey, revocations } = loaded.settings.access;
   if (leaseKey !== undefined) checks.push(['access.leaseKey', () => secretFault(leaseKey, environment)]);
+  if (revocations !== undefined) checks.push(['access.revocations', () => laterFileFault(revocations)]);
 
   const texts = await Promise.all(checks.map(([, check]) => check()));
   return checks.flatMap(([path], index) => {
@@ -86,6 +87,18 @@ async function fileFault(path: string, name: string, create = 'create it, or cor
     if (code === 'ENOENT' || code === 'ENOTDIR') return `${name} does not exist; ${create}`;
     return `${name} cannot be read (${code ?? 'unknown reason'}); give the user that runs Postern the right to read it`;
   }
+}
+
+/** Of a file that may come later: its directory has to be there, so that a volume that was not mounted is found. */
+async function laterFileFault(path: string): Promise<string | undefined> {
+  const fault = await fileFault(path, quote(path));
+  if (fault === undefined || !fault.includes('does not exist')) return fault;
+  const directory = dirname(path);
+  const isThere = await stat(directory).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
+  return isThere ? undefined : `the directory ${quote(directory)} does not exist; mount it or create it, or correct the path`;
 }
 
 /** Looks a program up as execvp does: with a slash it is a path, otherwise PATH is searched. */

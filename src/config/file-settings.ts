@@ -35,6 +35,7 @@ export function fileSettings(
   routes: readonly Route[];
   identities: readonly IdentitySettings[];
   leaseKey: SecretReference | undefined;
+  revocations: string | undefined;
   audit: AuditSettings;
   effective: readonly EffectiveValue[];
 } {
@@ -72,8 +73,9 @@ export function fileSettings(
   const access = asMap(ownValue(root, 'access'));
   const rawKey = ownValue(access, 'leaseKey');
   const leaseKey = rawKey === undefined ? undefined : readSecretReference(rawKey, resolve);
-  show(['access'], access, { leaseKey: leaseKey && showReference(leaseKey) });
-  return { routes, identities, leaseKey, audit, effective };
+  const revocations = read(access ?? {}, 'revocations', resolve);
+  show(['access'], access, { leaseKey: leaseKey && showReference(leaseKey), revocations });
+  return { routes, identities, leaseKey, revocations, audit, effective };
 }
 
 function readRoute(raw: RawMap, resolve: Resolve): Route {

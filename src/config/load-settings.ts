@@ -98,7 +98,14 @@ export async function loadSettings(request: LoadRequest): Promise<LoadedSettings
     settings: {
       file: file?.path,
       listen: { http, ssh, names, tls: secure.tls },
-      access: { local: access.local.value, remote: access.remote.value, uids, keys, leaseKey: rest.leaseKey },
+      access: {
+        local: access.local.value,
+        remote: access.remote.value,
+        uids,
+        keys,
+        leaseKey: rest.leaseKey,
+        revocations: rest.revocations,
+      },
       audit: rest.audit,
       identities: rest.identities,
       routes: rest.routes,

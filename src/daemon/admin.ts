@@ -1,16 +1,20 @@
 /**
- * The admin socket: a unix socket in a directory that only its owner can enter, for the command line alone. It speaks
- * HTTP with JSON, because both ends have that already.
+ * The admin socket: a unix socket in a directory that only its owner can enter, for the command line alone; that of the system's
+ * daemon is open to a group. It speaks HTTP with JSON, because both ends have that already.
  */
-import { chmod, lstat, mkdir, unlink } from 'node:fs/promises';
+import { chmod, chown, lstat, mkdir, unlink } from 'node:fs/promises';
 import { createServer, request as httpRequest, type Server } from 'node:http';
 import { dirname } from 'node:path';
 import { messageOf, ProxyError, systemCodeOf } from '../model/errors.js';
+import { groupId } from './groups.js';
+import { ADMIN_GROUP, SYSTEM_DIRECTORY } from './places.js';
 import { type JsonAction, readAnswer, runAction } from './admin-json.js';
 import type { DaemonStatus, RunningOperation } from './status.js';
 
 /** sun_path of a unix socket holds 108 bytes with its final NUL (unix(7)). */
 const LONGEST_SOCKET_PATH = 107;
+/** What the socket is made without: a right that it had for a moment somebody could use in that moment. */
+const NOT_FOR_OTHERS = 0o077;
 /** A daemon that does not answer its own socket by then is stuck. */
 const ANSWER_MS = 5_000;
 
@@ -36,13 +40,14 @@ export interface AdminSocket {
 }
 
 /**
- * Opens the socket. A socket that a dead daemon left is taken over; one of a living daemon is not.
+ * Opens the socket. A socket that a dead daemon left is taken over; one of a living daemon is not. `group`: the name of the one
+ * that may use it too.
  * @throws ProxyError `already-running`, `listen-failed`
  */
-export async function openAdmin(path: string, actions: AdminActions): Promise<AdminSocket> {
+export async function openAdmin(path: string, actions: AdminActions, { group }: { group?: string | undefined } = {}): Promise<AdminSocket> {
   // Before anything else: some versions of Node cut such a path silently, and others report it as they please.
   if (!fitsSocket(path)) throw failed(path, undefined);
-  await makePrivateDirectory(dirname(path));
+  await makeDirectory(dirname(path), group === undefined ? 0o700 : 0o755);
   const server: Server = createServer((request, response) => {
     const answer = (status: number, body: unknown): void => {
       response.writeHead(status, { 'content-type': 'application/json', connection: 'close' });
@@ -73,6 +78,12 @@ export async function openAdmin(path: string, actions: AdminActions): Promise<Ad
     });
   });
   await chmod(path, 0o600);
+  if (group !== undefined) {
+    await openToGroup(path, group).catch((thrown: unknown) => {
+      server.close();
+      throw thrown;
+    });
+  }
   return {
     close: () =>
       new Promise<void>((resolve) => {
@@ -133,7 +144,9 @@ function ask(
       else if (code === 'EACCES') {
         reject(
           new ProxyError('not-running', `The admin socket ${path} belongs to another user`, {
-            todo: 'run the command as the user of the daemon',
+            todo: path.startsWith(SYSTEM_DIRECTORY)
+              ? `ask an administrator to put you into the group ${ADMIN_GROUP} (\`usermod -aG ${ADMIN_GROUP} NAME\`), then log in anew`
+              : 'run the command as the user of the daemon',
             cause: thrown,
           }),
         );
@@ -152,11 +165,36 @@ function ask(
 function listenOn(server: Server, path: string): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
-    server.listen(path, () => {
-      server.off('error', reject);
-      resolve();
-    });
+    // Node binds before it returns. What another thread makes meanwhile is closed to others too, and no worse.
+    const before = process.umask(NOT_FOR_OTHERS);
+    try {
+      server.listen(path, () => {
+        server.off('error', reject);
+        resolve();
+      });
+    } finally {
+      process.umask(before);
+    }
   });
+}
+
+/** First whose it is, then what they may: nobody else has it in between. */
+async function openToGroup(path: string, group: string): Promise<void> {
+  try {
+    const id = await groupId(group);
+    if (id === undefined) throw new Error(`there is no group ${group}`);
+    await chown(path, process.getuid?.() ?? -1, id);
+    await chmod(path, 0o660);
+  } catch (thrown) {
+    throw new ProxyError(
+      'listen-failed',
+      `The admin socket ${path} cannot be given to the group ${group} (${systemCodeOf(thrown) ?? messageOf(thrown)})`,
+      {
+        todo: `\`postern service install --system\` makes the group, and its unit puts the daemon into it (SupplementaryGroups=${group})`,
+        cause: thrown,
+      },
+    );
+  }
 }
 
 async function refuseSecond(path: string): Promise<void> {
@@ -167,15 +205,18 @@ async function refuseSecond(path: string): Promise<void> {
   });
 }
 
-/** Makes the directory if need be, and makes sure that nobody else can reach into it. */
-async function makePrivateDirectory(directory: string): Promise<void> {
+/** Makes the directory if need be, and makes sure that nobody else can reach into it, or with 0755 that nobody else can write there. */
+async function makeDirectory(directory: string, mode: 0o700 | 0o755): Promise<void> {
   try {
-    await mkdir(directory, { recursive: true, mode: 0o700 });
+    await mkdir(directory, { recursive: true, mode });
     const found = await lstat(directory);
     const isOurs = process.getuid === undefined || found.uid === process.getuid();
     if (!found.isDirectory() || !isOurs) throw new Error('it is not a directory of this user');
     // Not mended here: it may be a directory that has to be open, such as /tmp or a home, named by mistake.
-    if ((found.mode & 0o077) !== 0) throw new Error(`other users can enter it: its mode is ${(found.mode & 0o777).toString(8)}, not 700`);
+    if ((found.mode & ~mode & 0o777) !== 0)
+      throw new Error(
+        `other users can ${mode === 0o700 ? 'enter' : 'write in'} it: its mode is ${(found.mode & 0o777).toString(8)}, not ${mode.toString(8)}`,
+      );
   } catch (thrown) {
     if (await isReadOnly(directory, thrown))
       throw new ProxyError(
@@ -190,7 +231,7 @@ async function makePrivateDirectory(directory: string): Promise<void> {
       'listen-failed',
       `The directory ${directory} for the admin socket cannot be used (${systemCodeOf(thrown) ?? messageOf(thrown)})`,
       {
-        todo: `close it with \`chmod 700 ${directory}\` if it is Postern's own, or set XDG_RUNTIME_DIR or POSTERN_STATE_DIRECTORY to another`,
+        todo: `close it with \`chmod ${mode.toString(8)} ${directory}\` if it is Postern's own, or set XDG_RUNTIME_DIR or POSTERN_STATE_DIRECTORY to another`,
         cause: thrown,
       },
     );

@@ -32,6 +32,7 @@ import { DoorCertificates } from '../store/door-certificates.js';
 import { FileLeaseKeys } from '../store/lease-keys.js';
 import { FileLeaseRegister } from '../store/lease-register.js';
 import { GivenLeaseKeys } from '../store/given-lease-keys.js';
+import { SharedRevocations } from '../store/shared-revocations.js';
 import { Attempts } from '../upstream/attempts.js';
 import { UpstreamConnections } from '../upstream/connections.js';
 import { Throttle } from '../upstream/throttle.js';
@@ -130,14 +131,25 @@ export function assemble(
     surroundings.stateDirectory === undefined
       ? undefined
       : new FileLeaseRegister(join(surroundings.stateDirectory, 'leases.json'), { clock, onFault });
+  const { revocations } = settings.access;
+  const shared = revocations === undefined ? undefined : new SharedRevocations(revocations, { clock, onFault });
   const verifier = createLeaseVerifier({
     keyOf: (id) => (register === undefined ? undefined : keys?.keyOf(id)),
-    isRevoked: (id) => register?.isRevoked(id) !== false,
+    isUnknown: () => shared?.look() !== undefined,
+    isRevoked: (id) => shared?.isRevoked(id) === true || register?.isRevoked(id) !== false,
   });
   const leases =
     keys === undefined || register === undefined
       ? undefined
-      : new LeaseDesk({ keys, register, verifier, clock, hasOwnKeys: leaseKey === undefined, kindOf: (host) => routes.kindOf(host) });
+      : new LeaseDesk({
+          keys,
+          register,
+          shared,
+          verifier,
+          clock,
+          hasOwnKeys: leaseKey === undefined,
+          kindOf: (host) => routes.kindOf(host),
+        });
   const { listen } = settings;
   const { tls } = listen;
   const certificates =

@@ -9,19 +9,20 @@ import { type AdminSocket, openAdmin } from './admin.js';
 import { assemble, type AuditHome, type House } from './assemble.js';
 import { changeOver, retire } from './change-over.js';
 import { watchFile } from './file-watch.js';
+import type { InheritedSockets } from './inherited-sockets.js';
 import type { JsonAction } from './admin-json.js';
 import { leaseActions } from './lease-actions.js';
+import { DRAIN_LOOK_MS, drainDoors, pause } from './drain.js';
 import { lifeActions } from './life-actions.js';
 import { openListeners, refuseLoops } from './listeners.js';
 import type { DaemonLog } from './log.js';
 import type { Places } from './places.js';
-import { portHolder } from './port-holder.js';
+import { withHolder } from './port-holder.js';
 import { type ReloadCause, Reloads, type ReloadState } from './reloads.js';
+import { callDoor } from './self-call.js';
 import { checkCallers } from './self-check.js';
+import type { Glance, ServiceManager } from './service-manager.js';
 import { addressesOf, type DaemonStatus, runningOperation, type RunningOperation, statusOf } from './status.js';
-
-/** How often a stopping daemon looks whether the last transfer has ended. */
-const DRAIN_LOOK_MS = 50;
 
 export const EXIT = { ok: 0, failure: 1, usage: 2, interrupted: 130, terminated: 143 } as const;
 
@@ -51,6 +52,10 @@ export interface DaemonOptions {
   readonly isOnTerminal?: boolean;
   /** The file to watch; undefined when there is none that could come. */
   readonly watched?: string | undefined;
+  /** Who started it, where that wants to be told. */
+  readonly manager?: ServiceManager | undefined;
+  /** Sockets that are open already. */
+  readonly inherited?: InheritedSockets | undefined;
 }
 
 export class Daemon {
@@ -68,13 +73,23 @@ export class Daemon {
   #stopping: Promise<number> | undefined;
   #ended: ((code: number) => void) | undefined;
   #isCut = false;
+  /** Of a later signal, which then says how the process ends. */
+  #cause: StopCause | undefined;
 
   constructor(options: DaemonOptions) {
     this.#options = options;
     this.#settings = options.settings;
     this.#house = this.#assemble(options.settings);
-    const { clock, log: logger } = options;
-    this.#reloads = new Reloads({ apply: () => this.#apply(), clock, logger, onEnd: () => undefined });
+    const { clock, log: logger, manager } = options;
+    this.#reloads = new Reloads({
+      apply: () => {
+        manager?.reloading();
+        return this.#apply();
+      },
+      clock,
+      logger,
+      onEnd: () => manager?.reloaded(this.#reloads.latest?.kind === 'failed' ? this.#reloads.latest.what : undefined),
+    });
   }
 
   #assemble(settings: Settings, previous?: House): House {
@@ -94,22 +109,23 @@ export class Daemon {
   }
 
   async #open(): Promise<void> {
-    const { places, log, clock, watched, load } = this.#options;
+    const { places, log, clock, watched, load, inherited, manager } = this.#options;
     const house = this.#house;
     const settings = this.#settings;
     try {
       // First, because a second daemon should hear of the first one, not of its port.
-      this.#admin = await openAdmin(places.adminSocket, {
+      const actions = {
         status: () => this.status(),
         stop: () => void this.stop('admin'),
-        kill: (id) => this.kill(id),
-        json: (url) => this.#actions().get(url),
-      });
+        kill: (id: number) => this.kill(id),
+        json: (url: string) => this.#actions().get(url),
+      };
+      this.#admin = await openAdmin(places.adminSocket, actions, { group: places.adminGroup });
       // Before a listener opens: what is revoked must be known by then.
       await house.leases?.load();
       // Before anyone can come in: what they do has to have a place.
       await house.audit.start();
-      await openListeners(house, settings.listen, log);
+      await openListeners(house, settings.listen, { logger: log, inherited });
       refuseLoops(house, settings);
       if (settings.access.local === 'uid') await checkCallers(house.peers, house.door.bound.map(({ host }) => host).filter(isLoopback));
     } catch (thrown) {
@@ -118,12 +134,25 @@ export class Daemon {
       await house.audit.close();
       await this.#admin?.close();
       house.vault.close();
+      await manager?.close();
       throw await withHolder(thrown);
     }
     this.#tellAddresses();
     if (load !== undefined && watched !== undefined) this.#unwatch = watchFile(watched, clock, () => void this.reload('file'));
     if (this.#state === 'starting') this.#state = 'ready';
     log.log('info', 'ready', { pid: process.pid, version: this.#options.version, configuration: settings.file ?? 'defaults' });
+    manager?.ready({ look: () => this.#glance(), callSelf: (withinMs) => this.#callSelf(withinMs) });
+  }
+
+  #glance(): Glance {
+    const { http, ssh } = addressesOf(this.#house);
+    return { doors: [...http, ...ssh], running: this.#house.ledger.running().length };
+  }
+
+  async #callSelf(withinMs: number): Promise<void> {
+    const { door } = this.#house;
+    const [first] = door.bound;
+    if (first !== undefined) await callDoor(first, door.selfCalls.headers, withinMs);
   }
 
   #tellAddresses(): void {
@@ -185,7 +214,10 @@ export class Daemon {
   /** Stops: no new operations, running ones may finish within drain.max. A second signal cuts them at once. */
   stop(cause: StopCause): Promise<number> {
     if (this.#stopping !== undefined) {
-      if (cause !== 'admin') this.#isCut = true;
+      if (cause !== 'admin') {
+        this.#isCut = true;
+        this.#cause = cause;
+      }
       return this.#stopping;
     }
     this.#stopping = this.#end(cause);
@@ -221,22 +253,11 @@ export class Daemon {
     await this.#reloads.settled();
     const house = this.#house;
     const settings = this.#settings;
-    log.log('info', 'stopping', { cause, running: house.ledger.running().length });
-    // Not the wall clock, which may be set while we wait.
-    const startedAt = performance.now();
-    if (settings.drain.min > 0) await this.#pause(settings.drain.min);
-    house.door.drain();
-    house.sshDoor.drain();
-    while (house.ledger.running().length > 0 && performance.now() - startedAt < settings.drain.max && !this.#isCut)
-      await this.#pause(DRAIN_LOOK_MS);
-    const cut = house.ledger.running();
-    for (const record of cut)
-      log.log('warn', 'transfer-cut', {
-        id: record.id,
-        operation: record.kind,
-        repository: record.repository,
-        bytesDown: record.bytesDown,
-      });
+    this.#options.manager?.stopping();
+    const { ledger } = house;
+    log.log('info', 'stopping', { cause, running: ledger.running().length, begun: ledger.conversations.open.length });
+    const { drain } = settings;
+    const cut = await drainDoors({ doors: [house.door, house.sshDoor], ledger, drain, log, isCut: () => this.#isCut });
     await Promise.all([house.door.close(), house.sshDoor.close()]);
     house.certificates?.close();
     house.connections.close();
@@ -244,43 +265,20 @@ export class Daemon {
     house.vault.close();
     for (const close of this.#retiring) close();
     const closedAt = performance.now();
-    while (house.ledger.running().length > 0 && performance.now() - closedAt < CUT_MS) await this.#pause(DRAIN_LOOK_MS);
+    while (ledger.running().length > 0 && performance.now() - closedAt < CUT_MS) await pause(DRAIN_LOOK_MS);
     await house.audit.close();
     await this.#admin?.close();
-    const code = exitCode(cause, cut.length > 0);
+    const code = exitCode(this.#cause ?? cause, cut > 0);
     log.log('info', 'stopped', { code });
+    await this.#options.manager?.close();
     this.#ended?.(code);
     return code;
-  }
-
-  #pause(ms: number): Promise<void> {
-    // A timer of its own: the process must stay alive for it.
-    return new Promise((resolve) => setTimeout(resolve, ms));
   }
 }
 
 function exitCode(cause: StopCause, wasCut: boolean): number {
   if (cause === 'SIGINT') return EXIT.interrupted;
   return wasCut && cause === 'SIGTERM' ? EXIT.terminated : EXIT.ok;
-}
-
-/** Says more of a port that cannot be had: which process holds it, where the kernel tells, or whose right is missing. */
-async function withHolder(thrown: unknown): Promise<unknown> {
-  if (!(thrown instanceof ProxyError) || thrown.code !== 'listen-failed') return thrown;
-  if (/:[0-9]{1,3} \(EACCES\)|:10[0-2][0-9] \(EACCES\)/.test(thrown.message)) {
-    return new ProxyError('listen-failed', thrown.message, {
-      todo: `set \`${thrown.message.includes('SSH door') ? 'listen.ssh' : 'listen.http'}\` to a port from 1024 on: those below need rights that Postern should not have`,
-      cause: thrown,
-    });
-  }
-  if (!thrown.message.includes('EADDRINUSE')) return thrown;
-  const port = /:([0-9]+) \(EADDRINUSE\)/.exec(thrown.message)?.[1];
-  const holder = port === undefined ? undefined : await portHolder(Number(port)).catch(() => undefined);
-  if (holder === undefined) return thrown;
-  return new ProxyError('listen-failed', thrown.message.replace('EADDRINUSE', `in use by ${holder}`), {
-    todo: thrown.todo,
-    cause: thrown,
-  });
 }
 
 /**

@@ -17,7 +17,7 @@ export function leaseActions(desk: LeaseDesk): ReadonlyMap<string, JsonAction> {
   return new Map<string, JsonAction>([
     [CREATE, (body) => desk.create(readRequest(body))],
     [LIST, () => desk.list()],
-    [REVOKE, async (body) => ({ unknown: await desk.revoke(texts(asMap(body)['ids']) ?? []) })],
+    [REVOKE, (body) => desk.revoke(texts(asMap(body)['ids']) ?? [])],
     [JUDGE, (body) => desk.judge(new Secret(text(asMap(body)['lease']) ?? ''))],
     [ROTATE, async (body) => ({ keyId: await desk.rotate({ forgetOld: asMap(body)['forgetOld'] === true }) })],
   ]);
@@ -33,8 +33,8 @@ export async function askList(socket: string): Promise<ListedLease[] | undefined
   return (await askAction(socket, LIST, {})) as ListedLease[] | undefined;
 }
 
-export async function askRevoke(socket: string, ids: readonly string[]): Promise<{ readonly unknown: readonly string[] } | undefined> {
-  return (await askAction(socket, REVOKE, { ids })) as { readonly unknown: readonly string[] } | undefined;
+export async function askRevoke(socket: string, ids: readonly string[]): Promise<Awaited<ReturnType<LeaseDesk['revoke']>> | undefined> {
+  return (await askAction(socket, REVOKE, { ids })) as Awaited<ReturnType<LeaseDesk['revoke']>> | undefined;
 }
 
 export async function askJudge(socket: string, lease: Secret): Promise<LeaseJudgement | undefined> {

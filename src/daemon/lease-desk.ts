@@ -13,10 +13,17 @@ import type { Clock } from '../model/ports.js';
 import { Secret } from '../model/secret.js';
 import type { FileLeaseRegister } from '../store/lease-register.js';
 import type { LeaseKey } from '../store/lease-keys.js';
+import type { SharedRevocations } from '../store/shared-revocations.js';
 import { readLeaseRepo } from './lease-repos.js';
 
 /** Longest life of a lease: a year and a day, so that what is renewed every year never has a gap. */
 export const LONGEST_LEASE_MS = 366 * 86_400_000;
+
+/**
+ * Longest life of a lease whose key other daemons may have while nothing tells them what is revoked here: what was revoked is
+ * over everywhere within the hour.
+ */
+export const LONGEST_UNSHARED_MS = 3_600_000;
 
 /** Where root keys come from: a file, or given once. */
 export interface LeaseKeyring {
@@ -60,6 +67,8 @@ export type LeaseJudgement = { readonly isValid: true } | { readonly isValid: fa
 export interface LeaseDeskParts {
   readonly keys: LeaseKeyring;
   readonly register: FileLeaseRegister;
+  /** The list of revoked leases that other daemons hear of too. */
+  readonly shared: SharedRevocations | undefined;
   readonly verifier: LeaseVerifier;
   readonly clock: Clock;
   /** Whether the keys stand in a file of our own: then the list of revoked leases stands beside it. */
@@ -80,9 +89,10 @@ export class LeaseDesk {
    * @throws ProxyError `secret-unreadable`, `state-unusable`
    */
   async load(): Promise<void> {
-    const { keys, register, hasOwnKeys } = this.#parts;
+    const { keys, register, shared, hasOwnKeys } = this.#parts;
     await keys.load();
     register.load();
+    shared?.load();
     // The list is made before the first key, so it has been taken away, and with it what was revoked.
     if (hasOwnKeys && keys.ids.length > 0 && !register.exists) {
       throw new ProxyError(
@@ -100,15 +110,20 @@ export class LeaseDesk {
    * @throws ProxyError `usage` when it cannot be what is meant; `secret-unreadable`, `state-unusable`
    */
   async create(request: LeaseRequest): Promise<CreatedLease> {
-    const { keys, register, clock, kindOf } = this.#parts;
-    const { forMs, repos: written, ...rest } = request;
-    if (!(forMs >= 1000 && forMs <= LONGEST_LEASE_MS)) {
+    const { keys, register, shared, clock, kindOf, hasOwnKeys } = this.#parts;
+    const { forMs: askedMs, repos: written, ...rest } = request;
+    if (!(askedMs >= 1000 && askedMs <= LONGEST_LEASE_MS)) {
       throw new ProxyError('usage', 'A lease lasts from a second to 366 days', { todo: 'give it for a time such as `--for 2h`' });
     }
+    const isCut = !hasOwnKeys && shared === undefined && askedMs > LONGEST_UNSHARED_MS;
+    const forMs = isCut ? LONGEST_UNSHARED_MS : askedMs;
     const repos = written.map((text) => readLeaseRepo(text, kindOf));
     const now = clock.now();
     const grant: Caveat = { ...rest, repos, id: newLeaseId(), expiresAt: new Date(Math.floor((now + forMs) / 1000) * 1000) };
     await register.make();
+    await shared?.make();
+    const unknown = shared?.look();
+    if (unknown !== undefined) throw unknown;
     const { id: keyId, key } = await keys.newest();
     let lease: Secret;
     try {
@@ -122,7 +137,13 @@ export class LeaseDesk {
     }
     const expiresAt = grant.expiresAt ?? new Date(now);
     await register.add({ id: grant.id, label: grant.label, grant: grantSentence(grant), createdAt: new Date(now), expiresAt });
-    return { lease: lease.reveal(), id: grant.id, expiresAt: expiresAt.toISOString(), repos, notes: notesOn(grant) };
+    return {
+      lease: lease.reveal(),
+      id: grant.id,
+      expiresAt: expiresAt.toISOString(),
+      repos,
+      notes: [...(isCut ? [CUT] : []), ...notesOn(grant)],
+    };
   }
 
   /** Leases that have not ended, given out by this daemon or by one that shares its state directory. */
@@ -131,24 +152,33 @@ export class LeaseDesk {
       ...lease,
       createdAt: lease.createdAt.toISOString(),
       expiresAt: lease.expiresAt.toISOString(),
-      revokedAt: lease.revokedAt?.toISOString(),
+      revokedAt: (lease.revokedAt ?? this.#parts.shared?.revokedAt(lease.id))?.toISOString(),
     }));
   }
 
   /**
-   * Ends what the ids are links of. Gives the ids that were not given out here: those of narrowed leases, of other daemons,
-   * and mistyped ones.
-   * @throws ProxyError `usage`, `state-unusable`
+   * Ends what the ids are links of, at once here, and at the daemons that share the list. Gives the ids that were not given out
+   * here: those of narrowed leases, of other daemons, and mistyped ones; and whether other daemons hear of it.
+   * @throws ProxyError `usage`; `state-unusable` when it would not last, or the other daemons do not hear of it
    */
-  async revoke(ids: readonly string[]): Promise<readonly string[]> {
+  async revoke(ids: readonly string[]): Promise<{ readonly unknown: readonly string[]; readonly isShared: boolean }> {
     const wrong = ids.filter((id) => !isId(id)).length;
     if (wrong > 0 || ids.length === 0) {
       throw new ProxyError('usage', wrong > 1 ? `${wrong} of these are no ids of leases` : 'This is no id of a lease', {
         todo: 'give ids of 16 hex digits, as `postern lease list` and `postern lease explain` show them',
       });
     }
-    const known = await this.#parts.register.revoke(ids, new Date(this.#parts.clock.now() + LONGEST_LEASE_MS));
-    return ids.filter((id) => !known.includes(id));
+    const { register, shared, clock } = this.#parts;
+    const revokedAt = new Date(clock.now());
+    const latest = new Date(clock.now() + LONGEST_LEASE_MS);
+    const ends = new Map(register.issued().map(({ id, expiresAt }) => [id, expiresAt]));
+    const [here, everywhere] = await Promise.allSettled([
+      register.revoke(ids, latest),
+      shared?.revoke(ids.map((id) => ({ id, revokedAt, until: ends.get(id) ?? latest }))),
+    ]);
+    if (here.status === 'rejected') throw here.reason;
+    if (everywhere.status === 'rejected') throw onlyHere(everywhere.reason);
+    return { unknown: ids.filter((id) => !here.value.includes(id)), isShared: shared !== undefined };
   }
 
   /** Whether the door would take a lease now, whatever it is used for. */
@@ -173,6 +203,19 @@ export class LeaseDesk {
     return id;
   }
 }
+
+/** A revocation that this daemon keeps and the others have not heard of. */
+function onlyHere(thrown: unknown): unknown {
+  if (!(thrown instanceof ProxyError)) return thrown;
+  return new ProxyError(thrown.code, `Revoked at this daemon alone, the others still take the lease. ${thrown.message}`, {
+    todo: `${thrown.todo ?? 'mend that'}; then revoke again, or revoke at a daemon that can write the list`,
+    cause: thrown,
+  });
+}
+
+const CUT =
+  'it lasts 1 h and no longer: its key is shared (`access.leaseKey`), and other daemons with that key would not hear that it was revoked; ' +
+  'set `access.revocations` to a file that all of them see';
 
 function notesOn({ allow, refs, changes, repos }: Caveat): string[] {
   const notes: string[] = [];

@@ -11,6 +11,7 @@ import type { ListenAddress, Settings } from '../model/settings.js';
 import type { SshDoor } from '../ssh/ssh-door.js';
 import { isLoopback } from '../upstream/outgoing-proxy.js';
 import type { House } from './assemble.js';
+import type { InheritedSockets } from './inherited-sockets.js';
 
 type Listen = Settings['listen'];
 
@@ -21,12 +22,17 @@ interface Moves {
 }
 
 /**
- * Opens every listener of the configuration.
+ * Opens every listener of the configuration; where `inherited` has its socket, that is taken.
  * @throws ProxyError `listen-failed`, `certificate-unusable`, `state-unusable`; what was opened before is still open then
  */
-export async function openListeners({ door, sshDoor }: House, { http, ssh }: Listen, logger: Logger): Promise<void> {
-  for (const address of http) if (!(await door.listen(address))) tellSkipped(address, logger);
-  for (const address of ssh) if (!(await sshDoor.listen(address))) tellSkipped(address, logger);
+export async function openListeners(
+  { door, sshDoor }: House,
+  { http, ssh }: Listen,
+  { logger, inherited }: { logger: Logger; inherited?: InheritedSockets | undefined },
+): Promise<void> {
+  for (const address of http) if (!(await door.listen(address, { descriptor: inherited?.claim(address) }))) tellSkipped(address, logger);
+  for (const address of ssh) if (!(await sshDoor.listen(address, { descriptor: inherited?.claim(address) }))) tellSkipped(address, logger);
+  inherited?.closeUnused(logger, [...http, ...ssh]);
 }
 
 /**

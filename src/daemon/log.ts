@@ -4,6 +4,7 @@
  */
 import winston from 'winston';
 import { LOG_LEVELS as LEVEL_NAMES, type LogFields, type Logger, type LogLevel } from '../model/ports.js';
+import { priorityPrefix } from './journal.js';
 import { redact } from './redaction.js';
 
 export type LogFormat = 'human' | 'json';
@@ -22,10 +23,13 @@ export interface DaemonLog extends Logger {
   close(): Promise<void>;
 }
 
+/** Where winston keeps the finished line (its package triple-beam). */
+const MESSAGE = Symbol.for('message');
+
 const LEVELS: Record<LogLevel, number> = { error: 0, warn: 1, info: 2, debug: 3 };
 
-/** Opens the log. */
-export function openLog(options: LogShape): DaemonLog {
+/** Opens the log. `isJournal`: stderr goes to systemd's journal, so each line begins with its priority. */
+export function openLog(options: LogShape, { isJournal = false }: { isJournal?: boolean } = {}): DaemonLog {
   const redacting = winston.format((line) => {
     for (const [key, value] of Object.entries(line)) if (typeof value === 'string') line[key] = redact(value);
     return line;
@@ -36,10 +40,15 @@ export function openLog(options: LogShape): DaemonLog {
       ? JSON.stringify({ time, level, event: message, ...fields }).replace(UNPRINTABLE, escaped)
       : humanLine(String(time), level, String(message), fields),
   );
+  const prefixed = winston.format((line) => {
+    const text = line[MESSAGE];
+    if (typeof text === 'string') line[MESSAGE] = priorityPrefix(line.level as LogLevel) + text; // because no other levels are made
+    return line;
+  });
   const logger = winston.createLogger({
     levels: LEVELS,
     level: options.level,
-    format: winston.format.combine(redacting(), shape),
+    format: winston.format.combine(redacting(), shape, ...(isJournal ? [prefixed()] : [])),
     // eslint-disable-next-line @typescript-eslint/no-unsafe-class-instance-assignment -- because winston's types name another class
     transports: [new winston.transports.Stream({ stream: process.stderr, eol: '\n' })],
   });

@@ -5,8 +5,28 @@
  * Source: proc(5), /proc/net/tcp and /proc/PID/fd.
  */
 import { readdir, readFile, readlink } from 'node:fs/promises';
+import { ProxyError } from '../model/errors.js';
 
 const LISTENING = '0A';
+
+/** Says more of a port that cannot be had: which process holds it, where the kernel tells, or whose right is missing. */
+export async function withHolder(thrown: unknown): Promise<unknown> {
+  if (!(thrown instanceof ProxyError) || thrown.code !== 'listen-failed') return thrown;
+  if (/:[0-9]{1,3} \(EACCES\)|:10[0-2][0-9] \(EACCES\)/.test(thrown.message)) {
+    return new ProxyError('listen-failed', thrown.message, {
+      todo: `set \`${thrown.message.includes('SSH door') ? 'listen.ssh' : 'listen.http'}\` to a port from 1024 on: those below need rights that Postern should not have`,
+      cause: thrown,
+    });
+  }
+  if (!thrown.message.includes('EADDRINUSE')) return thrown;
+  const port = /:([0-9]+) \(EADDRINUSE\)/.exec(thrown.message)?.[1];
+  const holder = port === undefined ? undefined : await portHolder(Number(port)).catch(() => undefined);
+  if (holder === undefined) return thrown;
+  return new ProxyError('listen-failed', thrown.message.replace('EADDRINUSE', `in use by ${holder}`), {
+    todo: thrown.todo,
+    cause: thrown,
+  });
+}
 
 /** `name (pid N)` of the process that listens on a TCP port, or undefined where that cannot be known. */
 export async function portHolder(port: number): Promise<string | undefined> {

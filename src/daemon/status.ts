@@ -39,6 +39,8 @@ export interface DaemonStatus {
   readonly routes: readonly RouteState[];
   readonly operations: Readonly<Record<string, number>>;
   readonly running: readonly RunningOperation[];
+  /** Operations that have begun and of which no request runs now, by the latest one: git is at work, and a stop waits for them. */
+  readonly betweenRequests: readonly RunningOperation[];
   readonly failures: readonly OperationRecord[];
   /** Who asked since the start, latest first, as far as they are kept; leases in use are among them. */
   readonly callers: readonly CallerState[];
@@ -130,6 +132,7 @@ export function statusOf(
     routes: house.routes.routes.map(routeState),
     operations: house.ledger.counts(),
     running: house.ledger.running().map((record) => runningOperation(record, now)),
+    betweenRequests: house.ledger.conversations.between.map(({ record }) => runningOperation(record, now)),
     failures: house.ledger.failures().map(failedOperation),
     callers: callers.seen,
     callersForgotten: callers.forgotten,

@@ -84,7 +84,8 @@ export class CallersSeen {
   }
 }
 
-function callerOf(record: OperationRecord): { key: string; who: CallerState['who'] } {
+/** Who asked, by what the gate noted of them; `key` is the same for the same caller, and no other's. */
+export function callerOf(record: OperationRecord): { readonly key: string; readonly who: CallerState['who'] } {
   const { lease, uid, key } = record;
   if (lease !== undefined) {
     const who = leaseState(lease);

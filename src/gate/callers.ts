@@ -17,9 +17,15 @@ export type PresentedLease =
 
 /** Makes a lease of its text when seal, key and revocations allow. */
 export interface LeaseVerifier {
-  verify(
-    text: Secret,
-  ): { readonly kind: 'lease'; readonly lease: Lease } | { readonly kind: 'fault'; readonly what: string; readonly todo: string };
+  verify(text: Secret): { readonly kind: 'lease'; readonly lease: Lease } | LeaseFault;
+}
+
+export interface LeaseFault {
+  readonly kind: 'fault';
+  readonly what: string;
+  readonly todo: string;
+  /** The trouble is the daemon's, and the lease may be good. */
+  readonly isOurs?: true;
 }
 
 export interface Knock {
@@ -52,14 +58,17 @@ export class Callers {
     this.#leases = options.leases;
   }
 
-  /** Refusals: `lease-invalid`, `lease-required`, `caller-refused`, `caller-forwarded`. */
+  /** Refusals: `lease-invalid`, `state-unusable`, `lease-required`, `caller-refused`, `caller-forwarded`. */
   identify(knock: Knock): Caller | Refusal {
     const { peer, lease, entry } = knock;
     if (lease.kind === 'unclear')
       return refusal('lease-invalid', lease.what, 'send one lease: in the header X-Postern-Lease, or as user or password');
     if (lease.kind === 'one') {
       const verified = this.#leases.verify(lease.text);
-      if (verified.kind === 'fault') return refusal('lease-invalid', verified.what, verified.todo);
+      if (verified.kind === 'fault') {
+        if (verified.isOurs !== true) return refusal('lease-invalid', verified.what, verified.todo);
+        return { ...refusal('state-unusable', verified.what, verified.todo), status: 503 };
+      }
       return { kind: 'lease', peer, lease: verified.lease };
     }
     if (knock.key !== undefined && this.#keys.has(knock.key)) return { kind: 'key', peer, fingerprint: knock.key };

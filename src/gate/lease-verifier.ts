@@ -5,7 +5,7 @@
 import { type Caveat, type Lease, leaseName } from '../model/lease.js';
 import type { LeaseRegister } from '../model/ports.js';
 import type { Secret } from '../model/secret.js';
-import type { LeaseVerifier } from './callers.js';
+import type { LeaseFault, LeaseVerifier } from './callers.js';
 import { parseCaveat } from './caveat-text.js';
 import { isSealed } from './lease-seal.js';
 import { parseLeaseText } from './lease-text.js';
@@ -37,6 +37,13 @@ export function createLeaseVerifier(register: LeaseRegister): LeaseVerifier {
         if (!(thrown instanceof SyntaxError)) throw thrown;
         return fault(`The lease ${thrown.message}`);
       }
+      if (register.isUnknown?.() === true) {
+        return {
+          ...fault('It cannot be read now which leases were revoked, so this daemon takes none'),
+          todo: 'try again soon; if it stays, tell whoever runs Postern: its log says why (`access.revocations`)',
+          isOurs: true,
+        };
+      }
       const revoked = lease.caveats.find(({ id }) => register.isRevoked(id));
       if (revoked === undefined) return { kind: 'lease', lease };
       const isItself = revoked === lease.caveats.at(-1);
@@ -54,6 +61,6 @@ function readCaveats(all: readonly Uint8Array[]): Caveat[] {
   });
 }
 
-function fault(what: string): Extract<ReturnType<LeaseVerifier['verify']>, { kind: 'fault' }> {
+function fault(what: string): LeaseFault {
   return { kind: 'fault', what, todo: ANOTHER };
 }

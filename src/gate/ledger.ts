@@ -8,6 +8,7 @@ import type { AuditTrail, Clock, Logger } from '../model/ports.js';
 import type { OperationRecord, Verdict } from '../model/record.js';
 import type { Refusal } from '../model/refusal.js';
 import { type CallerState, CallersSeen } from './callers-seen.js';
+import { Conversations } from './conversations.js';
 
 /** Failures kept for `status`. */
 const FAILURES_KEPT = 20;
@@ -30,6 +31,8 @@ export interface Ending {
 }
 
 export class Ledger {
+  /** The operations that have begun: what a request over HTTP may belong to. */
+  readonly conversations: Conversations;
   readonly #clock: Clock;
   readonly #logger: Logger;
   #audit: AuditTrail;
@@ -51,6 +54,7 @@ export class Ledger {
     this.#logger = options.logger;
     this.#audit = options.audit;
     this.#callers = new CallersSeen(options.clock);
+    this.conversations = new Conversations(options.clock);
   }
 
   /** Records that end from now on are written there. */
@@ -103,6 +107,7 @@ export class Ledger {
       record.activityId ??= refusal.activityId;
     }
     this.#counts[ending.verdict] += 1;
+    this.conversations.finished(record, ending.verdict);
     this.#callers.note(record);
     if (FAILURES.has(ending.verdict)) {
       this.#failures.push(record);

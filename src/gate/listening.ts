@@ -4,6 +4,11 @@ import { messageOf, ProxyError, systemCodeOf } from '../model/errors.js';
 import type { Refusal } from '../model/refusal.js';
 import type { ListenAddress } from '../model/settings.js';
 
+/** A service manager has started it again by then, if nothing is wrong. */
+const STARTED_AGAIN_SECONDS = 5;
+/** Connections that may wait to be accepted on an inherited socket, as its service manager has it; Node's own is less. */
+const INHERITED_BACKLOG = 4096;
+
 /** What is said to whoever comes while a door closes. */
 export const STOPPING: Refusal = {
   kind: 'refusal',
@@ -11,22 +16,29 @@ export const STOPPING: Refusal = {
   status: 503,
   what: 'Postern is stopping',
   todo: 'try again when it has started again',
+  retryAfterSeconds: STARTED_AGAIN_SECONDS,
 };
 
 /**
  * Listens and gives the port; undefined when an optional address does not exist on this system.
  * @param door its name and its key in the configuration, for the text of a fault
+ * @param descriptor of a socket that listens at that address already (`src/daemon/inherited-sockets.ts`)
  * @throws ProxyError `listen-failed`
  */
 export async function listenAt(
   server: Server,
   address: ListenAddress,
   door: { readonly name: 'HTTP' | 'SSH'; readonly key: string },
+  descriptor?: number,
 ): Promise<number | undefined> {
   try {
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
-      server.listen({ host: address.host, port: address.port, ipv6Only: true, exclusive: true }, () => {
+      const where =
+        descriptor === undefined
+          ? { host: address.host, port: address.port, ipv6Only: true, exclusive: true }
+          : { fd: descriptor, backlog: INHERITED_BACKLOG };
+      server.listen(where, () => {
         server.off('error', reject);
         resolve();
       });

@@ -5,7 +5,8 @@
  */
 import { createServer, type RequestListener, type Server, type ServerOptions } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
-import { Server as NetServer, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
+import { stopAccepting } from '../gate/arrivals.js';
 import type { CertificateSource, DoorCertificate } from '../model/ports.js';
 import { sayUseTls } from './speech.js';
 
@@ -29,16 +30,15 @@ export function plainListener(options: ServerOptions, handle: RequestListener): 
   return {
     server,
     scheme: 'http',
-    stopAccepting: () => stopAccepting(server),
+    stopAccepting: () => leaveTo(server),
     showThoseOf: () => Promise.resolve(),
     closeUnopened: () => undefined,
   };
 }
 
-function stopAccepting(server: Server): void {
-  // Not the close of HTTP's server: that one ends every connection between two requests, and with it a clone between its two.
-  NetServer.prototype.close.call(server);
-  // What else that one does, the watch over slow heads, is to end when the last connection has.
+function leaveTo(server: Server): void {
+  stopAccepting(server);
+  // The watch over slow heads is to end when the last connection has.
   server.once('close', () => server.close(() => undefined));
 }
 
@@ -98,7 +98,7 @@ export async function secureListener(
   return {
     server,
     scheme: 'https',
-    stopAccepting: () => stopAccepting(server),
+    stopAccepting: () => leaveTo(server),
     showThoseOf: async (other) => {
       if (other === source) return;
       const certificate = await other.current();

@@ -1,221 +1,125 @@
 /**
- * The HTTP door: its listeners, and the walk of a request to the gate: is it a web page, who asks, what for, may they. How it is
- * read is in read-operation.ts, what happens after the gate says yes in forward.ts.
- *
- * Limits are on heads and on silence. There is none on the length of a request: a push of gigabytes takes its time.
+ * The HTTP door: the walk of a request to the gate: is it a web page, who asks, what for, may they. How it comes in is in
+ * door-listeners.ts, how it is read in read-operation.ts, what happens after the gate says yes in forward.ts.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { admit } from '../gate/admit.js';
 import { refuseBrowser } from '../gate/browser.js';
 import type { Callers } from '../gate/callers.js';
 import type { Ledger } from '../gate/ledger.js';
-import { displayHost, listenAt, STOPPING } from '../gate/listening.js';
-import { isLoopbackAddress, type Peers } from '../gate/peers.js';
+import { displayHost, STOPPING } from '../gate/listening.js';
+import { isLoopbackAddress } from '../gate/peers.js';
 import type { RouteTable } from '../gate/route-table.js';
 import type { Caller } from '../model/caller.js';
-import { messageOf } from '../model/errors.js';
 import type { HttpOperation } from '../model/operation.js';
-import type { AuditTrail, CertificateSource, Clock, Logger } from '../model/ports.js';
+import type { AuditTrail, CertificateSource, Clock } from '../model/ports.js';
 import type { OperationRecord } from '../model/record.js';
 import type { Refusal } from '../model/refusal.js';
 import type { AccessSettings, ListenAddress } from '../model/settings.js';
 import type { Pass } from '../model/decision.js';
-import { type DoorListener, plainListener, secureListener } from './door-listener.js';
-import { DoorNames, sharedName } from './door-names.js';
+import { type BoundAddress, DoorListeners, type ListenerParts } from './door-listeners.js';
+import { sharedName } from './door-names.js';
 import type { Forwarder } from './forward.js';
 import { forwardedBy } from './forwarded.js';
 import { takeLease } from './presented-lease.js';
 import { readOperation } from './read-operation.js';
-import { sayGit, sayNoTunnel, sayPlain, sayUnreadable } from './speech.js';
+import { SelfCalls } from './self-calls.js';
+import { sayGit, sayPlain } from './speech.js';
 
-/** Largest head of a request: a bearer of 4 KB in a client's stale Authorization and long paths fit several times over. */
-const LARGEST_HEAD_BYTES = 32 * 1024;
-const HEAD_MS = 30_000;
-/** Longest silence that is ours while a caller waits: throttles waited out and tokens asked for, try by try. */
-const OWN_WAITS_MS = 5 * 60_000;
-/** An idle client connection is kept this long: git makes its next request within a second or never. */
-const IDLE_MS = 65_000;
-/** Connections at once; a build host's parallel jobs are in the hundreds. */
-const MOST_CONNECTIONS = 2048;
-/**
- * Size of the buffers on the client's side. Four times as much was no faster here, and every upload that an upstream
- * holds back keeps this much (docs/PERFORMANCE.md).
- */
-const BUFFER_BYTES = 64 * 1024;
-
-export interface HttpDoorParts {
+export interface HttpDoorParts extends ListenerParts {
   readonly routes: RouteTable;
   readonly ledger: Ledger;
-  readonly logger: Logger;
   readonly forwarder: Forwarder;
-  readonly peers: Peers;
   readonly callers: Callers;
   readonly access: Pick<AccessSettings, 'local' | 'remote'>;
   readonly audit: AuditTrail;
   readonly clock: Clock;
-  /** Which listeners speak TLS, and what they show; none when absent. */
-  readonly tls?: { readonly isFor: (host: string) => boolean; readonly certificates: CertificateSource } | undefined;
   /** Names besides the listeners' own that may stand in the Host header, without port. */
   readonly hostNames: readonly string[];
-  /** ms of silence after which a client connection is closed; our own waits are added. */
-  readonly stallMs: number;
-  /** ms within which a head must be complete; default 30 s: a local client sends it in one piece. */
-  readonly headMs?: number;
-}
-
-export interface BoundAddress {
-  readonly scheme: 'http' | 'https';
-  readonly host: string;
-  readonly port: number;
-}
-
-/** A listener that is open. */
-interface Opened {
-  readonly listener: DoorListener;
-  /** As it was asked for. */
-  readonly address: ListenAddress;
-  readonly bound: BoundAddress;
 }
 
 export class HttpDoor {
   #parts: HttpDoorParts;
-  #opened: readonly Opened[] = [];
-  /** Those that accept no more, until their last connection ends. */
-  readonly #leaving = new Set<Opened>();
-  #names: DoorNames;
+  readonly #listeners: DoorListeners;
   /** Connections on which a refusal was the last answer. */
   readonly #closing = new WeakSet<Duplex>();
   /** The latest request of each connection, settled when the gate has answered. */
   readonly #asked = new WeakMap<Duplex, Promise<void>>();
   #isDraining = false;
+  /** How this process asks its own door whether it answers. */
+  readonly selfCalls = new SelfCalls();
 
   constructor(parts: HttpDoorParts) {
     this.#parts = parts;
-    this.#names = new DoorNames(parts.hostNames);
+    this.#listeners = new DoorListeners(
+      {
+        take: (request, response, host) => void this.#walk(request, response, host),
+        isClosing: (socket) => this.#closing.has(socket),
+      },
+      parts.hostNames,
+    );
   }
 
   /** Addresses that are open, in the order of the configuration. */
   get bound(): readonly BoundAddress[] {
-    return this.#opened.map(({ bound }) => bound);
+    return this.#listeners.bound;
   }
 
   /** The addresses that are open, as they were asked for. */
   get addresses(): readonly ListenAddress[] {
-    return this.#opened.map(({ address }) => address);
+    return this.#listeners.addresses;
   }
 
   /** Serves every request that comes from now on with other parts; those under way keep theirs. */
   change(parts: HttpDoorParts): void {
     this.#parts = parts;
-    this.#name();
+    this.#listeners.rename(parts.hostNames);
   }
 
   /**
-   * Opens one address. Gives false when an optional one does not exist on this system.
+   * Opens one address, or takes the `descriptor` of a socket that listens there. Gives false when an optional one does not exist
+   * on this system.
    * @param whether to speak TLS is what `parts` say; what comes in is served when `when` has resolved
    * @throws ProxyError `listen-failed`, `certificate-unusable`
    */
-  async listen(
+  listen(
     address: ListenAddress,
-    { parts = this.#parts, when = Promise.resolve() }: { parts?: HttpDoorParts; when?: Promise<void> } = {},
+    { parts = this.#parts, ...options }: { parts?: HttpDoorParts; when?: Promise<void>; descriptor?: number | undefined } = {},
   ): Promise<boolean> {
-    const headMs = parts.headMs ?? HEAD_MS;
-    const options = {
-      maxHeaderSize: LARGEST_HEAD_BYTES,
-      highWaterMark: BUFFER_BYTES,
-      noDelay: true,
-      // Node would answer a missing Host without a word; it is refused further down.
-      requireHostHeader: false,
-      connectionsCheckingInterval: Math.ceil(headMs / 3),
-    };
-    const handle = (request: IncomingMessage, response: ServerResponse): void => {
-      void when.then(() => this.#walk(request, response, address.host));
-    };
-    const { tls } = parts;
-    const listener =
-      tls?.isFor(address.host) === true
-        ? await secureListener(options, handle, { certificates: tls.certificates, handshakeMs: headMs })
-        : plainListener(options, handle);
-    const { server, scheme } = listener;
-    server.on('connection', (socket) => parts.peers.accepted(socket));
-    // Node would answer an expectation that it does not know without a word; nothing here depends on one.
-    server.on('checkExpectation', handle);
-    server.on('connect', sayNoTunnel);
-    // Node would read the first 2000 and drop the others unseen; the size of the head is bounded as it is.
-    server.maxHeadersCount = 0;
-    server.headersTimeout = headMs;
-    server.requestTimeout = 0;
-    server.keepAliveTimeout = IDLE_MS;
-    server.maxConnections = MOST_CONNECTIONS;
-    // Upstream silence shows first; this is for a client that has gone silent itself.
-    server.setTimeout(parts.stallMs + OWN_WAITS_MS);
-    server.on('clientError', (fault: Error, socket: Duplex) => {
-      // What cannot be read behind a refused request needs no second answer: the first one closes the connection.
-      if (!this.#closing.has(socket)) sayUnreadable(fault, socket);
-    });
-    const port = await listenAt(server, address, { name: 'HTTP', key: 'listen.http' });
-    if (port === undefined) return false;
-    // Without this a fault while accepting (no more file descriptors) would end the process.
-    server.on('error', (fault) => this.#parts.logger.log('error', 'unexpected', { what: `accepting connections: ${messageOf(fault)}` }));
-    this.#opened = [...this.#opened, { listener, address, bound: { scheme, host: address.host, port } }];
-    this.#name();
-    return true;
+    return this.#listeners.listen(address, parts, options);
   }
 
   /** Accepts nothing more at an address that was asked for so; connections that are open live on. */
   leave(address: ListenAddress): void {
-    const left = this.#opened.find((each) => each.address === address);
-    if (left === undefined) return;
-    this.#opened = this.#opened.filter((each) => each !== left);
-    this.#leaving.add(left);
-    left.listener.server.once('close', () => {
-      this.#leaving.delete(left);
-      this.#name();
-    });
-    left.listener.stopAccepting();
-    left.listener.closeUnopened();
+    this.#listeners.leave(address);
   }
 
   /** Shows other certificates at every listener with TLS. @throws ProxyError `certificate-unusable` */
-  async show(certificates: CertificateSource): Promise<void> {
-    for (const { listener } of this.#opened) await listener.showThoseOf(certificates);
+  show(certificates: CertificateSource): Promise<void> {
+    return this.#listeners.show(certificates);
   }
 
-  /** What is open is known by its names, also for those who are still connected to what is not any more. */
-  #name(): void {
-    const names = new DoorNames(this.#parts.hostNames);
-    for (const { bound } of [...this.#opened, ...this.#leaving]) names.add(bound);
-    this.#names = names;
+  /** Leaves newcomers to the next daemon where they can wait for it. Connections that are open stay so. */
+  stopAccepting(): void {
+    this.#listeners.stopAccepting();
   }
 
-  /** Refuses new operations from now on; running ones go on. */
+  /** Refuses new operations from now on, with a text; what has begun goes on, and every connection stays open. */
   drain(): void {
     this.#isDraining = true;
-    for (const { server, closeUnopened } of this.#all()) {
-      server.close();
-      server.closeIdleConnections();
-      closeUnopened();
-    }
+  }
+
+  /** Connections that were accepted just before accepting stopped, and whose first request is on its way: nobody else can serve it. */
+  get awaited(): number {
+    return this.#listeners.arrivals.awaited;
   }
 
   /** Closes all listeners and every connection. */
-  async close(): Promise<void> {
+  close(): Promise<void> {
     this.#isDraining = true;
-    await Promise.all(
-      this.#all().map(
-        ({ server, closeUnopened }) =>
-          new Promise<void>((resolve) => {
-            server.close(() => resolve());
-            server.closeAllConnections();
-            closeUnopened();
-          }),
-      ),
-    );
-  }
-
-  #all(): DoorListener[] {
-    return [...this.#opened, ...this.#leaving].map(({ listener }) => listener);
+    return this.#listeners.close();
   }
 
   /** `host`: what the listener listens on. */
@@ -224,8 +128,13 @@ export class HttpDoor {
     const parts = this.#parts;
     const { ledger, forwarder } = parts;
     const { socket } = request;
+    if (this.selfCalls.isOne(request)) {
+      await parts.peers.of(socket);
+      response.writeHead(204, { connection: 'close' }).end();
+      return;
+    }
     // One after the other on a connection: what was sent behind a request that is refused must not be looked at meanwhile.
-    const asked = (this.#asked.get(socket) ?? Promise.resolve()).then(() => this.#ask(request, host, parts));
+    const asked = (this.#asked.get(socket) ?? Promise.resolve()).then(() => this.#ask(request, response, host, parts));
     this.#asked.set(
       socket,
       asked.then(() => undefined),
@@ -255,15 +164,20 @@ export class HttpDoor {
   /** Asks the gate; undefined when nothing on this connection is answered any more. */
   async #ask(
     request: IncomingMessage,
+    response: ServerResponse,
     host: string,
     parts: HttpDoorParts,
   ): Promise<{ record: OperationRecord; walked: Walked } | undefined> {
+    const { ledger } = parts;
     const { socket } = request;
+    const isFirst = this.#listeners.arrivals.asked(socket);
     // What a client sent behind a request that was refused and closed is not answered: it may be that request's body.
     if (this.#closing.has(socket)) return undefined;
     const { remoteAddress = 'gone', remotePort = 0 } = socket;
-    const record = parts.ledger.begin(`${displayHost(remoteAddress)}:${remotePort}`);
-    const walked = await this.#askGate(request, host, parts, record);
+    const record = ledger.begin(`${displayHost(remoteAddress)}:${remotePort}`);
+    const walked = this.#join(await this.#askGate(request, host, parts, record), record, { socket, isFirst });
+    // That it closes then tells nothing of the operation.
+    if (!response.shouldKeepAlive) ledger.conversations.unties(socket);
     if (walked.kind === 'no' && !isKeptOpen(walked)) this.#closing.add(socket);
     return { record, walked };
   }
@@ -271,8 +185,7 @@ export class HttpDoor {
   /** The questions that a request has to pass, in their order. What is understood on the way is noted in `record`. */
   async #askGate(request: IncomingMessage, host: string, parts: HttpDoorParts, record: OperationRecord): Promise<Walked> {
     const { routes, audit, clock } = parts;
-    if (this.#isDraining) return no(STOPPING);
-    const browser = refuseBrowser((name) => request.headersDistinct[name]?.join(', '), this.#names.on(request.socket, host));
+    const browser = refuseBrowser((name) => request.headersDistinct[name]?.join(', '), this.#listeners.names.on(request.socket, host));
     if (browser !== undefined) return no(browser);
     const caller = await this.#callerOf(request, host, parts, record);
     if (caller === undefined) return { kind: 'gone' };
@@ -284,6 +197,15 @@ export class HttpDoor {
     if (unrecorded !== undefined) return no(unrecorded, operation);
     const decision = admit(operation, caller, routes, clock.now());
     return decision.kind === 'refusal' ? no(decision, operation) : { kind: 'pass', operation, pass: decision };
+  }
+
+  /** Has what was admitted belong to an operation that has begun, or begin one if that may be now. */
+  #join(walked: Walked, record: OperationRecord, { socket, isFirst }: { socket: Socket; isFirst: boolean }): Walked {
+    const { conversations } = this.#parts.ledger;
+    if (walked.kind !== 'pass' || conversations.join(record, socket)) return walked;
+    if (this.#isDraining && !isFirst) return no(STOPPING, walked.operation);
+    conversations.begin(record, socket);
+    return walked;
   }
 
   /** Who asks; undefined when they have gone. */

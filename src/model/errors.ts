@@ -55,6 +55,7 @@ export const ERROR_CODES = [
   'already-running',
   'not-running',
   'operation-not-running',
+  'service-failed',
   'git-config',
   'usage',
   'internal',

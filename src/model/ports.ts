@@ -83,6 +83,8 @@ export interface LeaseRegister {
   /** The root key of that id; undefined when there is none, or no longer. */
   keyOf(keyId: string): Secret | undefined;
   isRevoked(id: string): boolean;
+  /** Whether it cannot be told now what is revoked; asked before `isRevoked`, for each lease. */
+  isUnknown?(): boolean;
 }
 
 /** Where finished operations are written down. */

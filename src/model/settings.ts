@@ -131,6 +131,8 @@ export interface AccessSettings {
   readonly keys: readonly AccessKey[];
   /** Where the keys that seal leases are; undefined is a file of the state directory. */
   readonly leaseKey: SecretReference | undefined;
+  /** File of the revoked leases, which several daemons share; undefined when the state directory alone has them. */
+  readonly revocations: string | undefined;
 }
 
 /** The record of what was done. */

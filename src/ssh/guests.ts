@@ -21,6 +21,8 @@ const MOST_SIGNING_IN = 100;
 const SIGN_IN_MS = 60_000;
 /** A connection without a command is closed after this; ControlPersist of most people is below it. */
 const IDLE_MS = 10 * 60_000;
+/** Whose command has just ended closes the connection itself, within milliseconds; when we do, ssh tells its user of a broken one. */
+const LEAVING_MS = 1_000;
 /** Refused connections are logged in plain sight this often: whoever causes them should not fill a disk too. */
 const LOG_AGAIN_MS = 60_000;
 
@@ -48,6 +50,8 @@ export interface Guest {
 interface Stay extends Guest {
   hasSignedIn: boolean;
   commands: number;
+  /** When the last command ended, of performance.now(). */
+  endedAt: number;
   idle: (() => void) | undefined;
 }
 
@@ -76,6 +80,7 @@ export class Guests {
       address: `${displayHost(remoteAddress)}:${remotePort}`,
       hasSignedIn: false,
       commands: 0,
+      endedAt: Number.NEGATIVE_INFINITY,
       idle: undefined,
     };
     socket.on('error', () => undefined);
@@ -126,13 +131,15 @@ export class Guests {
     this.#watch(stay);
     return () => {
       stay.commands -= 1;
+      stay.endedAt = performance.now();
       this.#watch(stay);
     };
   }
 
-  /** Closes the connections that have no command. */
-  closeIdle(): void {
-    for (const { socket, commands } of this.#stays.values()) if (commands === 0) socket.destroySoon();
+  /** Connections whose last command has just ended, and which are about to be closed from the other end. */
+  get leaving(): number {
+    const since = performance.now() - LEAVING_MS;
+    return [...this.#stays.values()].filter(({ commands, endedAt }) => commands === 0 && endedAt > since).length;
   }
 
   /** Closes every connection. */

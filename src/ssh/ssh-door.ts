@@ -4,6 +4,7 @@
  */
 import { createServer, type Server } from 'node:net';
 import { admit } from '../gate/admit.js';
+import { createArrivals, stopAccepting } from '../gate/arrivals.js';
 import type { Callers } from '../gate/callers.js';
 import type { Ledger } from '../gate/ledger.js';
 import { listenAt, STOPPING } from '../gate/listening.js';
@@ -52,12 +53,15 @@ interface Opened {
   /** As it was asked for. */
   readonly address: ListenAddress;
   readonly bound: { readonly host: string; readonly port: number };
+  /** Whether its socket was handed to us and outlives us. */
+  readonly isInherited: boolean;
 }
 
 export class SshDoor {
   #parts: SshDoorParts;
   readonly #guests: Guests;
   #opened: readonly Opened[] = [];
+  readonly #arrivals = createArrivals();
   #isDraining = false;
 
   constructor(parts: SshDoorParts) {
@@ -94,25 +98,30 @@ export class SshDoor {
   }
 
   /**
-   * Opens one address. Gives false when an optional one does not exist on this system. Who comes in is served when `when` has
-   * resolved.
+   * Opens one address, or takes the `descriptor` of a socket that listens there. Gives false when an optional one does not exist
+   * on this system. Who comes in is served when `when` has resolved.
    * @throws ProxyError `listen-failed`, `state-unusable`
    */
-  async listen(address: ListenAddress, { when = Promise.resolve() }: { when?: Promise<void> } = {}): Promise<boolean> {
+  async listen(
+    address: ListenAddress,
+    { when = Promise.resolve(), descriptor }: { when?: Promise<void>; descriptor?: number | undefined } = {},
+  ): Promise<boolean> {
     const { logger } = this.#parts;
     const hostKey = await this.#parts.hostKey();
+    const isInherited = descriptor !== undefined;
     const isLocal = isLoopbackAddress(address.host);
     const server = createServer({ noDelay: true, keepAlive: true }, (socket) => {
+      if (isInherited) this.#arrivals.accepted(socket);
       // From the first moment: an error that nobody hears ends the process.
       socket.on('error', () => undefined);
       void when.then(() => this.#guests.accept(socket, isLocal, hostKey));
     });
     server.maxConnections = MOST_CONNECTIONS;
-    const port = await listenAt(server, address, { name: 'SSH', key: 'listen.ssh' });
+    const port = await listenAt(server, address, { name: 'SSH', key: 'listen.ssh' }, descriptor);
     if (port === undefined) return false;
     // Without this a fault while accepting (no more file descriptors) would end the process.
     server.on('error', (fault) => logger.log('error', 'unexpected', { what: `accepting connections: ${messageOf(fault)}` }));
-    this.#opened = [...this.#opened, { server, address, bound: { host: address.host, port } }];
+    this.#opened = [...this.#opened, { server, address, bound: { host: address.host, port }, isInherited }];
     return true;
   }
 
@@ -122,11 +131,22 @@ export class SshDoor {
     this.#opened = this.#opened.filter((each) => each.address !== address);
   }
 
-  /** Refuses new commands from now on; running ones go on. */
+  /** Leaves newcomers to the next daemon where they can wait for it. Connections that are open stay so. */
+  stopAccepting(): void {
+    for (const { server, isInherited } of this.#opened) if (isInherited) stopAccepting(server);
+  }
+
+  /** Refuses new commands from now on, with a text; running ones go on, and every connection stays open. */
   drain(): void {
     this.#isDraining = true;
-    for (const { server } of this.#opened) server.close();
-    this.#guests.closeIdle();
+  }
+
+  /**
+   * Connections that were accepted just before accepting stopped, and whose first command is on its way; and those whose last one
+   * has just ended.
+   */
+  get awaited(): number {
+    return this.#arrivals.awaited + this.#guests.leaving;
   }
 
   /** Closes all listeners and every connection. */
@@ -161,7 +181,8 @@ export class SshDoor {
 
   /** The questions that a command has to pass, in their order. What is understood on the way is noted in `record`. */
   async #askGate(guest: Guest, asked: Asked, { routes, audit, clock }: SshDoorParts, record: OperationRecord): Promise<Walked> {
-    if (this.#isDraining) return no(STOPPING);
+    // Who was accepted before cannot go to the next daemon with a first command.
+    if (!this.#arrivals.asked(guest.socket) && this.#isDraining) return no(STOPPING);
     const found = await this.#guests.identify(guest, asked);
     if (found === undefined) return { kind: 'gone' };
     const { caller, uid } = found;

@@ -1,6 +1,7 @@
 /**
- * One writer at a time of the files of a state directory, also when two daemons share it. The lock is a file that is made with
- * its content in one step (link(2)) and held for the milliseconds that a read and a write take.
+ * One writer at a time of a file that several daemons write, also from several machines. The lock is a file that is made with
+ * its content in one step (link(2)) and held for the milliseconds that a read and a write take. How old it is, is told by the
+ * clock of its file system: that of a machine which mounts it may be minutes off.
  *
  * Limits: a lock that has stood for `DEAD_MS` is taken for that of a killed process and broken. Whoever was stopped for that
  * long while it held the lock (SIGSTOP, a suspended machine) writes beside another then.
@@ -23,9 +24,11 @@ const LONGEST_WAIT_MS = 20_000;
 export async function withFileLock<T>(path: string, work: () => Promise<T>): Promise<T> {
   const mark = randomBytes(12).toString('hex');
   const until = performance.now() + LONGEST_WAIT_MS;
-  while (!(await take(path, mark))) {
+  for (;;) {
+    const { isTaken, triedAtMs } = await take(path, mark);
+    if (isTaken) break;
     if (performance.now() > until) throw Object.assign(new Error(`${path} is held by another process`), { code: 'EBUSY' });
-    await breakDead(path);
+    await breakDead(path, triedAtMs);
     await sleep(LOOK_MS);
   }
   try {
@@ -36,14 +39,25 @@ export async function withFileLock<T>(path: string, work: () => Promise<T>): Pro
   }
 }
 
-async function take(path: string, mark: string): Promise<boolean> {
+/** One try; `triedAtMs` is when, by the clock of the file system. */
+async function take(path: string, mark: string): Promise<{ readonly isTaken: boolean; readonly triedAtMs: number }> {
   const written = temporaryBeside(path);
   await writeFile(written, mark, { flag: 'wx', mode: 0o600 });
+  try {
+    const { mtimeMs: triedAtMs } = await stat(written);
+    return { isTaken: await linkOrMake(written, path, mark), triedAtMs };
+  } finally {
+    await unlink(written);
+  }
+}
+
+async function linkOrMake(written: string, path: string, mark: string): Promise<boolean> {
   try {
     await link(written, path);
     return true;
   } catch (thrown) {
-    if (systemCodeOf(thrown) === 'EEXIST') return false;
+    // An answer of NFS can get lost after the link was made, and the repeated call then finds it (open(2), O_EXCL).
+    if (systemCodeOf(thrown) === 'EEXIST') return (await stat(written)).nlink === 2;
     if (!['EPERM', 'ENOTSUP', 'ENOSYS', 'EMLINK'].includes(systemCodeOf(thrown) ?? '')) throw thrown;
     // A file system without hard links.
     return await writeFile(path, mark, { flag: 'wx', mode: 0o600 }).then(
@@ -53,15 +67,13 @@ async function take(path: string, mark: string): Promise<boolean> {
         throw fault;
       },
     );
-  } finally {
-    await unlink(written);
   }
 }
 
 /** Takes a dead lock away. Of several who do so at once one moves it; what another has taken meanwhile is put back. */
-async function breakDead(path: string): Promise<void> {
+async function breakDead(path: string, nowMs: number): Promise<void> {
   try {
-    if (Date.now() - (await stat(path)).mtimeMs < DEAD_MS) return;
+    if (nowMs - (await stat(path)).mtimeMs < DEAD_MS) return;
     const dead = await readFile(path, 'utf8');
     const aside = temporaryBeside(path);
     await rename(path, aside);

@@ -11,13 +11,10 @@ import { messageOf, ProxyError, systemCodeOf } from '../model/errors.js';
 import type { Clock } from '../model/ports.js';
 import { makeDirectory, stampOf, writeFileAtomic } from './atomic-file.js';
 import { withFileLock } from './file-lock.js';
+import { asDate, asId, asMap, asText, byId, MOST_REVOKED, parseJson, parseRevoked, type RevokedId, stillNeeded } from './revoked-ids.js';
 
 /** Leases that are alive at once; a fleet with a job every second and leases of an hour has 3,600. */
 export const MOST_ISSUED = 10_000;
-/** Revoked ids that are kept; each is some 100 bytes. */
-export const MOST_REVOKED = 100_000;
-/** Revocations are kept for this much longer than a lease can live, because clocks are set back as well. */
-const GRACE_MS = 30 * 86_400_000;
 const LARGEST_FILE_BYTES = 64 * 1024 * 1024;
 const VERSION = 1;
 
@@ -28,13 +25,6 @@ export interface IssuedLease {
   readonly grant: string;
   readonly createdAt: Date;
   readonly expiresAt: Date;
-}
-
-export interface RevokedId {
-  readonly id: string;
-  readonly revokedAt: Date;
-  /** No lease that the id is a link of is alive after this. */
-  readonly until: Date;
 }
 
 interface Content {
@@ -168,7 +158,7 @@ export class FileLeaseRegister {
     const now = this.#clock.now();
     return {
       issued: new Map([...issued].filter(([, { expiresAt }]) => expiresAt.getTime() > now)),
-      revoked: new Map([...revoked].filter(([, { until }]) => until.getTime() + GRACE_MS > now)),
+      revoked: stillNeeded(revoked, now),
     };
   }
 
@@ -215,13 +205,7 @@ function writeContent({ issued, revoked }: Content): string {
 
 /** @throws SyntaxError for anything that `writeContent` does not write */
 function parseContent(text: string): Content {
-  let raw: unknown;
-  try {
-    raw = JSON.parse(text);
-  } catch {
-    throw new SyntaxError('it is no JSON, or was cut');
-  }
-  const { version, issued, revoked } = asMap(raw);
+  const { version, issued, revoked } = asMap(parseJson(text));
   if (version !== VERSION || !Array.isArray(issued) || !Array.isArray(revoked))
     throw new SyntaxError('it is not a list of leases of this version');
   return {
@@ -237,37 +221,6 @@ function parseContent(text: string): Content {
         };
       }),
     ),
-    revoked: byId(
-      revoked.map((each) => {
-        const { id, revokedAt, until } = asMap(each);
-        return { id: asId(id), revokedAt: asDate(revokedAt), until: asDate(until) };
-      }),
-    ),
+    revoked: parseRevoked(revoked),
   };
-}
-
-function byId<Entry extends { readonly id: string }>(entries: readonly Entry[]): ReadonlyMap<string, Entry> {
-  return new Map(entries.map((entry) => [entry.id, entry]));
-}
-
-function asMap(raw: unknown): Readonly<Record<string, unknown>> {
-  if (typeof raw !== 'object' || raw === null || Array.isArray(raw)) throw new SyntaxError('an entry is no map');
-  return raw as Readonly<Record<string, unknown>>; // a map that JSON.parse made
-}
-
-function asText(raw: unknown): string {
-  if (typeof raw !== 'string') throw new SyntaxError('an entry has no text where one belongs');
-  return raw;
-}
-
-function asId(raw: unknown): string {
-  const id = asText(raw);
-  if (!/^[0-9a-f]{16}$/.test(id)) throw new SyntaxError('an entry has an id that is none');
-  return id;
-}
-
-function asDate(raw: unknown): Date {
-  const date = new Date(asText(raw));
-  if (Number.isNaN(date.getTime())) throw new SyntaxError('an entry has a time that is none');
-  return date;
 }

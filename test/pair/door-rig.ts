@@ -28,7 +28,7 @@ export const SHUT: Pick<Settings, 'listen' | 'access' | 'audit' | 'limits' | 'te
   limits: { connections: 2048, operations: 1024 },
   telemetry: { listen: [] },
   listen: { http: [], ssh: [], names: [], tls: { kind: 'off' } },
-  access: { local: 'uid', remote: 'lease', uids: [], keys: [], leaseKey: undefined },
+  access: { local: 'uid', remote: 'lease', uids: [], keys: [], leaseKey: undefined, revocations: undefined },
   audit: { isOn: false, directory: undefined, onFailure: 'continue', maxSizeBytes: 1024 * 1024, maxAge: 86_400_000 },
 };
 

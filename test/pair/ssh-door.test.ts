@@ -19,7 +19,7 @@ import { type Door, openDoor } from './door-rig.js';
 const REPO = "'/ssh.dev.azure.com/v3/contoso/Payments/web'";
 const LISTED = ssh2.utils.generateKeyPairSync('ed25519', { comment: 'ada' });
 const OTHER = ssh2.utils.generateKeyPairSync('ed25519');
-const OPEN: AccessSettings = { local: 'uid', remote: 'lease', uids: [], keys: [], leaseKey: undefined };
+const OPEN: AccessSettings = { local: 'uid', remote: 'lease', uids: [], keys: [], leaseKey: undefined, revocations: undefined };
 /** Nobody is served for being who they are. */
 const KEYED: AccessSettings = { ...OPEN, local: 'lease', keys: [parseAccessKey(LISTED.public)] };
 

@@ -10,6 +10,7 @@ import type { Settings } from '../../model/settings.js';
 import { type AuditPlaces, auditPlaces, chainNames } from '../../store/audit-files.js';
 import { findRecord } from '../../store/audit-reader.js';
 import { FileLeaseKeys } from '../../store/lease-keys.js';
+import { SharedRevocations } from '../../store/shared-revocations.js';
 import { FileLeaseRegister } from '../../store/lease-register.js';
 import { type Context, loadFor, type SettingsFlags } from '../context.js';
 import { unreadable } from './audit.js';
@@ -99,6 +100,9 @@ function rulesOf(settings: Settings, owner: number, stateDirectory: string): Rep
   };
   const register = new FileLeaseRegister(join(stateDirectory, 'leases.json'), { clock: systemClock, onFault: fault });
   register.load();
+  const { revocations } = settings.access;
+  const shared = revocations === undefined ? undefined : new SharedRevocations(revocations, { clock: systemClock, onFault: fault });
+  shared?.load();
   // Keys that are configured are elsewhere, and may be for the daemon alone to read.
   const keys =
     settings.access.leaseKey === undefined
@@ -111,7 +115,7 @@ function rulesOf(settings: Settings, owner: number, stateDirectory: string): Rep
     keys: settings.access.keys.map(({ fingerprint }) => fingerprint),
     entry: settings.access,
     leaseFault: ({ keyId, caveats }) => {
-      const revoked = caveats.find(({ id }) => register.isRevoked(id));
+      const revoked = caveats.find(({ id }) => register.isRevoked(id) || shared?.isRevoked(id) === true);
       if (revoked !== undefined) return `The lease is revoked (id ${revoked.id})`;
       if (keys?.ids.includes(keyId) === false) return `The key ${keyId} that sealed the lease is not among the keys any more`;
       return undefined;

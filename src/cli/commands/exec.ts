@@ -111,8 +111,9 @@ async function runBeside(context: Context, { argv, flags, settings, log, signals
 async function drain(daemon: Daemon, signals: Signals, { printer }: Context): Promise<void> {
   signals.onOther(() => void daemon.stop('SIGINT'));
   const explaining = setTimeout(() => {
+    const { running, betweenRequests } = daemon.status();
     printer.note(
-      `postern: waiting for ${countText(daemon.status().running.length, 'operation')} that the command left running; Ctrl-C cuts short`,
+      `postern: waiting for ${countText(running.length + betweenRequests.length, 'operation')} that the command left running; Ctrl-C cuts short`,
     );
   }, SILENT_DRAIN_MS);
   await daemon.stop('admin');
@@ -129,8 +130,12 @@ function settingsFor({ settings, effective }: LoadedSettings): Settings {
   return {
     ...settings,
     listen: { http: [{ host: '127.0.0.1', port: 0, optional: false }], ssh: [], names: [], tls: { kind: 'off' } },
-    // A key that others share would seal a lease that is good for their doors too.
-    access: { ...settings.access, leaseKey: undefined },
+    // A key that others share would seal a lease that is good for their doors too; their list of revoked ones goes with it.
+    access: {
+      ...settings.access,
+      leaseKey: undefined,
+      revocations: settings.access.leaseKey === undefined ? settings.access.revocations : undefined,
+    },
     // Nobody has to be told first that it is going.
     drain: { min: 0, max: settings.drain.max },
     telemetry: { listen: [] },

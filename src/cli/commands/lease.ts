@@ -86,7 +86,11 @@ export async function leaseRevoke(context: Context, flags: SettingsFlags): Promi
   for (const id of ids) context.printer.line(`Revoked ${id}, and all that come from it`);
   if (done.unknown.length > 0)
     context.printer.note(
-      `note: not given out here: ${done.unknown.join(', ')}. Right for a narrowed lease; a lease of another daemon has to be revoked there too`,
+      `note: not given out here: ${done.unknown.join(', ')}. Right for a narrowed lease; ${
+        done.isShared
+          ? 'a lease of another daemon is revoked there too, by the list that they share'
+          : 'a lease of another daemon has to be revoked there too'
+      }`,
     );
   return 0;
 }

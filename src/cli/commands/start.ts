@@ -1,6 +1,9 @@
 /** `postern start`: the daemon in the foreground, as a service manager wants it. */
 import { Daemon, guardProcess } from '../../daemon/daemon.js';
+import { InheritedSockets } from '../../daemon/inherited-sockets.js';
+import { isJournal } from '../../daemon/journal.js';
 import { openLog } from '../../daemon/log.js';
+import { ServiceManager } from '../../daemon/service-manager.js';
 import { systemClock } from '../../model/clock.js';
 import { settingsPath } from '../../config/settings-file.js';
 import { type Context, loadFor, requireFiles, type SettingsFlags, surroundingsOf } from '../context.js';
@@ -16,7 +19,7 @@ export async function start(context: Context, flags: SettingsFlags): Promise<nev
   const loaded = await loadFor(context, flags);
   await requireFiles(context, loaded);
   const { settings } = loaded;
-  const log = openLog(settings.log);
+  const log = openLog(settings.log, { isJournal: isJournal(context.environment) });
   guardProcess(log);
   for (const warning of loaded.warnings) log.log('warn', 'config-warning', { what: warning });
   const daemon = new Daemon({
@@ -26,6 +29,8 @@ export async function start(context: Context, flags: SettingsFlags): Promise<nev
     log,
     clock: systemClock,
     version: context.version,
+    manager: ServiceManager.take(context.environment, log),
+    inherited: await InheritedSockets.take(context.environment),
     isOnTerminal: process.stdin.isTTY,
     watched: settingsPath(surroundingsOf(context, flags))?.path,
     load: async (held) => {

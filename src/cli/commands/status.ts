@@ -45,6 +45,8 @@ export function statusLines(status: DaemonStatus, now: number, bold: (text: stri
       .join(', ')}`,
   ];
   lines.push(...runningLines(status.running, bold));
+  if (status.betweenRequests.length > 0)
+    lines.push(`  ${countText(status.betweenRequests.length, 'more operation')} between two requests of git`);
   if (status.throttled.length + status.upstreams.length + status.sshUpstreams.length > 0) lines.push(bold('upstreams'));
   for (const { key, waitMs } of status.throttled)
     lines.push(`  held back by the upstream for ${Math.ceil(waitMs / 1000)} s: ${key.trim()}`);

@@ -1,7 +1,7 @@
 /** `postern stop`: asks the daemon to end and waits until it has. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { askStatus, askStop } from '../../daemon/admin.js';
-import { ProxyError } from '../../model/errors.js';
+import { ProxyError, systemCodeOf } from '../../model/errors.js';
 import type { Context } from '../context.js';
 
 const LOOK_MS = 50;
@@ -21,15 +21,18 @@ export async function stop({ places, printer }: Context): Promise<number> {
 }
 
 export function notRunning(socket: string): ProxyError {
-  return new ProxyError('not-running', `No postern is running (nothing answers on ${socket})`, { todo: 'start it with `postern start`' });
+  const todo = socket.startsWith('/run/postern/')
+    ? 'start it with `systemctl start postern-system.service`'
+    : 'start it with `postern start`';
+  return new ProxyError('not-running', `No postern is running (nothing answers on ${socket})`, { todo });
 }
 
 function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
     return true;
-  } catch {
-    // ESRCH: it has ended. (EPERM cannot be: the socket belongs to the same user.)
-    return false;
+  } catch (thrown) {
+    // ESRCH: it has ended. EPERM: the daemon of the system, asked by one of its group.
+    return systemCodeOf(thrown) === 'EPERM';
   }
 }

@@ -1,5 +1,6 @@
 /** The commands about leases. */
-import { withJson, withRestrictions, withHandOut, type Run, type Tree } from './words.js';
+import { placed } from '../context.js';
+import { withJson, withRestrictions, withHandOut, withSystem, type Run, type Tree } from './words.js';
 
 export function addLease(tree: Tree, run: Run): Tree {
   return tree.command('lease', 'Give out, narrow, list and end leases, by which others may use the door', (builder) =>
@@ -8,12 +9,12 @@ export function addLease(tree: Tree, run: Run): Tree {
         'create',
         'Give out a lease (asks the daemon)',
         (inner) =>
-          withHandOut(withRestrictions(inner))
+          withSystem(withHandOut(withRestrictions(inner)))
             .option('label', { type: 'string', describe: 'who holds it, for the audit', requiresArg: true })
             .example('$0 lease create --repo contoso/web/app --allow fetch --for 2h', 'for one job')
             .example('eval "$($0 lease create --repo contoso/web/app --allow fetch --for 2h --format env)"', 'for this shell')
             .example("$0 lease create --repo 'contoso/**' --allow fetch,push --ref 'refs/heads/agent/*' --for 1d", 'for an agent'),
-        (flags) => run(async (to) => (await import('../commands/lease.js')).leaseCreate(to, flags)),
+        (flags) => run(async (to) => (await import('../commands/lease.js')).leaseCreate(placed(to, flags), flags)),
       )
       .command(
         'narrow [from-stdin]',
@@ -27,14 +28,14 @@ export function addLease(tree: Tree, run: Run): Tree {
       .command(
         'list',
         'Show the leases that have not ended',
-        (inner) => withJson(inner),
-        (flags) => run(async (to) => (await import('../commands/lease.js')).leaseList(to, { json: flags['json'] === true })),
+        (inner) => withSystem(withJson(inner)),
+        (flags) => run(async (to) => (await import('../commands/lease.js')).leaseList(placed(to, flags), { json: flags['json'] === true })),
       )
       .command(
         'revoke <id...>',
         'End leases, and all that were narrowed from them',
         (inner) =>
-          inner
+          withSystem(inner)
             .positional('id', {
               type: 'string',
               array: true,
@@ -42,22 +43,23 @@ export function addLease(tree: Tree, run: Run): Tree {
               describe: 'id of a lease, or `-` for one on standard input',
             })
             .example('$0 lease revoke 3f2a9c0d11e8b764', ''),
-        (flags) => run(async (to) => (await import('../commands/lease.js')).leaseRevoke(to, flags)),
+        (flags) => run(async (to) => (await import('../commands/lease.js')).leaseRevoke(placed(to, flags), flags)),
       )
       .command(
         'explain [from-stdin]',
         'Say what the lease in $POSTERN_LEASE or on standard input is for, and whether it is valid',
         (inner) =>
-          withJson(inner)
+          withSystem(withJson(inner))
             .positional('from-stdin', { type: 'string', describe: '`-`: standard input, also when POSTERN_LEASE is set' })
             .example('$0 lease explain - < lease', ''),
-        (flags) => run(async (to) => (await import('../commands/lease-explain.js')).leaseExplain(to, flags)),
+        (flags) => run(async (to) => (await import('../commands/lease-explain.js')).leaseExplain(placed(to, flags), flags)),
       )
       .command(
         'rotate',
         'Seal new leases with a new key',
-        (inner) => inner.option('forget-old', { type: 'boolean', describe: 'give up the older keys: ends every lease at once' }),
-        (flags) => run(async (to) => (await import('../commands/lease.js')).leaseRotate(to, flags)),
+        (inner) =>
+          withSystem(inner).option('forget-old', { type: 'boolean', describe: 'give up the older keys: ends every lease at once' }),
+        (flags) => run(async (to) => (await import('../commands/lease.js')).leaseRotate(placed(to, flags), flags)),
       )
       .demandCommand(1, 'Say which: create, narrow, list, revoke, explain or rotate')
       .strict(),

@@ -1,5 +1,6 @@
 /** The commands that start the daemon, end it, and look at what it does. */
-import { configurable, withJson, type Run, type Tree } from './words.js';
+import { placed } from '../context.js';
+import { configurable, withJson, withSystem, type Run, type Tree } from './words.js';
 
 export function addLife(tree: Tree, run: Run): Tree {
   return tree
@@ -7,52 +8,58 @@ export function addLife(tree: Tree, run: Run): Tree {
       'start',
       'Run the daemon in the foreground',
       (builder) =>
-        configurable(builder)
-          .option('system', { type: 'boolean', describe: 'read /etc/postern/config.yaml unless --config says otherwise' })
+        withSystem(configurable(builder))
           .example('$0 start', 'with ~/.config/postern/config.yaml, or the Azure CLI for everything')
           .example('$0 start --log-level debug', 'one line for each request'),
-      (flags) => run(async (to) => (await import('../commands/start.js')).start(to, flags)),
+      (flags) => run(async (to) => (await import('../commands/start.js')).start(placed(to, flags), flags)),
     )
-    .command('stop', 'Stop the daemon; running transfers may finish', {}, () =>
-      run(async (to) => (await import('../commands/stop.js')).stop(to)),
+    .command(
+      'stop',
+      'Stop the daemon; running transfers may finish',
+      (builder) => withSystem(builder),
+      (flags) => run(async (to) => (await import('../commands/stop.js')).stop(placed(to, flags))),
     )
     .command(
       'status',
       'Show what the daemon does, its identities and its latest failures',
-      (builder) => withJson(builder).example('$0 status --json', 'for programs'),
-      (flags) => run(async (to) => (await import('../commands/status.js')).status(to, { json: flags['json'] === true })),
+      (builder) => withSystem(withJson(builder)).example('$0 status --json', 'for programs'),
+      (flags) => run(async (to) => (await import('../commands/status.js')).status(placed(to, flags), { json: flags['json'] === true })),
     )
     .command(
       'kill <operation>',
       'End one running operation',
       (builder) =>
-        withJson(builder)
+        withSystem(withJson(builder))
           .positional('operation', { type: 'string', demandOption: true, describe: 'its number, as `postern status` shows it' })
           .example('$0 kill 17', 'its caller is told, its upstream let go; nothing else is disturbed'),
-      (flags) => run(async (to) => (await import('../commands/kill.js')).kill(to, flags['operation'], { json: flags['json'] === true })),
+      (flags) =>
+        run(async (to) =>
+          (await import('../commands/kill.js')).kill(placed(to, flags), flags['operation'], { json: flags['json'] === true }),
+        ),
     )
     .command(
       'wait',
       'Wait until the daemon is ready',
       (builder) =>
-        builder
+        withSystem(builder)
           .option('timeout', { type: 'string', default: '30s', describe: 'how long at most, such as 10s', requiresArg: true })
           .example('$0 wait --timeout 10s && git fetch', 'in a script that has just started it'),
-      (flags) => run(async (to) => (await import('../commands/wait.js')).wait(to, { timeout: flags.timeout })),
+      (flags) => run(async (to) => (await import('../commands/wait.js')).wait(placed(to, flags), { timeout: flags.timeout })),
     )
     .command(
       'reload',
       'Read the configuration again; what runs is not disturbed',
-      (builder) => withJson(builder).example('$0 reload', 'exit code 2, and the old configuration stays, when the new one cannot be used'),
-      (flags) => run(async (to) => (await import('../commands/reload.js')).reload(to, { json: flags['json'] === true })),
+      (builder) =>
+        withSystem(withJson(builder)).example('$0 reload', 'exit code 2, and the old configuration stays, when the new one cannot be used'),
+      (flags) => run(async (to) => (await import('../commands/reload.js')).reload(placed(to, flags), { json: flags['json'] === true })),
     )
     .command(
       'log-level <level>',
       'Log more or less from now on: error, warn, info or debug',
       (builder) =>
-        builder
+        withSystem(builder)
           .positional('level', { type: 'string', demandOption: true, describe: 'error, warn, info or debug' })
           .example('$0 log-level debug', 'until it is started anew, or `log` of the configuration changes'),
-      (flags) => run(async (to) => (await import('../commands/log-level.js')).logLevel(to, flags['level'])),
+      (flags) => run(async (to) => (await import('../commands/log-level.js')).logLevel(placed(to, flags), flags['level'])),
     );
 }

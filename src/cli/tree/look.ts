@@ -1,4 +1,5 @@
 /** The commands that look at configuration, audit and routes. */
+import { placed } from '../context.js';
 import { configurable, withJson, withAudit, type Run, type Tree } from './words.js';
 
 export function addLook(tree: Tree, run: Run): Tree {
@@ -35,7 +36,7 @@ export function addLook(tree: Tree, run: Run): Tree {
             'verify',
             'Say whether the audit is what was written',
             (inner) => withAudit(inner).example('$0 audit verify', 'exit code 1 when something was done to it'),
-            (flags) => run(async (to) => (await import('../commands/audit-verify.js')).auditVerify(to, flags)),
+            (flags) => run(async (to) => (await import('../commands/audit-verify.js')).auditVerify(placed(to, flags), flags)),
           )
           .command(
             'why <id>',
@@ -44,7 +45,7 @@ export function addLook(tree: Tree, run: Run): Tree {
               withAudit(inner)
                 .positional('id', { type: 'string', demandOption: true, describe: 'number of the record, or chain:number' })
                 .example('$0 audit why daemon:17', ''),
-            (flags) => run(async (to) => (await import('../commands/audit-why.js')).auditWhy(to, flags['id'], flags)),
+            (flags) => run(async (to) => (await import('../commands/audit-why.js')).auditWhy(placed(to, flags), flags['id'], flags)),
           )
           .option('repo', { type: 'string', describe: 'repositories: host/part/part with * and **, or a name alone', requiresArg: true })
           .option('lease', { type: 'string', describe: 'id or label of a lease', requiresArg: true })
@@ -55,7 +56,7 @@ export function addLook(tree: Tree, run: Run): Tree {
           .option('follow', { type: 'boolean', describe: 'go on with what comes' })
           .example('$0 audit --verdict refused --since 1d', 'what was refused since yesterday')
           .example('$0 audit --follow --json', 'every record as it is written, one JSON object a line'),
-      (flags) => run(async (to) => (await import('../commands/audit.js')).audit(to, flags)),
+      (flags) => run(async (to) => (await import('../commands/audit.js')).audit(placed(to, flags), flags)),
     )
     .command('route', 'Look at routes', (builder) =>
       builder

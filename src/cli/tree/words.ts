@@ -12,9 +12,11 @@ export const configurable = (builder: Tree): Tree =>
   builder
     .option('config', { type: 'string', describe: 'configuration file', requiresArg: true, group: 'Settings:' })
     .options(settingsOptions());
+/** For a command that speaks to the daemon or reads what it left; `placed` of context.ts goes with it. */
+export const withSystem = (builder: Tree): Tree =>
+  builder.option('system', { type: 'boolean', describe: 'the daemon of the system service (/run/postern, /etc/postern)' });
 export const withJson = (builder: Tree): Tree => builder.option('json', { type: 'boolean', describe: 'print as JSON' });
-export const withAudit = (builder: Tree): Tree =>
-  withJson(configurable(builder)).option('system', { type: 'boolean', describe: 'by the configuration of the system service' });
+export const withAudit = (builder: Tree): Tree => withSystem(withJson(configurable(builder)));
 export const withOrganisations = (builder: Tree): Tree =>
   configurable(builder).option('org', {
     type: 'string',

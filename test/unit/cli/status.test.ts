@@ -18,6 +18,7 @@ const QUIET: DaemonStatus = {
   routes: [],
   operations: { passed: 3 },
   running: [],
+  betweenRequests: [],
   failures: [],
   callers: [],
   callersForgotten: 0,

@@ -19,7 +19,7 @@ const ZERO = {
     names: [],
     tls: { kind: 'default' },
   },
-  access: { local: 'uid', remote: 'lease', uids: [], keys: [], leaseKey: undefined },
+  access: { local: 'uid', remote: 'lease', uids: [], keys: [], leaseKey: undefined, revocations: undefined },
   audit: { isOn: true, directory: undefined, onFailure: 'continue', maxSizeBytes: 64 * 1024 * 1024, maxAge: 90 * 86_400_000 },
   identities: [
     {
@@ -172,7 +172,7 @@ describe('loadSettings() and who may use the doors', () => {
       http: [{ host: '127.0.0.1' }, { host: '::1' }, { host: '10.88.0.1', port: 1, optional: false }],
       names: ['host.containers.internal'],
     });
-    expect(settings.access).toEqual({ local: 'uid', remote: 'lease', uids: [1001, 0], keys: [], leaseKey: undefined });
+    expect(settings.access).toEqual({ local: 'uid', remote: 'lease', uids: [1001, 0], keys: [], leaseKey: undefined, revocations: undefined });
     expect(warnings).toEqual([]);
     expect(effective.filter(({ path }) => /names|uids/.test(path))).toEqual([
       { path: 'listen.http.names', value: ['host.containers.internal'], origin: 'F:1:63' },

@@ -1,7 +1,7 @@
 import { mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { withFileLock } from '../../../src/store/file-lock.js';
 import { writePrivateFile } from '../../../src/store/private-file.js';
 
@@ -42,6 +42,23 @@ it('withFileLock() takes over the lock of a process that was killed, once', asyn
     }),
   );
   await Promise.all(all);
+  expect(await readdir(directory)).toEqual([]);
+});
+
+it('withFileLock() takes no living lock for dead because a clock of this machine is ahead of that of the files', async () => {
+  const path = join(directory, 'lock');
+  let isFirstDone = false;
+  let second: Promise<boolean> | undefined;
+  await withFileLock(path, async () => {
+    const real = Date.now();
+    const clock = vi.spyOn(Date, 'now').mockImplementation(() => real + 3_600_000);
+    second = withFileLock(path, () => Promise.resolve(isFirstDone));
+    // It looks every 10 ms; a lock that it takes for dead is gone at the first look.
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    clock.mockRestore();
+    isFirstDone = true;
+  });
+  expect(await second).toBe(true);
   expect(await readdir(directory)).toEqual([]);
 });
 
