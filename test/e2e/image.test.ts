@@ -194,6 +194,10 @@ describe.runIf(isRoot)('the image (tried by root alone: its networks and podmanâ
       expect(events('cut: log')).toContain('transfer-cut');
     });
 
+    it('ends by SIGTERM also in a command that waits', () => {
+      expect(step('waiting: state').stdout).toBe('exited 143');
+    });
+
     it('has an SSH door that clients understand', () => {
       expect(step('the SSH door').stdout).toMatch(/\[postern\]:8422 ssh-ed25519 [A-Za-z0-9+/=]{60,}/);
     });
