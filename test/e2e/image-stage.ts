@@ -275,7 +275,7 @@ async function lookEverywhere({ space, steps }: Stage): Promise<Map<string, stri
   return places;
 }
 
-const FILES = 'find / \\( -path /proc -o -path /sys -o -path /dev -o -path /usr \\) -prune -o -type f -print -exec cat {} +';
+const FILES = 'find / \\( -path /proc -o -path /sys -o -path /dev -o -path /usr \\) -prune -o -type f -print -exec cat {} + || true';
 
 const PROCESSES = `
 const fs = require('node:fs');
