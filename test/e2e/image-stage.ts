@@ -174,7 +174,8 @@ async function withoutPlace(stage: Stage): Promise<void> {
   await endWhileWaiting(stage);
   // No volume is named: the engine makes one, for any user.
   await stage.podman('alone: run', ...bare.filter((word) => word !== '--rm'), '--detach', '--name', 'alone', IMAGE);
-  await stage.healthy('alone');
+  const fault = await stage.healthy('alone').then(String, (thrown: unknown) => thrown);
+  stage.steps['alone: health'] = { code: fault instanceof Error ? 1 : 0, stdout: '', stderr: fault instanceof Error ? fault.message : '' };
   await stage.podman('alone: status', 'exec', 'alone', 'node', '/app/dist/postern.js', 'status');
   await stage.podman('alone: write', 'exec', 'alone', 'node', '-p', TRY_TO_WRITE);
   await stage.podman('alone: stop', 'stop', '--time', '10', 'alone');

@@ -80,6 +80,7 @@ describe.runIf(isRoot)('the image (tried by root alone: its networks and podmanâ
 
   describe('read-only, without capabilities, as any user', () => {
     it('starts and is healthy without a volume that somebody named, and can write there alone', () => {
+      expect(step('alone: health')).toMatchObject({ code: 0, stderr: '' });
       expect(step('alone: status')).toMatchObject({ code: 0, stdout: expect.stringContaining('is ready (pid 1,') as string });
       const writable = {
         '/': 'EROFS',

@@ -93,7 +93,7 @@ export class ImageSpace {
   build(): Promise<Ran> {
     const images = ['NODE_IMAGE', 'BUILD_IMAGE'].flatMap((name) => ['--build-arg', `${name}=${NODE_IMAGE}`]);
     const packages = ['--volume', `${join(process.cwd(), 'node_modules')}:/src/node_modules:ro`];
-    const options = ['--pull=never', '--format', 'docker', '--network', 'none', '--no-cache'];
+    const options = ['--pull=never', '--format', 'docker', '--network', 'none', '--layers=false'];
     return this.podman(['build', ...options, ...images, ...packages, '--tag', IMAGE, process.cwd()], { timeoutMs: 120_000 });
   }
 
