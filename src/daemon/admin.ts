@@ -2,10 +2,11 @@
  * The admin socket: a unix socket in a directory that only its owner can enter, for the command line alone; that of the system's
  * daemon is open to a group. It speaks HTTP with JSON, because both ends have that already.
  */
-import { chmod, chown, lstat, mkdir, unlink } from 'node:fs/promises';
+import { chmod, chown, lstat, unlink } from 'node:fs/promises';
 import { createServer, request as httpRequest, type Server } from 'node:http';
 import { dirname } from 'node:path';
 import { messageOf, ProxyError, systemCodeOf } from '../model/errors.js';
+import { makeDirectory } from '../store/atomic-file.js';
 import { groupId } from './groups.js';
 import { ADMIN_GROUP, SYSTEM_DIRECTORY } from './places.js';
 import { type JsonAction, readAnswer, runAction } from './admin-json.js';
@@ -47,7 +48,7 @@ export interface AdminSocket {
 export async function openAdmin(path: string, actions: AdminActions, { group }: { group?: string | undefined } = {}): Promise<AdminSocket> {
   // Before anything else: some versions of Node cut such a path silently, and others report it as they please.
   if (!fitsSocket(path)) throw failed(path, undefined);
-  await makeDirectory(dirname(path), group === undefined ? 0o700 : 0o755);
+  await holdDirectory(dirname(path), group === undefined ? 0o700 : 0o755);
   const server: Server = createServer((request, response) => {
     const answer = (status: number, body: unknown): void => {
       response.writeHead(status, { 'content-type': 'application/json', connection: 'close' });
@@ -206,9 +207,9 @@ async function refuseSecond(path: string): Promise<void> {
 }
 
 /** Makes the directory if need be, and makes sure that nobody else can reach into it, or with 0755 that nobody else can write there. */
-async function makeDirectory(directory: string, mode: 0o700 | 0o755): Promise<void> {
+async function holdDirectory(directory: string, mode: 0o700 | 0o755): Promise<void> {
   try {
-    await mkdir(directory, { recursive: true, mode });
+    await makeDirectory(directory, mode);
     const found = await lstat(directory);
     const isOurs = process.getuid === undefined || found.uid === process.getuid();
     if (!found.isDirectory() || !isOurs) throw new Error('it is not a directory of this user');

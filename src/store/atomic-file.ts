@@ -7,7 +7,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { type Stats, statSync } from 'node:fs';
-import { chmod, lstat, mkdir, open, readdir, readlink, realpath, rename, unlink, type FileHandle } from 'node:fs/promises';
+import { chmod, lstat, mkdir, open, readdir, readlink, realpath, rename, stat, unlink, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 
 import { systemCodeOf } from '../model/errors.js';
@@ -114,18 +114,38 @@ export async function realTarget(path: string): Promise<string> {
 /**
  * Makes a directory with the given mode (0700 by default) and its missing parents, and returns the ones that were
  * made, outermost first. One that exists keeps its mode. New parents get the same mode.
+ *
+ * Not with Node's `recursive`: where nothing can be made (/proc, a directory that was removed while it was open) that one never
+ * ends, and burns a processor.
  */
 export async function makeDirectory(path: string, mode = 0o700): Promise<string[]> {
-  const first = await mkdir(path, { recursive: true, mode });
-  if (first === undefined) return [];
   const made: string[] = [];
-  for (let current = resolve(path); current.length >= resolve(first).length; current = dirname(current)) {
-    made.unshift(current);
-    if (current === dirname(current)) break;
-  }
+  await makeWithParents(resolve(path), mode, made);
   // mkdir(2) takes the umask off the mode; a directory that must be readable by all has to say so again.
   for (const directory of made) await chmod(directory, mode);
   return made;
+}
+
+async function makeWithParents(path: string, mode: number, made: string[]): Promise<void> {
+  if (await makeOne(path, mode, made)) return;
+  const parent = dirname(path);
+  if (parent !== path) await makeWithParents(parent, mode, made);
+  if (!(await makeOne(path, mode, made))) throw Object.assign(new Error(`${path} cannot be made there`), { code: 'ENOENT' });
+}
+
+/** Makes a directory whose parent is there, or finds it made; false when its parent is missing. */
+async function makeOne(path: string, mode: number, made: string[]): Promise<boolean> {
+  try {
+    await mkdir(path, mode);
+    made.push(path);
+    return true;
+  } catch (thrown) {
+    // Another may have made it meanwhile; and what is there is no matter of whether it could be made.
+    const found = await stat(path).catch(() => undefined);
+    if (found?.isDirectory() === true) return true;
+    if (systemCodeOf(thrown) === 'ENOENT') return false;
+    throw thrown;
+  }
 }
 
 /** What stands at a real path, or undefined. Rejects with `EINVAL` for a directory, device, socket or pipe. */

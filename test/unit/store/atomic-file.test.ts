@@ -120,4 +120,11 @@ describe('makeDirectory()', () => {
     expect(await makeDirectory(at('a', 'b'), 0o755)).toEqual([]);
     expect(await modeOf(at('a', 'b'))).toBe(0o700);
   });
+
+  it('gives up where nothing can be made', async () => {
+    await expect(makeDirectory('/proc/no/such/place')).rejects.toMatchObject({ code: 'ENOENT' });
+    await writeFile(at('file'), '');
+    await expect(makeDirectory(at('file'))).rejects.toMatchObject({ code: 'EEXIST' });
+    await expect(makeDirectory(at('file', 'below'))).rejects.toMatchObject({ code: 'ENOTDIR' });
+  });
 });
