@@ -219,7 +219,7 @@ async function holdDirectory(directory: string, mode: 0o700 | 0o755): Promise<vo
         `other users can ${mode === 0o700 ? 'enter' : 'write in'} it: its mode is ${(found.mode & 0o777).toString(8)}, not ${mode.toString(8)}`,
       );
   } catch (thrown) {
-    if (await isReadOnly(directory, thrown))
+    if (systemCodeOf(thrown) === 'EROFS')
       throw new ProxyError(
         'listen-failed',
         `The directory ${directory} for the admin socket cannot be made: its file system is read-only`,
@@ -237,12 +237,6 @@ async function holdDirectory(directory: string, mode: 0o700 | 0o755): Promise<vo
       },
     );
   }
-}
-
-/** Whether that is why a directory could not be made: with `recursive`, node calls it ENOENT. */
-async function isReadOnly(directory: string, thrown: unknown): Promise<boolean> {
-  const again = systemCodeOf(thrown) === 'ENOENT' ? await mkdir(directory, { mode: 0o700 }).catch((fault: unknown) => fault) : thrown;
-  return systemCodeOf(again) === 'EROFS';
 }
 
 /** Whether a socket can have that path. */

@@ -153,6 +153,15 @@ async function play(scene: Scene, space: ImageSpace): Promise<ImageReport> {
     await stage.postern('short', '--env', 'POSTERN_DRAIN_MAX=1s', '--env', 'POSTERN_LISTEN_SSH=0.0.0.0:8422');
     await stage.job('the SSH door', 'ssh-keyscan', '-p', '8422', 'postern');
     await stage.stopWhileCloning('cut', 'short', 'stall');
+    // What it left names it by its number, which the next one has too.
+    await space.must('start', 'short');
+    await stage.healthy('short');
+    await space.must('kill', '--signal', 'KILL', 'short');
+    await stage.podman('killed: exit code', 'wait', 'short');
+    await space.must('start', 'short');
+    await stage.healthy('short');
+    await stage.job('started after a kill: fetch', 'git', '-C', '/tmp/web', 'fetch', 'origin');
+    await stage.podman('started after a kill: log', 'logs', '--tail', '20', 'short');
     const refs = await scene.git(['-C', web, 'for-each-ref', '--format=%(refname)']);
     const [image, base] = await Promise.all([IMAGE, NODE_IMAGE].map((name) => inspectImage(space, name)));
     return {

@@ -189,6 +189,12 @@ describe.runIf(isRoot)('the image (tried by root alone: its networks and podmanâ
       expect(step('started again: fetch')).toMatchObject({ code: 0 });
     });
 
+    it('starts again after it was killed, though the process that it left traces of had its number', () => {
+      expect(step('killed: exit code').stdout).toBe('137\n');
+      expect(step('started after a kill: fetch')).toMatchObject({ code: 0 });
+      expect(events('started after a kill: log').filter((event) => event.startsWith('audit'))).toEqual([]);
+    });
+
     it('ends with 143 when it had to cut one', () => {
       expect(step('cut: clone').code).toBe(128);
       expect(step('cut: exit code').stdout).toBe('143\n');
