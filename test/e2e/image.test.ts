@@ -24,7 +24,18 @@ async function playStage(): Promise<ImageReport> {
   const fault = (await podmanFault()) ?? (await outerSpaceFault());
   if (fault !== undefined) throw new Error(fault);
   const env = { PATH: process.env['PATH'], HOME: process.env['HOME'], TMPDIR: process.env['TMPDIR'] };
-  const ran = await run('unshare', [...outerSpaceFlags(), process.execPath, STAGE], { env, timeoutMs: STAGE_MS });
+  // Its processes are a world of their own, which ends with the stage, however that ends; unshare itself hears no SIGTERM.
+  const limited = [
+    '--signal=KILL',
+    String(STAGE_MS / 1000),
+    'unshare',
+    ...outerSpaceFlags(),
+    '--pid',
+    '--fork',
+    '--kill-child',
+    '--mount-proc',
+  ];
+  const ran = await run('timeout', [...limited, process.execPath, STAGE], { env, timeoutMs: STAGE_MS + 5_000 });
   if (ran.code !== 0) throw new Error(`the stage ended with ${ran.code}:\n${ran.stderr}`);
   return JSON.parse(ran.stdout) as ImageReport; // written by the stage
 }
