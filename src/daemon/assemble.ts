@@ -117,7 +117,7 @@ export function assemble(
     previous: previous?.vault,
   });
   const audit = auditOf(settings, surroundings);
-  const ledger = previous?.ledger ?? new Ledger({ clock, logger, audit });
+  const ledger = previous?.ledger ?? new Ledger({ clock, logger, audit, operationLevel: settings.log.operations });
   const routes = new RouteTable(settings.routes);
   const connections = new UpstreamConnections({ environment, connectMs: timeouts.connect });
   const throttle = previous?.throttle ?? new Throttle(clock);

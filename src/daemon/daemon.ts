@@ -3,7 +3,9 @@
  */
 import { messageOf, ProxyError } from '../model/errors.js';
 import type { Clock, LogLevel } from '../model/ports.js';
-import type { Settings } from '../model/settings.js';
+import type { ListenAddress, Settings } from '../model/settings.js';
+import { type LogTally, logTally } from '../telemetry/log-tally.js';
+import type { Telemetry } from '../telemetry/telemetry-listener.js';
 import { isLoopback } from '../upstream/outgoing-proxy.js';
 import { type AdminSocket, openAdmin } from './admin.js';
 import { assemble, type AuditHome, type House } from './assemble.js';
@@ -23,6 +25,7 @@ import { callDoor } from './self-call.js';
 import { checkCallers } from './self-check.js';
 import type { Glance, ServiceManager } from './service-manager.js';
 import { addressesOf, type DaemonStatus, runningOperation, type RunningOperation, statusOf } from './status.js';
+import { startTelemetry } from './telemetry.js';
 
 export const EXIT = { ok: 0, failure: 1, usage: 2, interrupted: 130, terminated: 143 } as const;
 
@@ -66,8 +69,10 @@ export class Daemon {
   /** Ends what former houses still hold. */
   readonly #retiring = new Set<() => void>();
   readonly #startedAt = new Date();
+  readonly #tally: LogTally;
   #admin: AdminSocket | undefined;
   #unwatch: (() => void) | undefined;
+  #telemetry: Telemetry | undefined;
   #state: DaemonStatus['state'] = 'starting';
   #starting: Promise<void> | undefined;
   #stopping: Promise<number> | undefined;
@@ -77,10 +82,11 @@ export class Daemon {
   #cause: StopCause | undefined;
 
   constructor(options: DaemonOptions) {
-    this.#options = options;
+    this.#tally = logTally(options.clock);
+    this.#options = { ...options, log: this.#tally.watch(options.log) };
     this.#settings = options.settings;
     this.#house = this.#assemble(options.settings);
-    const { clock, log: logger, manager } = options;
+    const { clock, log: logger, manager } = this.#options;
     this.#reloads = new Reloads({
       apply: () => {
         manager?.reloading();
@@ -121,6 +127,8 @@ export class Daemon {
         json: (url: string) => this.#actions().get(url),
       };
       this.#admin = await openAdmin(places.adminSocket, actions, { group: places.adminGroup });
+      // Before the doors: whether it has started can be asked while it starts.
+      this.#telemetry = await this.#startTelemetry(settings);
       // Before a listener opens: what is revoked must be known by then.
       await house.leases?.load();
       // Before anyone can come in: what they do has to have a place.
@@ -132,6 +140,7 @@ export class Daemon {
       await Promise.all([house.door.close(), house.sshDoor.close()]);
       house.certificates?.close();
       await house.audit.close();
+      await this.#telemetry?.close();
       await this.#admin?.close();
       house.vault.close();
       await manager?.close();
@@ -139,6 +148,7 @@ export class Daemon {
     }
     this.#tellAddresses();
     if (load !== undefined && watched !== undefined) this.#unwatch = watchFile(watched, clock, () => void this.reload('file'));
+    // Whoever was told to stop meanwhile is not ready any more.
     if (this.#state === 'starting') this.#state = 'ready';
     log.log('info', 'ready', { pid: process.pid, version: this.#options.version, configuration: settings.file ?? 'defaults' });
     manager?.ready({ look: () => this.#glance(), callSelf: (withinMs) => this.#callSelf(withinMs) });
@@ -181,17 +191,42 @@ export class Daemon {
     const former = { house: this.#house, settings: this.#settings };
     const { settings, warnings } = await load([...former.house.held.keys()]);
     if (this.#stopping !== undefined) throw new ProxyError('usage', 'The daemon is stopping', { todo: 'start it again' });
-    const house = this.#assemble(settings, former.house);
-    await changeOver(former, { house, settings }, { logger }).catch(async (thrown: unknown) => {
+    const telemetry = await this.#moveTelemetry(settings);
+    let house: House;
+    try {
+      house = this.#assemble(settings, former.house);
+      await changeOver(former, { house, settings }, { logger });
+    } catch (thrown) {
+      await telemetry.back();
       throw await withHolder(thrown);
-    });
+    }
     this.#house = house;
     this.#settings = settings;
     this.#retiring.add(retire(former.house, house, { clock, onClosed: (close) => this.#retiring.delete(close) }));
     if (JSON.stringify(settings.log) !== JSON.stringify(former.settings.log)) logger.adjust(settings.log);
+    house.ledger.operationLevel = settings.log.operations;
     if (JSON.stringify([settings.listen, settings.access]) !== JSON.stringify([former.settings.listen, former.settings.access]))
       this.#tellAddresses();
     return warnings;
+  }
+
+  /** Measurements and probes at other addresses, or not at all; gives the way back. @throws ProxyError `listen-failed` */
+  async #moveTelemetry(settings: Settings): Promise<{ readonly back: () => Promise<void> }> {
+    const before = this.#settings.telemetry.listen;
+    const to = async (addresses: readonly ListenAddress[]): Promise<void> => {
+      if (this.#telemetry !== undefined) await this.#telemetry.move(addresses);
+      else if (addresses.length > 0) this.#telemetry = await this.#startTelemetry({ ...this.#settings, telemetry: { listen: addresses } });
+    };
+    await to(settings.telemetry.listen).catch(async (thrown: unknown) => {
+      throw await withHolder(thrown);
+    });
+    return { back: () => to(before) };
+  }
+
+  #startTelemetry(settings: Settings): Promise<Telemetry | undefined> {
+    const { log: logger, clock, version } = this.#options;
+    const life = { house: () => this.#house, limits: () => this.#settings.limits, state: () => this.#state };
+    return startTelemetry(settings, { ...life, tally: this.#tally, logger, clock, version });
   }
 
   /** Logs at another level until the configuration says otherwise, or the end. */
@@ -241,6 +276,7 @@ export class Daemon {
       now: this.#options.clock.now(),
       reload: this.#reloads.latest,
       logLevel: this.#options.log.level,
+      telemetry: this.#telemetry?.addresses ?? [],
     });
   }
 
@@ -267,6 +303,7 @@ export class Daemon {
     const closedAt = performance.now();
     while (ledger.running().length > 0 && performance.now() - closedAt < CUT_MS) await pause(DRAIN_LOOK_MS);
     await house.audit.close();
+    await this.#telemetry?.close();
     await this.#admin?.close();
     const code = exitCode(this.#cause ?? cause, cut > 0);
     log.log('info', 'stopped', { code });

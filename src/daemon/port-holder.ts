@@ -9,12 +9,18 @@ import { ProxyError } from '../model/errors.js';
 
 const LISTENING = '0A';
 
+/** The key of the configuration that a listener's text of failure is about. */
+function keyOf(text: string): string {
+  if (text.includes('telemetry listener')) return 'telemetry.listen';
+  return text.includes('SSH door') ? 'listen.ssh' : 'listen.http';
+}
+
 /** Says more of a port that cannot be had: which process holds it, where the kernel tells, or whose right is missing. */
 export async function withHolder(thrown: unknown): Promise<unknown> {
   if (!(thrown instanceof ProxyError) || thrown.code !== 'listen-failed') return thrown;
   if (/:[0-9]{1,3} \(EACCES\)|:10[0-2][0-9] \(EACCES\)/.test(thrown.message)) {
     return new ProxyError('listen-failed', thrown.message, {
-      todo: `set \`${thrown.message.includes('SSH door') ? 'listen.ssh' : 'listen.http'}\` to a port from 1024 on: those below need rights that Postern should not have`,
+      todo: `set \`${keyOf(thrown.message)}\` to a port from 1024 on: those below need rights that Postern should not have`,
       cause: thrown,
     });
   }

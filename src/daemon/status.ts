@@ -30,6 +30,8 @@ export interface DaemonStatus {
     readonly http: readonly string[];
     /** `ssh://127.0.0.1:8422`; none when the SSH door is off. */
     readonly ssh: readonly string[];
+    /** Where measurements and probes are answered; none when they are off. */
+    readonly telemetry: readonly string[];
     /** Of the listeners with TLS; undefined when there are none. */
     readonly certificate?: CertificateState | undefined;
   };
@@ -114,9 +116,10 @@ export function statusOf(
     readonly now: number;
     readonly reload: ReloadState | undefined;
     readonly logLevel: LogLevel;
+    readonly telemetry: readonly string[];
   },
 ): DaemonStatus {
-  const { settings, state, startedAt, version, now, reload, logLevel } = life;
+  const { settings, state, startedAt, version, now, reload, logLevel, telemetry } = life;
   const callers = house.ledger.callers();
   return {
     pid: process.pid,
@@ -126,7 +129,7 @@ export function statusOf(
     state,
     reload,
     logLevel,
-    listen: { ...addressesOf(house), certificate: house.certificates?.state },
+    listen: { ...addressesOf(house), telemetry, certificate: house.certificates?.state },
     access: settings.access,
     identities: house.vault.states(),
     routes: house.routes.routes.map(routeState),

@@ -20,6 +20,11 @@ export interface OwnNames {
   readonly dialed: string | undefined;
 }
 
+/** A header by which a browser shows itself, if there is one. */
+export function browserHeaderIn(header: (name: string) => string | undefined): string | undefined {
+  return BROWSER_HEADERS.find((name) => header(name) !== undefined);
+}
+
 /** Refuses what a browser sent, or what was sent to a name that is not ours. */
 export function refuseBrowser(header: (name: string) => string | undefined, { names, dialed }: OwnNames): Refusal | undefined {
   const host = header('host')?.toLowerCase();
@@ -32,7 +37,7 @@ export function refuseBrowser(header: (name: string) => string | undefined, { na
       todo: `use one of ${[...new Set([...names, ...(dialed === undefined ? [] : [dialed])])].join(', ')} as the address, or add a name to \`listen.http.names\``,
     };
   }
-  const telling = BROWSER_HEADERS.find((name) => header(name) !== undefined);
+  const telling = browserHeaderIn(header);
   if (telling === undefined) return undefined;
   return {
     kind: 'refusal',

@@ -4,9 +4,10 @@
  * daemon ends a running operation here; the door that carries it is told through a signal.
  */
 import { leaseName } from '../model/lease.js';
-import type { AuditTrail, Clock, Logger } from '../model/ports.js';
+import type { AuditTrail, Clock, Logger, LogLevel } from '../model/ports.js';
 import type { OperationRecord, Verdict } from '../model/record.js';
 import type { Refusal } from '../model/refusal.js';
+import { tenths, TimeSpent } from '../model/time-spent.js';
 import { type CallerState, CallersSeen } from './callers-seen.js';
 import { Conversations } from './conversations.js';
 
@@ -30,9 +31,20 @@ export interface Ending {
   readonly refusal?: Refusal | undefined;
 }
 
+/** Whoever counts along. Called in the middle of an operation: it must not throw, and be quick. */
+export interface LedgerObserver {
+  readonly began: (record: OperationRecord) => void;
+  /** When all is noted in the record. */
+  readonly finished: (record: OperationRecord) => void;
+}
+
 export class Ledger {
   /** The operations that have begun: what a request over HTTP may belong to. */
   readonly conversations: Conversations;
+  /** The level at which an operation is logged that went well, or that its caller broke off; may be changed at any time. */
+  operationLevel: LogLevel;
+  /** At most one. */
+  observer: LedgerObserver | undefined;
   readonly #clock: Clock;
   readonly #logger: Logger;
   #audit: AuditTrail;
@@ -49,7 +61,9 @@ export class Ledger {
   };
   #lastId = 0;
 
-  constructor(options: { clock: Clock; logger: Logger; audit: AuditTrail }) {
+  /** `operationLevel`: default debug. */
+  constructor(options: { clock: Clock; logger: Logger; audit: AuditTrail; operationLevel?: LogLevel | undefined }) {
+    this.operationLevel = options.operationLevel ?? 'debug';
     this.#clock = options.clock;
     this.#logger = options.logger;
     this.#audit = options.audit;
@@ -88,15 +102,20 @@ export class Ledger {
       bytesDown: 0,
       ms: 0,
       replays: 0,
+      spent: new TimeSpent(),
+      lookUpMs: undefined,
+      trace: undefined,
       failure: undefined,
     };
     this.#running.set(record, new AbortController());
+    this.observer?.began(record);
     return record;
   }
 
   /** Closes a record and logs it; a second call for the same record does nothing. */
   finish(record: OperationRecord, ending: Ending): void {
     if (!this.#running.delete(record)) return;
+    record.spent.end();
     record.verdict = ending.verdict;
     // The wall clock may have been set back meanwhile.
     record.ms = Math.max(0, this.#clock.now() - record.startedAt.getTime());
@@ -115,6 +134,7 @@ export class Ledger {
     }
     this.#log(record);
     this.#audit.write(record);
+    this.observer?.finished(record);
   }
 
   /**
@@ -173,7 +193,9 @@ export class Ledger {
       bytesUp: record.bytesUp,
       bytesDown: record.bytesDown,
       ms: record.ms,
+      ...waits(record),
       replays: record.replays,
+      trace: record.trace?.traceId,
       code: record.failure?.code,
       what: record.failure?.what,
       todo: record.failure?.todo,
@@ -192,12 +214,19 @@ export class Ledger {
         this.#logger.log('warn', 'operation-killed', fields);
         break;
       case 'client-gone':
-        this.#logger.log('debug', 'client-gone', fields);
+        this.#logger.log(this.operationLevel, 'client-gone', fields);
         break;
       case 'passed':
       case 'running':
-        this.#logger.log('debug', 'request-finished', fields);
+        this.#logger.log(this.operationLevel, 'request-finished', fields);
         break;
     }
   }
+}
+
+/** Of where its time went, what a reader of the log looks for first, ms; absent where it was nothing to speak of. */
+function waits({ spent }: OperationRecord): Readonly<Record<string, number>> {
+  const { own = 0, token = 0, throttle = 0, connect = 0, upstream = 0 } = spent.byPhase;
+  const all = { ownMs: own, tokenMs: token, throttleMs: throttle, upstreamMs: connect + upstream };
+  return Object.fromEntries(Object.entries(all).flatMap(([name, ms]) => (tenths(ms) > 0 ? [[name, tenths(ms)]] : [])));
 }

@@ -28,7 +28,7 @@ export const STOPPING: Refusal = {
 export async function listenAt(
   server: Server,
   address: ListenAddress,
-  door: { readonly name: 'HTTP' | 'SSH'; readonly key: string },
+  door: { readonly name: 'HTTP' | 'SSH' | 'telemetry'; readonly key: string },
   descriptor?: number,
 ): Promise<number | undefined> {
   try {
@@ -48,7 +48,7 @@ export async function listenAt(
     if (address.optional && (code === 'EADDRNOTAVAIL' || code === 'EAFNOSUPPORT' || code === 'EINVAL')) return undefined;
     throw new ProxyError(
       'listen-failed',
-      `The ${door.name} door cannot listen on ${displayHost(address.host)}:${address.port} (${code ?? messageOf(thrown)})`,
+      `The ${door.name} ${door.name === 'telemetry' ? 'listener' : 'door'} cannot listen on ${displayHost(address.host)}:${address.port} (${code ?? messageOf(thrown)})`,
       {
         todo: code === 'EADDRINUSE' ? `stop what uses the port, or set \`${door.key}\` to another one` : `check \`${door.key}\``,
         cause: thrown,
@@ -56,6 +56,14 @@ export async function listenAt(
     );
   }
   return (server.address() as AddressInfo).port; // because a TCP server that listens has such an address
+}
+
+/** Connections that are open at the listeners of a door. */
+export async function openConnections(servers: readonly Server[]): Promise<number> {
+  const counts = servers.map(
+    (server) => new Promise<number>((resolve) => server.getConnections((fault, count) => resolve(fault === null ? count : 0))),
+  );
+  return (await Promise.all(counts)).reduce((all, count) => all + count, 0);
 }
 
 /** An IP literal as it stands before a port. */

@@ -6,7 +6,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { createArrivals } from '../gate/arrivals.js';
-import { listenAt } from '../gate/listening.js';
+import { listenAt, openConnections } from '../gate/listening.js';
 import type { Peers } from '../gate/peers.js';
 import { messageOf } from '../model/errors.js';
 import type { CertificateSource, Logger } from '../model/ports.js';
@@ -90,6 +90,16 @@ export class DoorListeners {
   /** The addresses that are open, as they were asked for. */
   get addresses(): readonly ListenAddress[] {
     return this.#opened.map(({ address }) => address);
+  }
+
+  /** Whether nothing that was opened has closed by itself. */
+  get areListening(): boolean {
+    return this.#opened.every(({ listener }) => listener.server.listening);
+  }
+
+  /** Connections that are open. */
+  connections(): Promise<number> {
+    return openConnections([...this.#opened, ...this.#leaving].map(({ listener }) => listener.server));
   }
 
   get names(): DoorNames {

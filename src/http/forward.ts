@@ -115,7 +115,7 @@ export class Forwarder {
 
   async #sayNo(carried: Carried, operation: HttpOperation, refusal: Refusal, options: { close: boolean }): Promise<void> {
     const { request, response, record, commands } = carried;
-    const isThere = await drain(request, this.#parts.clock);
+    const isThere = await record.spent.during('caller', drain(request, this.#parts.clock));
     // Whether or not it is still heard: what was asked for, and that it was refused, stands in the record.
     this.#parts.ledger.finish(record, { verdict: 'refused', refusal });
     if (isThere && !response.destroyed) sayGit(response, operation, refusal, commands?.list, options);
@@ -172,6 +172,7 @@ export class Forwarder {
         body,
         stallMs: timeouts.stall,
         killed: trip.killed,
+        enter: (phase) => trip.record.spent.enter(phase),
       });
       hideEcho(answer, headers['authorization']);
       return answer;
@@ -187,7 +188,7 @@ export class Forwarder {
     switch (outcome.kind) {
       case 'failure':
         // git would not read the answer before it has sent everything.
-        if (!(await drain(trip.request, this.#parts.clock))) throw new CallerGone();
+        if (!(await record.spent.during('caller', drain(trip.request, this.#parts.clock)))) throw new CallerGone();
         ledger.finish(record, { verdict: 'failed', refusal: outcome.refusal });
         sayGit(response, operation, outcome.refusal, trip.commands?.list);
         return;

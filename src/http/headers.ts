@@ -3,9 +3,10 @@
  * Cookie, leases, forwarding and impersonation headers never do. Down come those that git reads, and the ids that
  * Azure's support asks for; cookies and challenges never do.
  *
- * Source: gitprotocol-http; RFC 9110 section 7.6 (what an intermediary must not pass on).
+ * Source: gitprotocol-http; RFC 9110 section 7.6 (what an intermediary must not pass on); model/trace-context.ts.
  */
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
+import { readTraceContext, type TraceContext, traceHeaders } from '../model/trace-context.js';
 
 const UP_GIT: readonly string[] = [
   'accept',
@@ -51,7 +52,17 @@ export function upstreamHeaders(incoming: IncomingHttpHeaders): Record<string, s
     const value = incoming[name];
     if (typeof value === 'string') headers[name] = value;
   }
-  return headers;
+  return { ...headers, ...traceHeaders(traceOf(incoming)) };
+}
+
+/** The trace that a request belongs to, as far as its headers tell in good form. */
+export function traceOf({ traceparent, tracestate }: IncomingHttpHeaders): TraceContext | undefined {
+  // Node has a list for Set-Cookie alone, and joins everything else that comes twice.
+  return typeof traceparent === 'string' ? readTraceContext(traceparent, asText(tracestate)) : undefined;
+}
+
+function asText(value: string | string[] | undefined): string | undefined {
+  return typeof value === 'string' ? value : undefined;
 }
 
 /** Response headers for the caller, as name and value in turn, in the upstream's order and spelling. */

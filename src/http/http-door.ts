@@ -23,6 +23,7 @@ import { type BoundAddress, DoorListeners, type ListenerParts } from './door-lis
 import { sharedName } from './door-names.js';
 import type { Forwarder } from './forward.js';
 import { forwardedBy } from './forwarded.js';
+import { traceOf } from './headers.js';
 import { takeLease } from './presented-lease.js';
 import { readOperation } from './read-operation.js';
 import { SelfCalls } from './self-calls.js';
@@ -76,6 +77,16 @@ export class HttpDoor {
   change(parts: HttpDoorParts): void {
     this.#parts = parts;
     this.#listeners.rename(parts.hostNames);
+  }
+
+  /** Whether nothing that was opened has closed by itself. */
+  get isListening(): boolean {
+    return this.#listeners.areListening;
+  }
+
+  /** Connections that are open. */
+  connections(): Promise<number> {
+    return this.#listeners.connections();
   }
 
   /**
@@ -175,6 +186,7 @@ export class HttpDoor {
     if (this.#closing.has(socket)) return undefined;
     const { remoteAddress = 'gone', remotePort = 0 } = socket;
     const record = ledger.begin(`${displayHost(remoteAddress)}:${remotePort}`);
+    record.trace = traceOf(request.headers);
     const walked = this.#join(await this.#askGate(request, host, parts, record), record, { socket, isFirst });
     // That it closes then tells nothing of the operation.
     if (!response.shouldKeepAlive) ledger.conversations.unties(socket);
@@ -217,7 +229,9 @@ export class HttpDoor {
   ): Promise<Caller | Refusal | undefined> {
     // Before anything is waited for: what holds a lease must be gone from the headers whatever comes of it.
     const presented = takeLease(request);
+    const askedAt = performance.now();
     const peer = await peers.of(request.socket);
+    record.lookUpMs = performance.now() - askedAt;
     if (peer === undefined || request.socket.destroyed) return undefined;
     record.uid = peer.uid.kind === 'known' ? peer.uid.uid : undefined;
     const second = { forwardedBy: forwardedBy(request), calledBy: sharedName(request) };

@@ -16,6 +16,7 @@ import { Readable } from 'node:stream';
 import httpProxy from 'http-proxy';
 import { ProxyError, systemCodeOf } from '../model/errors.js';
 import { CallerGone, closedEarly, silent, StaleConnection } from '../model/send-faults.js';
+import type { Phase } from '../model/time-spent.js';
 import type { RequestBody } from './body.js';
 
 export interface SendPlan {
@@ -30,10 +31,13 @@ export interface SendPlan {
   readonly stallMs: number;
   /** Aborted when the operation is ended from outside: the upstream is let go of at once. */
   readonly killed: AbortSignal;
+  /** Told what is waited for, until there is an answer. */
+  readonly enter: (phase: Phase) => void;
 }
 
 interface Attempt {
   readonly stallMs: number;
+  readonly enter: (phase: Phase) => void;
   readonly resolve: (answer: IncomingMessage) => void;
   readonly reject: (fault: Error) => void;
   upstream: ClientRequest | undefined;
@@ -64,6 +68,10 @@ proxy.on('proxyReq', (upstream, request) => {
     upstream.destroy();
     return;
   }
+  attempt.enter('transfer');
+  upstream.once('finish', () => {
+    if (attempt.answer === undefined) attempt.enter('upstream');
+  });
   upstream.setTimeout(attempt.stallMs, () => {
     const fault = silent(attempt.stallMs);
     // Once there is an answer, a request that is destroyed lets it end with a cause of its own.
@@ -75,6 +83,7 @@ proxy.on('proxyRes', (answer, request) => {
   const attempt = attempts.get(request);
   if (attempt === undefined) return;
   attempt.answer = answer;
+  attempt.enter('own');
   answer.once('end', () => {
     if (attempt.upstream?.writableFinished === false) attempt.upstream.destroy();
   });
@@ -90,8 +99,10 @@ proxy.on('econnreset', (_fault, request) => attempts.get(request)?.reject(new Ca
  */
 export function send(request: IncomingMessage, response: ServerResponse, plan: SendPlan): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
-    const attempt: Attempt = { stallMs: plan.stallMs, resolve, reject, upstream: undefined, answer: undefined, isGone: false };
+    const { stallMs, enter } = plan;
+    const attempt: Attempt = { stallMs, enter, resolve, reject, upstream: undefined, answer: undefined, isGone: false };
     attempts.set(request, attempt);
+    enter('connect');
     response.once('close', () => {
       if (response.writableFinished) {
         dropRest(request, attempt.upstream);

@@ -26,6 +26,9 @@ export async function relay(trip: Trip, answer: IncomingMessage, headers: string
     if (!response.writableFinished) first ??= 'caller';
   });
   response.writeHead(answer.statusCode ?? 502, headers);
+  // A head says that there will be an answer: an upstream that has yet to count objects sends it at once.
+  record.spent.enter('upstream');
+  answer.once('data', () => record.spent.enter('transfer'));
   answer.on('data', (chunk: Buffer) => {
     record.bytesDown += chunk.length;
   });

@@ -29,7 +29,7 @@ export async function takeBody(bodies: KeptBodies, carried: Carried, policies: r
   const { request, response, record, commands } = carried;
   let body: RequestBody;
   try {
-    body = await bodies.take(
+    const taking = bodies.take(
       request,
       response,
       (chunk) => {
@@ -37,6 +37,7 @@ export async function takeBody(bodies: KeptBodies, carried: Carried, policies: r
       },
       commands,
     );
+    body = await record.spent.during('caller', taking);
   } catch (thrown) {
     if (thrown instanceof TooManyLists) return CROWDED;
     throw new CallerGone();

@@ -40,8 +40,13 @@ export interface IdentityState {
   readonly name: string;
   readonly kind: IdentitySettings['kind'];
   readonly state: 'unused' | 'ready' | 'failing';
+  /** Of the token that is held. */
+  readonly obtainedAt: Date | undefined;
   readonly expiresAt: Date | undefined;
+  /** Requests since the start, each try by itself; and how often all tries together gave a credential, or none. */
   readonly requests: number;
+  readonly obtained: number;
+  readonly failures: number;
   readonly failure: string | undefined;
   readonly todo: string | undefined;
 }
@@ -62,6 +67,8 @@ interface Entry {
   lifeWishAt: number;
   lastUsed: number;
   requests: number;
+  obtained: number;
+  failed: number;
   cancelTimer: (() => void) | undefined;
 }
 
@@ -96,6 +103,8 @@ export class Vault {
         lifeWishAt: -Infinity,
         lastUsed: 0,
         requests: 0,
+        obtained: 0,
+        failed: 0,
         cancelTimer: undefined,
       };
       this.#entries.set(identity.settings.name, entry);
@@ -170,8 +179,11 @@ export class Vault {
         name,
         kind: entry.identity.settings.kind,
         state: entry.failure !== undefined ? 'failing' : isHeld ? 'ready' : 'unused',
+        obtainedAt: entry.held?.kind === 'bearer' ? entry.held.obtainedAt : undefined,
         expiresAt: entry.held?.kind === 'bearer' ? entry.held.expiresAt : undefined,
         requests: entry.requests,
+        obtained: entry.obtained,
+        failures: entry.failed,
         failure: entry.failure?.error.message,
         todo: entry.failure?.error.todo,
       };
@@ -230,6 +242,7 @@ export class Vault {
       entry.held = credential;
       entry.failure = undefined;
       entry.failures = 0;
+      entry.obtained += 1;
       if (credential.kind === 'bearer') {
         this.#logger.log('info', 'token-obtained', {
           identity: name,
@@ -244,6 +257,7 @@ export class Vault {
       const now = this.#clock.now();
       entry.failure = { error, at: now };
       entry.failures += 1;
+      entry.failed += 1;
       entry.nextTryAt = now + pauseAfter(entry.failures);
       const held = entry.held !== undefined && this.#isAlive(entry.held);
       this.#logger.log(held ? 'warn' : 'error', 'token-failed', {

@@ -63,6 +63,8 @@ export interface AuditOperation {
   readonly what?: string | undefined;
   readonly upstreamStatus?: number | undefined;
   readonly activityId?: string | undefined;
+  /** Id of the trace that the caller counted it to: 32 hex digits. */
+  readonly trace?: string | undefined;
 }
 
 /** What happened to the audit itself. */

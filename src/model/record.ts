@@ -3,6 +3,8 @@ import type { RepoAddress } from './address.js';
 import type { ErrorCode } from './errors.js';
 import type { Lease } from './lease.js';
 import type { RefCommand } from './refs.js';
+import type { TimeSpent } from './time-spent.js';
+import type { TraceContext } from './trace-context.js';
 
 export type Verdict = 'running' | 'passed' | 'refused' | 'failed' | 'broken' | 'client-gone' | 'killed';
 
@@ -39,6 +41,12 @@ export interface OperationRecord {
   bytesDown: number;
   /** ms from the request's first byte to its end; 0 while it runs. */
   ms: number;
+  /** Where that time went. */
+  readonly spent: TimeSpent;
+  /** ms that finding out who asks took of Postern's own time; undefined until that is known. */
+  lookUpMs: number | undefined;
+  /** The trace that the caller counts it to. */
+  trace: TraceContext | undefined;
   replays: number;
   failure: { readonly code: ErrorCode; readonly what: string; readonly todo: string } | undefined;
 }

@@ -36,8 +36,10 @@ export function agentCarrier(parts: AgentParts): Carrier {
         const fault = new ProxyError('request-malformed', `The path ${place}`, { todo: 'check the address of the remote' });
         return failed(session, fault, 'refused');
       }
-      const key = await chooseKey(ssh, parts.socket, over);
-      const started = await start(parts, session, place, key);
+      const { spent } = session.record;
+      // The agent that holds the key is to this way what a token is to the other.
+      const key = await spent.during('token', chooseKey(ssh, parts.socket, over));
+      const started = await spent.during('connect', start(parts, session, place, key), 'upstream');
       return await convey(session, started, meaningOf(session, place, key));
     } catch (thrown) {
       return over.aborted ? { kind: 'over' } : failed(session, thrown, 'failed');

@@ -154,6 +154,7 @@ class Conveyance {
   }
 
   #heard(chunk: Buffer): void {
+    if (this.#bytesDown === 0) this.#session.record.spent.enter('transfer');
     this.#bytesDown += chunk.length;
     this.#end?.down(chunk);
     if (this.#hasSaidAll()) return;

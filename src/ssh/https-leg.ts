@@ -8,6 +8,7 @@ import { answerMediaType } from '../git/smart-http.js';
 import type { Credential } from '../model/credential.js';
 import type { Refusal } from '../model/refusal.js';
 import { brokenOff, CallerGone, Unanswered } from '../model/send-faults.js';
+import { traceHeaders } from '../model/trace-context.js';
 import type { Attempts } from '../upstream/attempts.js';
 import { authorizationOf } from '../upstream/authorization.js';
 import type { UpstreamConnections } from '../upstream/connections.js';
@@ -43,6 +44,7 @@ async function sendOne(parts: LegParts, session: GitSession, request: LegRequest
   const isStream = body instanceof Readable;
   const kind = service === 'git-upload-pack' ? 'fetch' : 'push';
   const journey = planJourney({ kind, step, address: operation.address }, pass.route, record);
+  record.spent.enter('own');
   try {
     const outcome = await parts.attempts.run(journey, {
       isKept: !isStream,
@@ -57,6 +59,9 @@ async function sendOne(parts: LegParts, session: GitSession, request: LegRequest
     });
     switch (outcome.kind) {
       case 'relay':
+        // A head says that there will be an answer: an upstream that has yet to count objects sends it at once.
+        record.spent.enter('upstream');
+        outcome.answer.once('data', () => record.spent.enter('transfer'));
         return { kind: 'answer', body: whole(outcome.answer, parts.stallMs) };
       case 'failure':
         return { kind: 'failure', verdict: 'failed', refusal: outcome.refusal };
@@ -75,7 +80,7 @@ async function sendOne(parts: LegParts, session: GitSession, request: LegRequest
 
 async function put(
   parts: LegParts,
-  { over }: GitSession,
+  { over, record }: GitSession,
   journey: Journey,
   { service, step, body, gitProtocol }: LegRequest,
   credential: Credential,
@@ -91,6 +96,7 @@ async function put(
     'x-tfs-fedauthredirect': 'Suppress',
     ...(step === 'exchange' ? { 'content-type': `application/x-${service}-request` } : {}),
     ...(gitProtocol === undefined ? {} : { 'git-protocol': gitProtocol }),
+    ...traceHeaders(record.trace),
   };
   const authorization = authorizationOf(credential);
   if (authorization !== undefined) headers['authorization'] = authorization;
@@ -103,6 +109,7 @@ async function put(
     body,
     stallMs: parts.stallMs,
     over,
+    enter: (phase) => record.spent.enter(phase),
   });
   hideEcho(answer, authorization);
   return answer;

@@ -7,6 +7,7 @@ import type { SessionOperation } from '../model/operation.js';
 import type { OperationRecord } from '../model/record.js';
 import type { Refusal } from '../model/refusal.js';
 import { Secret } from '../model/secret.js';
+import { readTraceContext, type TraceContext } from '../model/trace-context.js';
 
 const KINDS: Readonly<Record<SshService, SessionOperation['kind']>> = {
   'git-upload-pack': 'fetch',
@@ -77,6 +78,12 @@ export function leaseIn(variables: ReadonlyMap<string, readonly string[]>): Pres
   if (text === undefined) return { kind: 'none' };
   if (second !== undefined) return { kind: 'unclear', what: 'The client sent more than one lease' };
   return { kind: 'one', text: new Secret(text) };
+}
+
+/** The trace that a client counts its command to. Variables of these names are what OpenTelemetry writes for children. */
+export function traceIn(variables: ReadonlyMap<string, readonly string[]>): TraceContext | undefined {
+  // One that came twice is two traces, and as for HTTP neither counts.
+  return readTraceContext(variables.get('TRACEPARENT')?.join(','), variables.get('TRACESTATE')?.join(','));
 }
 
 /** The protocol that a client asks for; undefined when it asks for none, or in no way that git would. */

@@ -94,7 +94,7 @@ const MOST_REFUSED_SESSIONS = 256;
 /** Variables that a session may send; ssh's SendEnv of a whole locale is under ten. */
 const MOST_VARIABLES = 64;
 /** Those that mean something here. */
-const VARIABLES: ReadonlySet<string> = new Set(['GIT_PROTOCOL', 'POSTERN_LEASE']);
+const VARIABLES: ReadonlySet<string> = new Set(['GIT_PROTOCOL', 'POSTERN_LEASE', 'TRACEPARENT', 'TRACESTATE']);
 /** Longest value of one: a lease with many narrowings is a few KiB. */
 const LONGEST_VARIABLE = 16 * 1024;
 /** Same variable more than once: two is enough to tell that it is unclear. */

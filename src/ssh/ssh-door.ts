@@ -7,7 +7,7 @@ import { admit } from '../gate/admit.js';
 import { createArrivals, stopAccepting } from '../gate/arrivals.js';
 import type { Callers } from '../gate/callers.js';
 import type { Ledger } from '../gate/ledger.js';
-import { listenAt, STOPPING } from '../gate/listening.js';
+import { listenAt, openConnections, STOPPING } from '../gate/listening.js';
 import { isLoopbackAddress, type Peers } from '../gate/peers.js';
 import type { RouteTable } from '../gate/route-table.js';
 import type { Pass } from '../model/decision.js';
@@ -20,7 +20,7 @@ import type { Secret } from '../model/secret.js';
 import type { AccessSettings, ListenAddress, RouteSsh } from '../model/settings.js';
 import type { Carried, Carrier } from './git-session.js';
 import { type Guest, type GuestParts, Guests } from './guests.js';
-import { type Listener, protocolIn, readCommand } from './read-command.js';
+import { type Listener, protocolIn, readCommand, traceIn } from './read-command.js';
 import type { Asked, CommandChannel } from './server.js';
 import { EXIT_FATAL, sayAside, sayBetween } from './speech.js';
 
@@ -97,6 +97,16 @@ export class SshDoor {
     return this.#opened.map(({ address }) => address);
   }
 
+  /** Whether nothing that was opened has closed by itself. */
+  get isListening(): boolean {
+    return this.#opened.every(({ server }) => server.listening);
+  }
+
+  /** Connections that are open. */
+  connections(): Promise<number> {
+    return openConnections(this.#opened.map(({ server }) => server));
+  }
+
   /**
    * Opens one address, or takes the `descriptor` of a socket that listens there. Gives false when an optional one does not exist
    * on this system. Who comes in is served when `when` has resolved.
@@ -164,6 +174,7 @@ export class SshDoor {
     const { ledger, logger } = parts;
     const record = ledger.begin(guest.address, 'ssh');
     channel.countInto(record);
+    record.trace = traceIn(asked.variables);
     const ended = this.#guests.busy(guest);
     try {
       const walked = await this.#askGate(guest, asked, parts, record);
@@ -183,7 +194,9 @@ export class SshDoor {
   async #askGate(guest: Guest, asked: Asked, { routes, audit, clock }: SshDoorParts, record: OperationRecord): Promise<Walked> {
     // Who was accepted before cannot go to the next daemon with a first command.
     if (!this.#arrivals.asked(guest.socket) && this.#isDraining) return no(STOPPING);
+    const askedAt = performance.now();
     const found = await this.#guests.identify(guest, asked);
+    record.lookUpMs = performance.now() - askedAt;
     if (found === undefined) return { kind: 'gone' };
     const { caller, uid } = found;
     record.uid = uid;

@@ -37,6 +37,7 @@ export function auditOperation(record: OperationRecord, redact: (text: string) =
     what: clean(failure?.what),
     upstreamStatus: record.upstreamStatus,
     activityId: clean(record.activityId),
+    trace: record.trace?.traceId,
   };
 }
 

@@ -61,12 +61,13 @@ export class Attempts {
   async run(journey: Journey, sending: Sending): Promise<Outcome> {
     const { vault } = this.#parts;
     const { route, throttleKey, operation } = journey;
+    const { spent } = journey.record;
     let renewedFrom: Credential | undefined;
     for (let attempt = 1; ; attempt++) {
       const mayRetry = sending.isKept && attempt < MOST_TRIES;
       const busy = await this.#waitForThrottle(journey, sending);
       if (busy !== undefined) return { kind: 'failure', refusal: busy };
-      const credential = await vault.credentialFor(route.identity, sending.need);
+      const credential = await spent.during('token', vault.credentialFor(route.identity, sending.need));
       let answer: IncomingMessage;
       try {
         answer = await sending.send(credential);
@@ -76,6 +77,8 @@ export class Attempts {
           continue;
         }
         throw thrown instanceof StaleConnection ? thrown.asUnanswered() : thrown;
+      } finally {
+        spent.enter('own');
       }
       this.#note(journey, answer);
       this.#obeyDelay(journey, answer);
@@ -93,7 +96,7 @@ export class Attempts {
           if (mayRetry) {
             renewedFrom = credential;
             this.#replayed(journey, 'credential refused');
-            const renewed = await vault.credentialFor(route.identity);
+            const renewed = await spent.during('token', vault.credentialFor(route.identity));
             if (!Vault.isSame(renewed, credential)) continue;
           }
         }
@@ -131,15 +134,16 @@ export class Attempts {
   }
 
   async #wait(journey: Journey, sending: Sending, ms: number): Promise<void> {
-    const { id } = journey.record;
+    const { id, spent } = journey.record;
     this.#parts.logger.log('info', 'throttle-waiting', { id, identity: journey.route.identity, upstream: journey.origin.host, ms });
-    await new Promise<void>((resolve) => {
+    const waited = new Promise<void>((resolve) => {
       const cancel = this.#parts.clock.after(ms, resolve);
       sending.whenGone(() => {
         cancel();
         resolve();
       });
     });
+    await spent.during('throttle', waited);
     if (sending.isGone()) throw new CallerGone();
   }
 

@@ -7,6 +7,7 @@ import { request as httpsRequest } from 'node:https';
 import { pipeline, type Readable } from 'node:stream';
 import { systemCodeOf } from '../model/errors.js';
 import { CallerGone, closedEarly, silent, StaleConnection } from '../model/send-faults.js';
+import type { Phase } from '../model/time-spent.js';
 
 export interface GitRequest {
   readonly method: 'GET' | 'POST';
@@ -22,6 +23,8 @@ export interface GitRequest {
   readonly stallMs: number;
   /** Aborted when nobody waits for the answer any more; then everything is let go of, also after this has resolved. */
   readonly over: AbortSignal;
+  /** Told what is waited for, until there is an answer. */
+  readonly enter: (phase: Phase) => void;
 }
 
 /**
@@ -29,7 +32,7 @@ export interface GitRequest {
  * @throws ProxyError as dial.ts, `upstream-timeout`, `upstream-broken` (Unanswered when it may have arrived); StaleConnection; CallerGone
  */
 export function sendGitRequest(plan: GitRequest): Promise<IncomingMessage> {
-  const { origin, body, over } = plan;
+  const { origin, body, over, enter } = plan;
   return new Promise((resolve, reject) => {
     if (over.aborted) {
       reject(new CallerGone());
@@ -57,7 +60,14 @@ export function sendGitRequest(plan: GitRequest): Promise<IncomingMessage> {
       reject(new CallerGone());
     };
     over.addEventListener('abort', letGo, { once: true });
-    request.once('socket', () => (isSent = true));
+    enter('connect');
+    request.once('socket', () => {
+      isSent = true;
+      enter('transfer');
+    });
+    request.once('finish', () => {
+      if (answer === undefined) enter('upstream');
+    });
     request.setTimeout(plan.stallMs, () => (answer ?? request).destroy(silent(plan.stallMs)));
     request.on('error', (fault) => {
       const code = systemCodeOf(fault);
@@ -67,6 +77,7 @@ export function sendGitRequest(plan: GitRequest): Promise<IncomingMessage> {
     });
     request.once('response', (response) => {
       answer = response;
+      enter('own');
       // One that came before the request was complete takes the connection with it: nothing else would ever free it.
       response.once('end', () => {
         if (!request.writableFinished) request.destroy();

@@ -28,15 +28,15 @@ export async function judge(
   answer: IncomingMessage,
   options: { isPassthrough: boolean; stallMs: number; doorBase: string },
 ): Promise<Judgement> {
-  const { operation } = journey;
+  const { operation, record } = journey;
   if (hasGitHead(answer, answerMediaType(serviceOf(operation), operation.step))) {
     if (!isFramed(answer)) {
       answer.destroy();
       return { kind: 'failure', refusal: unsure(journey, { ...refusalFor(journey, unframed()), ...about(answer) }) };
     }
-    if (operation.step === 'exchange' || (await beginsWithPacket(answer).catch((thrown: unknown) => broken(thrown, options.stallMs)))) {
-      return { kind: 'relay', answer };
-    }
+    if (operation.step === 'exchange') return { kind: 'relay', answer };
+    const first = beginsWithPacket(answer).catch((thrown: unknown) => broken(thrown, options.stallMs));
+    if (await record.spent.during('upstream', first)) return { kind: 'relay', answer };
     discard(answer);
     return {
       kind: 'failed',
@@ -46,7 +46,8 @@ export async function judge(
   const isSignIn = isSignInPage({ status: answer.statusCode ?? 0, header: headerOf(answer), text: '' });
   if (isRedirect(answer.statusCode) && !isSignIn) return redirected(journey, answer, options.doorBase);
   if (answer.statusCode === 401 && options.isPassthrough) return { kind: 'challenge', answer };
-  return { kind: 'failed', failed: { status: answer.statusCode ?? 0, header: headerOf(answer), text: await failureText(answer) } };
+  const text = await record.spent.during('upstream', failureText(answer));
+  return { kind: 'failed', failed: { status: answer.statusCode ?? 0, header: headerOf(answer), text } };
 }
 
 function redirected(journey: Journey, answer: IncomingMessage, doorBase: string): Judgement {

@@ -13,7 +13,7 @@ beforeEach(async () => {
 afterEach(() => rm(directory, { recursive: true, force: true }));
 
 function open(path: string, pid: number): Promise<AdminSocket> {
-  const status = { pid, listen: { http: [], ssh: [] } } as Partial<DaemonStatus> as DaemonStatus; // because nothing else of it is read
+  const status = { pid, listen: { http: [], ssh: [], telemetry: [] } } as Partial<DaemonStatus> as DaemonStatus; // because nothing else of it is read
   return openAdmin(path, { status: () => status, stop: () => undefined, kill: () => undefined });
 }
 

@@ -14,6 +14,7 @@ import { writeRefusedPush } from '../../src/git/report-status.js';
 import { messageOf, ProxyError } from '../../src/model/errors.js';
 import type { SessionOperation } from '../../src/model/operation.js';
 import type { OperationRecord } from '../../src/model/record.js';
+import { TimeSpent } from '../../src/model/time-spent.js';
 import type { Refusal } from '../../src/model/refusal.js';
 import { refusalLines } from '../../src/model/refusal.js';
 import { bridge } from '../../src/ssh/bridge.js';
@@ -213,7 +214,8 @@ export function sessionOf(
   return {
     operation: { kind, step: 'session', address },
     pass: { kind: 'pass', route: {}, refPolicies: [] } as unknown as GitSession['pass'], // only the policies are looked at
-    record: { refs: [], refsLeftOut: 0 } as unknown as OperationRecord, // only the refs are noted
+    // Only the refs, and where the time goes, are noted.
+    record: { refs: [], refsLeftOut: 0, spent: new TimeSpent() } as unknown as OperationRecord,
     path: '/repository',
     errors: new PassThrough(),
     gitProtocol: undefined,

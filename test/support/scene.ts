@@ -246,8 +246,15 @@ export class RunningDaemon {
 
   /** `http://127.0.0.1:PORT`. */
   get base(): string {
-    const line = this.log.find(({ event, door }) => event === 'listening' && door !== 'ssh');
+    const line = this.log.find(({ event, door }) => event === 'listening' && door === 'http');
     return String(line?.['address']);
+  }
+
+  /** Where measurements and probes are answered: `http://127.0.0.1:PORT`. */
+  get telemetry(): string {
+    const line = this.log.find(({ event, door }) => event === 'listening' && door === 'telemetry');
+    if (line === undefined) throw new Error(`the daemon has no telemetry listener:\n${this.output}`);
+    return String(line['address']);
   }
 
   /** Port of the SSH door. */

@@ -28,6 +28,7 @@ export function statusLines(status: DaemonStatus, now: number, bold: (text: stri
     `  http door      ${status.listen.http.join(', ')}`,
     ...certificateLines(status.listen.certificate),
     `  ssh door       ${status.listen.ssh.length === 0 ? 'off' : status.listen.ssh.join(', ')}`,
+    ...(status.listen.telemetry.length === 0 ? [] : [`  telemetry      ${status.listen.telemetry.join(', ')}`]),
     ...accessLines(status),
     ...auditLines(status.audit),
     bold('identities'),

@@ -12,7 +12,7 @@ const QUIET: DaemonStatus = {
   startedAt: '2029-12-31T23:00:00.000Z',
   configuration: undefined,
   state: 'ready',
-  listen: { http: ['http://127.0.0.1:8417'], ssh: [] },
+  listen: { http: ['http://127.0.0.1:8417'], ssh: [], telemetry: [] },
   access: { local: 'uid', remote: 'lease', uids: [] },
   identities: [],
   routes: [],

@@ -55,6 +55,36 @@ describe('Ledger', () => {
     expect(logger.lines).toHaveLength(1);
   });
 
+  it('logs what went well at the level that is asked for, from the next operation on', () => {
+    const { ledger, logger } = book();
+    const finish = (verdict: Ending['verdict']): void => ledger.finish(ledger.begin('c'), { verdict });
+    ledger.operationLevel = 'info';
+    finish('passed');
+    finish('client-gone');
+    finish('failed');
+    ledger.operationLevel = 'debug';
+    finish('passed');
+    expect(logger.lines.map(({ level, event }) => `${level} ${event}`)).toEqual([
+      'info request-finished',
+      'info client-gone',
+      'warn request-failed',
+      'debug request-finished',
+    ]);
+  });
+
+  it('tells whoever counts along of each operation once, when all is noted', () => {
+    const { ledger } = book();
+    const told: string[] = [];
+    ledger.observer = {
+      began: ({ id, verdict }) => told.push(`${id} ${verdict}`),
+      finished: ({ id, verdict, failure }) => told.push(`${id} ${verdict} ${failure?.code ?? ''}`),
+    };
+    const record = ledger.begin('c');
+    ledger.finish(record, { verdict: 'broken', refusal: REFUSAL });
+    ledger.finish(record, { verdict: 'passed' });
+    expect(told).toEqual(['1 running', '1 broken upstream-broken']);
+  });
+
   it.each<[Ending['verdict'], level: string, event: string, isKept: boolean]>([
     ['passed', 'debug', 'request-finished', false],
     ['client-gone', 'debug', 'client-gone', false],

@@ -3,6 +3,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { OperationRecord } from '../../../src/model/record.js';
+import { TimeSpent } from '../../../src/model/time-spent.js';
 import { type AuditPlaces, auditPlaces, fileName } from '../../../src/store/audit-files.js';
 import type { ChainReport } from '../../../src/store/audit-report.js';
 import { verifyAudit } from '../../../src/store/audit-verify.js';
@@ -78,6 +79,9 @@ export class AuditRig {
       bytesDown: 20,
       ms: 0,
       replays: 0,
+      spent: new TimeSpent(),
+      lookUpMs: undefined,
+      trace: undefined,
       failure: undefined,
       ...more,
     };
