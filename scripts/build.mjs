@@ -9,7 +9,11 @@ import { build } from 'esbuild';
 export const REQUIRE_BANNER =
   "import { createRequire as __postern_require } from 'node:module'; const require = __postern_require(import.meta.url);";
 
-export async function buildProgram(outdir = 'dist') {
+/** Packages that are not bundled: ssh2 finds its optional native part beside itself, so it stays where it was installed. */
+export const EXTERNAL_PACKAGES = ['ssh2'];
+
+/** `sourcemap`: whether maps are written beside the program, for whoever debugs it. */
+export async function buildProgram(outdir = 'dist', { sourcemap = true } = {}) {
   rmSync(outdir, { recursive: true, force: true });
   await build({
     entryPoints: { postern: 'src/cli/postern.ts' },
@@ -20,14 +24,13 @@ export async function buildProgram(outdir = 'dist') {
     platform: 'node',
     target: 'node20',
     minify: true,
-    sourcemap: 'linked',
+    sourcemap: sourcemap ? 'linked' : false,
     legalComments: 'linked',
     chunkNames: 'chunks/[name]-[hash]',
     banner: { js: REQUIRE_BANNER },
     logLevel: 'warning',
     // An optional native part of winston's colours and the like is never needed.
-    // ssh2 finds its optional native part beside itself, so it stays where it was installed.
-    external: ['*.node', 'ssh2'],
+    external: ['*.node', ...EXTERNAL_PACKAGES],
   });
   chmodSync(`${outdir}/postern.js`, 0o755);
 }
@@ -39,6 +42,7 @@ const TOOLS = {
   bench: 'bench/bench.ts',
   soak: 'bench/soak.ts',
   'container-stage': 'test/e2e/container-stage.ts',
+  'image-stage': 'test/e2e/image-stage.ts',
   'write-schema': 'scripts/write-schema.ts',
 };
 

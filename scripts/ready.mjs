@@ -17,7 +17,8 @@ if (major < 20 || (major === 20 && minor < 19)) {
 }
 
 installPackages();
-await build();
+// The image builds from the packages in a way of its own.
+if (!process.argv.includes('--packages')) await build();
 
 /**
  * `npm ci` when node_modules is not what the lock file says. No package's install script runs: the only ones compile
@@ -50,6 +51,7 @@ async function build() {
     'test/support',
     'test/e2e/container-stage.ts',
     'test/e2e/container-addresses.ts',
+    'test/e2e/image-stage.ts',
     'scripts',
     'demo',
     'bench',

@@ -10,6 +10,7 @@ import { readFileSync } from 'node:fs';
 import yargs from 'yargs';
 import { messageOf, ProxyError, type ErrorCode } from '../model/errors.js';
 import { type Context, createContext, STANDARD_INPUT } from './context.js';
+import { endOnSignals } from './first-process.js';
 import { createPrinter } from './print.js';
 import { addGit } from './tree/git.js';
 import { addLease } from './tree/lease.js';
@@ -28,6 +29,7 @@ const USAGE_CODES: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 const EXIT_FAILURE = 1;
 const EXIT_USAGE = 2;
 
+endOnSignals();
 const { own, command } = splitCommand(process.argv.slice(2));
 const printer = createPrinter();
 const context = createContext(printer, version());

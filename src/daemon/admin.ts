@@ -219,6 +219,15 @@ async function holdDirectory(directory: string, mode: 0o700 | 0o755): Promise<vo
         `other users can ${mode === 0o700 ? 'enter' : 'write in'} it: its mode is ${(found.mode & 0o777).toString(8)}, not ${mode.toString(8)}`,
       );
   } catch (thrown) {
+    if (systemCodeOf(thrown) === 'EROFS')
+      throw new ProxyError(
+        'listen-failed',
+        `The directory ${directory} for the admin socket cannot be made: its file system is read-only`,
+        {
+          todo: `mount something that can be written at ${dirname(directory)}, such as a volume or a tmpfs, or set POSTERN_STATE_DIRECTORY to a directory elsewhere`,
+          cause: thrown,
+        },
+      );
     throw new ProxyError(
       'listen-failed',
       `The directory ${directory} for the admin socket cannot be used (${systemCodeOf(thrown) ?? messageOf(thrown)})`,

@@ -1,5 +1,5 @@
 /**
- * A file for the eyes of its owner, at a path that someone named: nothing that another user has put there is followed, kept or
+ * A file of our own, mostly for the eyes of its owner, at a path that someone named: nothing that another user has put there is followed, kept or
  * written into. A rename puts a file of our own in the place, so a link is never gone through.
  */
 import { lstat, open, realpath, rename, unlink } from 'node:fs/promises';
@@ -8,12 +8,12 @@ import { systemCodeOf } from '../model/errors.js';
 import { temporaryBeside } from './atomic-file.js';
 
 /**
- * Writes a whole file, 0600 and of our own. One that is there and ours is replaced, whatever its mode was.
+ * Writes a whole file of our own with this mode. One that is there and ours is replaced, whatever its mode was.
  *
  * Rejects with `EINVAL` for a symlink, a directory or a device (run by root, the rename would take /dev/null away), with `EPERM`
  * for a file of another user, and with the system's error otherwise; then nothing was written.
  */
-export async function writePrivateFile(path: string, content: string): Promise<void> {
+export async function writePrivateFile(path: string, content: string, mode = 0o600): Promise<void> {
   const target = join(await realpath(dirname(resolve(path))), basename(path));
   const found = await lstat(target).catch((thrown: unknown) => {
     if (systemCodeOf(thrown) === 'ENOENT') return undefined;
@@ -28,7 +28,7 @@ export async function writePrivateFile(path: string, content: string): Promise<v
     try {
       await handle.writeFile(content);
       // A umask takes rights away, never gives any; a default ACL may do otherwise.
-      await handle.chmod(0o600);
+      await handle.chmod(mode);
       await handle.sync();
     } finally {
       await handle.close();

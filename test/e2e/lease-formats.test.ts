@@ -2,7 +2,7 @@
  * A lease on its way out of the command line: every format from `lease create`, and a smaller one made by its holder, who has
  * neither the daemon's socket nor its configuration.
  */
-import { readFile, stat } from 'node:fs/promises';
+import { mkdir, readFile, stat, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { LEASE_FORMATS } from '../../src/cli/lease-formats.js';
@@ -48,6 +48,42 @@ describe('lease create', () => {
     expect(stdout).toMatch(/ptl1_[\w-]{40,}/);
     expect(stderr).not.toContain('ptl1_');
     expect(stdout.endsWith('\n') && !stdout.endsWith('\n\n')).toBe(true);
+  });
+
+  it('hands out the certificate of the door with it: the lease names where it was put, and git takes it', async () => {
+    const ca = join(scene.directory, 'handed', 'ca.pem');
+    await mkdir(join(ca, '..'));
+    const { code, stdout, stderr } = await create('--format', 'dotenv', '--ca-output', ca, '--door', daemon.base);
+    expect(code, stderr).toBe(0);
+    expect(stderr).toContain(`The certificate of the door's authority is in ${ca}\n`);
+    expect(stderr).not.toContain('mount it there');
+    expect((await stat(ca)).mode & 0o777).toBe(0o644);
+    expect(await readFile(ca, 'utf8')).toBe(await readFile((await daemon.status()).listen.certificate?.ca ?? '', 'utf8'));
+    expect(stdout).toContain(`=${ca}\n`);
+    // Made somewhere else than where it is used: the lease names what it was told.
+    expect((await create('--format', 'dotenv', '--ca-output', ca, '--ca-path', '/run/ca.pem', '--door', daemon.base)).stdout).toContain(
+      '=/run/ca.pem\n',
+    );
+  });
+
+  it('writes no certificate through a link that somebody put there, and then makes no lease', async () => {
+    const target = await scene.writeFile('of-somebody', 'theirs');
+    const link = join(scene.directory, 'link.pem');
+    await symlink(target, link);
+    const before = (await daemon.postern(['lease', 'list'])).stdout;
+    const { code, stderr, stdout } = await create('--format', 'dotenv', '--ca-output', link, '--door', daemon.base);
+    expect(code).toBe(2);
+    expect(stdout).toBe('');
+    expect(stderr).toContain(`postern: The certificate cannot be written to ${link} (it is a link, a directory or a device)`);
+    expect(await readFile(target, 'utf8')).toBe('theirs');
+    expect((await daemon.postern(['lease', 'list'])).stdout).toBe(before);
+  });
+
+  it('says that a door without TLS has no certificate to hand out', async () => {
+    const plain = await scene.daemon(undefined, { env: { XDG_STATE_HOME: join(scene.directory, 'plain-state') } });
+    const { code, stderr } = await plain.postern(['lease', 'create', ...GRANT, '--ca-output', join(scene.directory, 'none.pem')]);
+    expect(code).toBe(2);
+    expect(stderr).toContain('postern: The door has no certificate of an authority of its own\n  what to do: leave --ca-output out');
   });
 
   it('makes variables with which git comes to a TLS door as the holder of the lease', async () => {

@@ -49,4 +49,9 @@ export const withHandOut = (builder: Tree): Tree =>
       describe: "file, where the lease is used, of the door's certificate authority",
       requiresArg: true,
     })
+    .option('ca-output', {
+      type: 'string',
+      describe: "write the certificate of the door's authority there too; where the lease looks for it without --ca-path",
+      requiresArg: true,
+    })
     .option('output', { type: 'string', describe: 'write it to a file that only you can read', requiresArg: true });
