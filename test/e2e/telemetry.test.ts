@@ -2,6 +2,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { closedPort } from '../support/closed-port.js';
 import { type Exposed, readExposition, valueOf } from '../support/exposition.js';
 import { succeed } from '../support/failure-stage.js';
 import { ask } from '../support/plain-request.js';
@@ -314,7 +315,9 @@ describe('a reload', () => {
       return (await changing.postern(['reload'])).code;
     };
     expect((await changing.status()).listen.telemetry).toEqual([]);
-    expect(await reload(plain.replace('format: json', 'format: json, operations: info') + TELEMETRY)).toBe(0);
+    expect(
+      await reload(plain.replace('format: json', 'format: json, operations: info') + TELEMETRY.replace(':0', `:${await closedPort()}`)),
+    ).toBe(0);
     const before = changing.telemetry;
     await succeed(scene.git(['ls-remote', changing.url(WEB)]));
     await expect.poll(() => changing.log.filter(({ event }) => event === 'request-finished').length).toBe(2);
