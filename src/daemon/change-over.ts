@@ -24,9 +24,13 @@ export interface Step {
 export async function changeOver(former: Step, next: Step, { logger }: { logger: Logger }): Promise<void> {
   const { house, settings } = next;
   let open: () => void = () => undefined;
-  const when = new Promise<void>((resolve) => {
+  let giveUp: () => void = () => undefined;
+  const when = new Promise<void>((resolve, reject) => {
     open = resolve;
+    giveUp = () => reject(new Error('the configuration is not taken'));
   });
+  // Also when nobody has come in meanwhile.
+  when.catch(() => undefined);
   let leave: () => void;
   try {
     await house.leases?.load();
@@ -38,6 +42,7 @@ export async function changeOver(former: Step, next: Step, { logger }: { logger:
     }
     if (house.certificates !== undefined && house.certificates !== former.house.certificates) await house.door.show(house.certificates);
   } catch (thrown) {
+    giveUp();
     await letGo(house, former.house);
     throw thrown;
   }

@@ -61,9 +61,11 @@ export async function moveListeners(
     ...http.leave.map((address): [HttpDoor | SshDoor, ListenAddress] => [door, address]),
     ...ssh.leave.map((address): [HttpDoor | SshDoor, ListenAddress] => [sshDoor, address]),
   ];
+  const inTheWay = leaving.filter(([, each]) => wantedPorts.some((other) => isInTheWay(each, other)));
+  for (const [one, address] of inTheWay) if (one.isInherited(address)) throw notOurs(address);
   try {
     // Only what is in the way, and only for the moment that it takes.
-    for (const [one, address] of leaving.filter(([, each]) => wantedPorts.some((other) => isInTheWay(each, other)))) {
+    for (const [one, address] of inTheWay) {
       one.leave(address);
       left.push([one, address]);
     }
@@ -101,6 +103,17 @@ function movesOf(open: readonly ListenAddress[], wanted: readonly ListenAddress[
     leave: open.filter((each) => !wanted.some((other) => same(each, other))),
     open: wanted.filter((each) => !open.some((other) => same(each, other))),
   };
+}
+
+/** Whoever opened it keeps it open, so that it cannot be opened anew, and once let go of it does not come back. */
+function notOurs({ host, port }: ListenAddress): ProxyError {
+  return new ProxyError(
+    'listen-failed',
+    `${displayHost(host)}:${port} is held by the service manager, and cannot change while the daemon runs`,
+    {
+      todo: 'restart the service (`systemctl restart`); its sockets stay open meanwhile',
+    },
+  );
 }
 
 /** Whether one has to go before the other can be opened. */

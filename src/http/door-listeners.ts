@@ -131,7 +131,10 @@ export class DoorListeners {
       connectionsCheckingInterval: Math.ceil(headMs / 3),
     };
     const handle = (request: IncomingMessage, response: ServerResponse): void => {
-      void when.then(() => this.#use.take(request, response, address.host));
+      when.then(
+        () => this.#use.take(request, response, address.host),
+        () => request.socket.destroy(),
+      );
     };
     const { tls } = parts;
     const listener =
@@ -164,6 +167,11 @@ export class DoorListeners {
     this.#opened = [...this.#opened, { listener, address, bound: { scheme, host: address.host, port }, isInherited }];
     this.#name();
     return true;
+  }
+
+  /** Whether the socket of an address that was asked for so was handed to us. */
+  isInherited(address: ListenAddress): boolean {
+    return this.#opened.some((each) => each.address === address && each.isInherited);
   }
 
   /** Accepts nothing more at an address that was asked for so; connections that are open live on. */

@@ -84,6 +84,11 @@ export class HttpDoor {
     return this.#listeners.listen(address, parts, options);
   }
 
+  /** Whether the socket of an address that was asked for so was handed to us. */
+  isInherited(address: ListenAddress): boolean {
+    return this.#listeners.isInherited(address);
+  }
+
   /** Accepts nothing more at an address that was asked for so; connections that are open live on. */
   leave(address: ListenAddress): void {
     this.#listeners.leave(address);

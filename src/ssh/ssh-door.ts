@@ -141,7 +141,10 @@ export class SshDoor {
         return;
       }
       if (isInherited) this.#arrivals.accepted(socket);
-      void when.then(() => this.#guests.accept(socket, isLocal, hostKey));
+      when.then(
+        () => this.#guests.accept(socket, isLocal, hostKey),
+        () => socket.destroy(),
+      );
     });
     const port = await listenAt(server, address, { name: 'SSH', key: 'listen.ssh' }, descriptor);
     if (port === undefined) return false;
@@ -149,6 +152,11 @@ export class SshDoor {
     server.on('error', (fault) => logger.log('error', 'unexpected', { what: `accepting connections: ${messageOf(fault)}` }));
     this.#opened = [...this.#opened, { server, address, bound: { host: address.host, port }, isInherited }];
     return true;
+  }
+
+  /** Whether the socket of an address that was asked for so was handed to us. */
+  isInherited(address: ListenAddress): boolean {
+    return this.#opened.some((each) => each.address === address && each.isInherited);
   }
 
   /** Accepts nothing more at an address that was asked for so; connections that are open live on. */

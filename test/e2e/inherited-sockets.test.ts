@@ -3,7 +3,7 @@
  * its address, whatever its place among them.
  */
 import { spawn } from 'node:child_process';
-import { mkdir, readdir, readlink } from 'node:fs/promises';
+import { mkdir, readdir, readFile, readlink, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
@@ -116,4 +116,21 @@ it('what is handed to another process is not taken', async () => {
   const daemon = await start(`{ http: '127.0.0.1:${port}', ssh: off }`, [server], { forPid: '1' });
   expect(await daemon.ended()).toBe(1);
   expect(daemon.output).toContain(`The HTTP door cannot listen on 127.0.0.1:${port} (in use by`);
+});
+
+it('a reload cannot change TLS on an inherited socket, says so, and everything stays as it was', async () => {
+  const { server, port } = await open('127.0.0.1');
+  const daemon = await start(`{ http: '127.0.0.1:${port}', ssh: off }`, [server]);
+  await daemon.ready();
+  const file = String((await daemon.status()).configuration);
+  const before = await readFile(file, 'utf8');
+  await writeFile(file, before.replace(`http: '127.0.0.1:${port}'`, `http: { address: '127.0.0.1:${port}', tls: auto }`));
+  const reloaded = await daemon.postern(['reload']);
+  expect(reloaded.code).toBe(2);
+  expect(reloaded.stderr).toContain(`127.0.0.1:${port} is held by the service manager, and cannot change while the daemon runs`);
+  expect(reloaded.stderr).toContain('what to do: restart the service');
+  expect((await scene.git(['ls-remote', `http://127.0.0.1:${port}/${WEB}`])).stdout).toContain('refs/heads/main');
+  await writeFile(file, `${before}audit: { maxAge: 1d }\n`);
+  expect((await daemon.postern(['reload'])).code).toBe(0);
+  expect((await scene.git(['ls-remote', `http://127.0.0.1:${port}/${WEB}`])).stdout).toContain('refs/heads/main');
 });

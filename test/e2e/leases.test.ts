@@ -418,6 +418,9 @@ describe('the state directory', () => {
         () => 'started',
         (fault: unknown) => String(fault),
       );
+    // The state directory is one daemon's at a time.
+    await daemon.kill();
+    places.set('the log of a daemon before', daemon.output);
     await chmod(keys, 0o644);
     expect(await starts()).toMatch(/others can read or write it: its mode is 644[^]*chmod 600/);
     await chmod(keys, 0o600);
@@ -427,8 +430,7 @@ describe('the state directory', () => {
     await rename(list, `${list}.away`);
     expect(await starts()).toContain('the list leases.json of revoked ones is gone');
     await writeFile(list, good, { mode: 0o600 });
-    const second = await scene.daemon(configuration());
-    await second.kill();
+    daemon = await scene.daemon(configuration());
   });
 
   test('two daemons with the same keys take the same leases, from a file, a credential, a command or a variable', async () => {

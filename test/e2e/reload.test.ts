@@ -146,6 +146,20 @@ describe('a running daemon', () => {
     await daemon.kill();
   });
 
+  test('opens again what it had left for a new listener, when another one cannot be had', async () => {
+    const port = await freePort();
+    const { daemon, change } = await changeable({ http: [`127.0.0.1:${port}`] });
+    const holder = createServer().listen(0, '127.0.0.1');
+    await new Promise((resolve) => holder.once('listening', resolve));
+    const taken = (holder.address() as AddressInfo).port;
+    await change(plain({ http: [`0.0.0.0:${port}`, `127.0.0.1:${taken}`], more: 'tls: off, ' }));
+    expect((await daemon.postern(['reload'])).code).toBe(2);
+    expect((await daemon.status()).listen.http).toEqual([`http://127.0.0.1:${port}`]);
+    expect((await scene.git(['ls-remote', `http://127.0.0.1:${port}/dev.azure.com/${pathOf(WEB)}`])).code).toBe(0);
+    holder.close();
+    await daemon.kill();
+  });
+
   test('speaks TLS on an address where it did not, and the other way round', async () => {
     const port = await freePort();
     const { daemon, change } = await changeable({ http: [`127.0.0.1:${port}`] });
@@ -216,6 +230,34 @@ describe('a running daemon', () => {
     expect((await daemon.postern(['reload'])).code).toBe(0);
     expect((await knock(port, agent)).status).toBe(200);
     agent.destroy();
+    await daemon.kill();
+  });
+
+  test('asks the new rules over SSH too, on a connection that was there before', async () => {
+    const env = await scene.sshEnvironment({
+      settings: ['ControlMaster auto', `ControlPath ${join(scene.directory, 'ssh-%C')}`, 'ControlPersist 60'],
+    });
+    const text = plain().replace('listen: {', 'listen: { ssh: 127.0.0.1:0,');
+    const { daemon, change } = await changeable({ text });
+    const look = () => scene.git(['ls-remote', daemon.sshUrl(`ssh.dev.azure.com/v3/${WEB}`)], { env });
+    expect((await look()).code).toBe(0);
+    await change(`${text}access: { local: lease }\n`);
+    expect((await daemon.postern(['reload'])).code).toBe(0);
+    const refused = await look();
+    expect(refused.code).not.toBe(0);
+    expect(refused.stderr).toContain('lease');
+    await daemon.kill();
+  });
+
+  test('lets go of the connections that the former configuration had opened upstream', async () => {
+    const { daemon, change } = await changeable();
+    const { connections } = scene.emulator.git;
+    const before = connections.open;
+    expect((await scene.git(['ls-remote', daemon.url(`dev.azure.com/${pathOf(WEB)}`)])).code).toBe(0);
+    expect(connections.open).toBeGreaterThan(before);
+    await change(`${plain()}audit: { maxAge: 4d }\n`);
+    expect((await daemon.postern(['reload'])).code).toBe(0);
+    await until('they are closed', () => Promise.resolve(connections.open === before));
     await daemon.kill();
   });
 
