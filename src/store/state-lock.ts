@@ -6,10 +6,10 @@
  * Limits: containers that share the directory find each other as long as they run under one kernel; hosts that share it over a
  * network do not. On a file system without sockets, or one that cannot be written, there is no lock.
  */
-import { mkdir } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { systemCodeOf } from '../model/errors.js';
+import { makeDirectory } from './atomic-file.js';
 import { type ChainLock, lockChain } from './audit-lock.js';
 import { withFileLock } from './file-lock.js';
 
@@ -28,7 +28,7 @@ export type StateLock =
 export async function lockState(directory: string): Promise<StateLock> {
   let lock: ChainLock | undefined;
   try {
-    await mkdir(directory, { recursive: true, mode: 0o700 });
+    await makeDirectory(directory);
     // Of two that find a dead one's socket at once, the second must not take away what the first has made of it.
     lock = await withFileLock(join(directory, `${NAME}.taking`), () => lockChain(directory, NAME, `${process.pid}\n`));
   } catch (thrown) {
