@@ -10,7 +10,7 @@ import { isLoopback } from '../upstream/outgoing-proxy.js';
 import { type AdminSocket, openAdmin } from './admin.js';
 import { assemble, type AuditHome, type House } from './assemble.js';
 import { changeOver, retire } from './change-over.js';
-import { watchFile } from './file-watch.js';
+import { type FileWatch, watchFile } from './file-watch.js';
 import type { InheritedSockets } from './inherited-sockets.js';
 import type { JsonAction } from './admin-json.js';
 import { leaseActions } from './lease-actions.js';
@@ -77,7 +77,7 @@ export class Daemon {
   #admin: AdminSocket | undefined;
   /** Gives the state directory back. */
   #release: (() => Promise<void>) | undefined;
-  #unwatch: (() => void) | undefined;
+  #watch: FileWatch | undefined;
   #telemetry: Telemetry | undefined;
   #state: DaemonStatus['state'] = 'starting';
   #starting: Promise<void> | undefined;
@@ -158,7 +158,7 @@ export class Daemon {
     this.#loopLag.start();
     this.#tellAddresses();
     warnOfFiles(settings.limits, log);
-    if (load !== undefined && watched !== undefined) this.#unwatch = watchFile(watched, clock, () => void this.reload('file'));
+    if (load !== undefined && watched !== undefined) this.#watch = watchFile(watched, clock, () => void this.reload('file'));
     // Whoever was told to stop meanwhile is not ready any more.
     if (this.#state === 'starting') this.#state = 'ready';
     log.log('info', 'ready', { pid: process.pid, version: this.#options.version, configuration: settings.file ?? 'defaults' });
@@ -200,6 +200,8 @@ export class Daemon {
     const { load, clock, log: logger } = this.#options;
     if (load === undefined) throw new ProxyError('usage', 'This daemon keeps its configuration', { todo: 'start another one' });
     const former = { house: this.#house, settings: this.#settings };
+    // Before it is read, so that nothing that comes later goes unnoticed.
+    await this.#watch?.note();
     const { settings, warnings } = await load([...former.house.held.keys()]);
     if (this.#stopping !== undefined) throw new ProxyError('usage', 'The daemon is stopping', { todo: 'start it again' });
     const telemetry = await this.#moveTelemetry(settings);
@@ -295,7 +297,7 @@ export class Daemon {
   async #end(cause: StopCause): Promise<number> {
     const { log } = this.#options;
     this.#state = 'draining';
-    this.#unwatch?.();
+    this.#watch?.end();
     // A signal may come while listeners are being opened: one that opened after the end would keep the process alive.
     await this.#starting?.catch(() => undefined);
     await this.#reloads.settled();

@@ -9,11 +9,17 @@ import type { Clock } from '../model/ports.js';
 /** As often as someone who has just saved a file would wait; one look costs microseconds. */
 const LOOK_MS = 1_000;
 
+export interface FileWatch {
+  /** What is there now is known: it is about to be read. */
+  readonly note: () => Promise<void>;
+  readonly end: () => void;
+}
+
 /**
  * Calls `changed` when the file at `path` has become another one and stayed so for one look more: an editor may write it in
- * pieces. That it is gone is no change: something is about to come, or the last one stays in force. Gives the function that ends it.
+ * pieces. That it is gone is no change: something is about to come, or the last one stays in force.
  */
-export function watchFile(path: string, clock: Clock, changed: () => void, lookMs = LOOK_MS): () => void {
+export function watchFile(path: string, clock: Clock, changed: () => void, lookMs = LOOK_MS): FileWatch {
   let known: string | undefined;
   let seen: string | undefined;
   let cancel: () => void = () => undefined;
@@ -31,9 +37,14 @@ export function watchFile(path: string, clock: Clock, changed: () => void, lookM
     cancel = clock.after(lookMs, () => void look());
   };
   void look();
-  return () => {
-    isEnded = true;
-    cancel();
+  return {
+    note: async () => {
+      known = await stampOf(path);
+    },
+    end: () => {
+      isEnded = true;
+      cancel();
+    },
   };
 }
 

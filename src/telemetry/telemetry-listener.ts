@@ -68,17 +68,20 @@ export async function openTelemetry(options: TelemetryOptions): Promise<Telemetr
   };
   const move = async (addresses: readonly ListenAddress[]): Promise<void> => {
     const isSame = (a: ListenAddress, b: ListenAddress): boolean => a.host === b.host && a.port === b.port;
-    const left = opened.filter(({ address }) => !addresses.some((each) => isSame(each, address)));
-    const kept = opened.filter((each) => !left.includes(each));
-    // Before the others open: one on all addresses of a port is in the way of one on a single one.
-    await leave(left);
+    const before = opened;
+    const unwanted = opened.filter(({ address }) => !addresses.some((each) => isSame(each, address)));
+    const missing = addresses.filter((address) => !opened.some((each) => isSame(each.address, address)));
+    // One on all addresses of a port is in the way of one on a single one. Nothing else goes before the new ones are open.
+    const inTheWay = unwanted.filter(({ address: { port } }) => port !== 0 && missing.some((each) => each.port === port));
+    await leave(inTheWay);
     try {
-      for (const address of addresses) if (!kept.some((each) => isSame(each.address, address))) await open(address);
+      for (const address of missing) await open(address);
     } catch (thrown) {
-      await leave(opened.filter((each) => !kept.includes(each)));
-      for (const { address } of left) await open(address);
+      await leave(opened.filter((each) => !before.includes(each)));
+      for (const { address } of inTheWay) await open(address);
       throw thrown;
     }
+    await leave(unwanted);
   };
   await move(options.addresses);
   return {

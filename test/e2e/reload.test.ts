@@ -3,7 +3,7 @@
  * `postern reload`, by SIGHUP, and by the file itself.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { Agent, createServer, request } from 'node:http';
 import { type AddressInfo, connect, createServer as createTcpServer } from 'node:net';
 import { join } from 'node:path';
@@ -217,6 +217,32 @@ describe('a running daemon', () => {
     await daemon.kill();
   });
 
+  test('does not go on with the token of an identity that is written otherwise now', async () => {
+    const { daemon, change } = await changeable();
+    const look = () => scene.git(['ls-remote', daemon.url(`dev.azure.com/${pathOf(WEB)}`)]);
+    expect((await look()).code).toBe(0);
+    await change(plain().replace(/clientId: [^,]+/, 'clientId: 00000000-0000-0000-0000-000000000000'));
+    expect((await daemon.postern(['reload'])).code).toBe(0);
+    const refused = await look();
+    expect(refused.code).not.toBe(0);
+    expect(refused.stderr).toContain('AADSTS');
+    await daemon.kill();
+  });
+
+  test('has telemetry where it was, when a door cannot be opened', async () => {
+    const [port, other] = [await freePort(), await freePort()];
+    const { daemon, change } = await changeable({ text: `${plain()}telemetry: { listen: 127.0.0.1:${port} }\n` });
+    const holder = createServer().listen(0, '127.0.0.1');
+    await new Promise((resolve) => holder.once('listening', resolve));
+    const taken = (holder.address() as AddressInfo).port;
+    await change(`${plain({ http: ['127.0.0.1:0', `127.0.0.1:${taken}`] })}telemetry: { listen: 127.0.0.1:${other} }\n`);
+    expect((await daemon.postern(['reload'])).code).toBe(2);
+    expect((await daemon.status()).listen.telemetry).toEqual([`http://127.0.0.1:${port}`]);
+    expect([await isOpen(port), await isOpen(other)]).toEqual([true, false]);
+    holder.close();
+    await daemon.kill();
+  });
+
   test('serves whom the new rules name, also on a connection that is open, and whom they do not it refuses', async () => {
     const port = await freePort();
     const { daemon, change } = await changeable({ http: [`127.0.0.1:${port}`] });
@@ -272,7 +298,30 @@ describe('a running daemon', () => {
     expect(fetched).toMatchObject({ code: 0, stderr: '' });
     const status = await daemon.status();
     expect(status.audit).toMatchObject({ kind: 'on', directory, lost: 0 });
-    expect(status.audit.kind === 'on' && status.audit.count).toBeGreaterThan(1);
+    await until('the fetch stands there', async () => (await readFile(join(directory, 'daemon.000001.jsonl'), 'utf8')).includes('"fetch"'));
+    await daemon.kill();
+  });
+
+  test('still takes leases that are sealed by a key from a variable, which was there at the start alone', async () => {
+    const line = `00000000000000aa ${Buffer.alloc(32, 7).toString('base64')}`;
+    const text = `${plain()}access: { leaseKey: { env: LEASE_KEYS } }\n`;
+    const { daemon, change } = await changeable({ text, env: { LEASE_KEYS: line } });
+    const created = await daemon.postern(['lease', 'create', '--repo', WEB, '--allow', 'fetch', '--for', '30m', '--format', 'json']);
+    const env = JSON.parse(created.stdout) as Record<string, string>;
+    await change(`${text}audit: { maxAge: 5d }\n`);
+    expect((await daemon.postern(['reload'])).stderr).toBe('');
+    expect(await scene.git(['ls-remote', `https://dev.azure.com/${pathOf(WEB)}`], { env })).toMatchObject({ code: 0, stderr: '' });
+    await daemon.kill();
+  });
+
+  test('refuses a route that leads back to it, and goes on as before', async () => {
+    const port = await freePort();
+    const { daemon, change } = await changeable({ http: [`127.0.0.1:${port}`] });
+    await change(plain({ http: [`127.0.0.1:${port}`] }).replace(scene.emulator.git.origin, `http://127.0.0.1:${port}`));
+    const reloaded = await daemon.postern(['reload']);
+    expect(reloaded.code).toBe(2);
+    expect(reloaded.stderr).toContain('leads back to this daemon');
+    expect((await scene.git(['ls-remote', daemon.url(`dev.azure.com/${pathOf(WEB)}`)])).code).toBe(0);
     await daemon.kill();
   });
 
@@ -392,12 +441,14 @@ function plain({ http = ['127.0.0.1:0'], more = '' }: { readonly http?: readonly
 }
 
 /** A daemon whose file can be changed. */
-async function changeable(options: { readonly http?: readonly string[]; readonly text?: string } = {}): Promise<{
+async function changeable(
+  options: { readonly http?: readonly string[]; readonly text?: string; readonly env?: Readonly<Record<string, string>> } = {},
+): Promise<{
   daemon: RunningDaemon;
   file: string;
   change: (text: string) => Promise<void>;
 }> {
-  const daemon = await scene.daemon(options.text ?? plain(options));
+  const daemon = await scene.daemon(options.text ?? plain(options), { env: options.env ?? {} });
   const file = String((await daemon.status()).configuration);
   return { daemon, file, change: (text) => writeFile(file, text) };
 }

@@ -76,6 +76,8 @@ describe('SshUpstreams', () => {
     const hands = await Promise.all(Array.from({ length: 5 }, running));
     expect(await sshd.connections()).toBe(3);
     await Promise.all(hands.map(finish));
+    // For sshd a session is over when its process is.
+    await until(async () => (await sshd.children()).length <= 2 * 3);
     const again = await Promise.all(Array.from({ length: 4 }, running));
     await Promise.all(again.map(finish));
     expect(await sshd.connections()).toBe(3);

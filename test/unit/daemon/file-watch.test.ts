@@ -15,7 +15,7 @@ async function watched(name: string, text: string | undefined) {
   if (text !== undefined) writeFileSync(file, text);
   const clock = new FakeClock();
   let told = 0;
-  const end = watchFile(file, clock, () => (told += 1), LOOK_MS);
+  const { end, note } = watchFile(file, clock, () => (told += 1), LOOK_MS);
   const look = async (): Promise<void> => {
     const before = clock.waiting;
     await clock.advance(LOOK_MS);
@@ -24,7 +24,7 @@ async function watched(name: string, text: string | undefined) {
     while (clock.waiting < before && performance.now() < until) await new Promise((resolve) => setImmediate(resolve));
   };
   while (clock.waiting === 0) await new Promise((resolve) => setImmediate(resolve));
-  return { file, look, told: () => told, end, clock };
+  return { file, look, told: () => told, end, note, clock };
 }
 
 it('tells of a change once it has stayed so for one look', async () => {
@@ -69,4 +69,18 @@ it('ends when told to', async () => {
   const { clock, end } = await watched('d', 'one');
   end();
   expect(clock.waiting).toBe(0);
+});
+
+it('what was noted is not told of; what comes after it is', async () => {
+  const { file, look, told, note, end } = await watched('e', 'one');
+  writeFileSync(file, 'the second');
+  await note();
+  await look();
+  await look();
+  expect(told()).toBe(0);
+  writeFileSync(file, 'and a third one');
+  await look();
+  await look();
+  expect(told()).toBe(1);
+  end();
 });
