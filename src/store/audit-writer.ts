@@ -141,7 +141,8 @@ export class AuditWriter implements AuditTrail {
     this.#cancelRetry?.();
     this.#cancelSweep?.();
     const flushed = this.settled().then(() => {
-      this.#kick();
+      // A chain that nobody has written in yet is not begun in order to be ended.
+      if (this.#queue.length > 0 || this.#untold !== undefined || this.#chain !== undefined) this.#kick();
       return this.settled();
     });
     await Promise.race([flushed, sleep(CLOSE_MS, undefined, { ref: false })]);

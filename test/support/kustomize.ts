@@ -1,6 +1,6 @@
 /**
  * As much of kustomize as config/kubernetes uses, so that its manifests are built in a test without the program, which is in no
- * package that every platform can have. What is not known here is an error, never passed over; where `kubectl` is, a test compares.
+ * package that every platform can have. What is not known here is an error, never passed over; `npm run test:kubectl` compares it with kubectl.
  *
  * Source: kustomization.yaml and strategic merge patches as kubectl 1.32 (kustomize 5.5) builds them.
  */
