@@ -114,3 +114,25 @@ test('of many alike each keeps to its own connection', async () => {
   await closed(lines[0]);
   expect(conversations.open).toMatchObject([{ running: 1, record: next }]);
 });
+
+test('who asks for the same again and again on one connection has one place, and each of its own connections one', () => {
+  const { conversations, record, end } = book();
+  const [connection, other] = [line(), line()];
+  let given = 0;
+  for (let time = 0; time < 50; time += 1) {
+    const again = record('fetch', 'advertisement');
+    conversations.begin(again, connection, () => (given += 1));
+    end(again);
+  }
+  expect(conversations.open).toHaveLength(1);
+  expect(given).toBe(49);
+  const beside = record('fetch', 'advertisement');
+  conversations.begin(beside, other);
+  end(beside);
+  expect(conversations.open).toHaveLength(2);
+  // One that runs is not over because another begins.
+  const [running, second] = [record('fetch', 'advertisement'), record('fetch', 'advertisement')];
+  conversations.begin(running, connection);
+  conversations.begin(second, connection);
+  expect(conversations.open.filter((each) => each.running > 0)).toHaveLength(2);
+});
