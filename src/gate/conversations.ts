@@ -89,7 +89,8 @@ export class Conversations {
   begin(record: OperationRecord, connection: Duplex, giveBack: () => void = () => undefined): void {
     const key = keyOf(record);
     // Who asks the same again on the same connection has done with it: a client that looks every moment has one place, not hundreds.
-    for (const former of [...(this.#open.get(key) ?? [])]) if (former.running === 0 && former.connections.has(connection)) this.#end(former);
+    for (const former of [...(this.#open.get(key) ?? [])])
+      if (former.running === 0 && former.connections.has(connection)) this.#end(former);
     const begun: Open = { key, record, running: 0, connections: new Set(), isChallenged: false, isLeft: false, giveBack, stay: undefined };
     const same = this.#open.get(key);
     if (same === undefined) this.#open.set(key, new Set([begun]));
