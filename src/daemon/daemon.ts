@@ -24,7 +24,7 @@ import type { Places } from './places.js';
 import { withHolder } from './port-holder.js';
 import { type ReloadCause, Reloads, type ReloadState } from './reloads.js';
 import { callDoor } from './self-call.js';
-import { checkCallers } from './self-check.js';
+import { checkCallers, unmappedUids } from './self-check.js';
 import type { Glance, ServiceManager } from './service-manager.js';
 import { takeState } from './take-state.js';
 import { addressesOf, type DaemonStatus, runningOperation, type RunningOperation, statusOf } from './status.js';
@@ -157,6 +157,7 @@ export class Daemon {
     }
     this.#loopLag.start();
     this.#tellAddresses();
+    await this.#warnOfUids();
     warnOfFiles(settings.limits, log);
     if (load !== undefined && watched !== undefined) this.#watch = watchFile(watched, clock, () => void this.reload('file'));
     // Whoever was told to stop meanwhile is not ready any more.
@@ -183,6 +184,14 @@ export class Daemon {
     for (const address of ssh) log.log('info', 'listening', { door: 'ssh', address });
     const { local, remote } = this.#settings.access;
     if (local === 'anyone' || remote === 'anyone') log.log('warn', 'access-open', { local, remote });
+  }
+
+  async #warnOfUids(): Promise<void> {
+    const { local, uids } = this.#settings.access;
+    const unmapped = local === 'uid' ? await unmappedUids(uids) : [];
+    if (unmapped.length === 0) return;
+    const what = `\`access.uids\` has no effect for ${unmapped.join(', ')}: the user namespace of this process does not show who they are; give them leases, or run the service of the system`;
+    this.#options.log.log('warn', 'config-warning', { what });
   }
 
   /** What the admin socket does with JSON: it is always the house of the moment that is asked. */
@@ -220,6 +229,7 @@ export class Daemon {
     house.ledger.operationLevel = settings.log.operations;
     if (JSON.stringify([settings.listen, settings.access]) !== JSON.stringify([former.settings.listen, former.settings.access]))
       this.#tellAddresses();
+    await this.#warnOfUids();
     return warnings;
   }
 

@@ -2,6 +2,7 @@
  * Whether this system tells who is at the other end of a connection: asked once at the start, by the road that every request
  * takes, with the daemon as its own caller. A door that could not tell would refuse everyone, and say so only to them.
  */
+import { readFile } from 'node:fs/promises';
 import { connect, createServer, isIPv6, type AddressInfo } from 'node:net';
 import type { Peers } from '../gate/peers.js';
 import type { Peer } from '../model/caller.js';
@@ -30,6 +31,22 @@ export async function checkCallers(peers: Peers, hosts: readonly string[]): Prom
       });
     }),
   );
+}
+
+/**
+ * Those of `uids` that the kernel shows to this process as nobody, because its user namespace (`PrivateUsers=` of a unit) does not map
+ * them: they are refused, whatever the configuration says. Empty where that cannot be told.
+ *
+ * Source: user_namespaces(7), /proc/PID/uid_map.
+ */
+export async function unmappedUids(uids: readonly number[], map = '/proc/self/uid_map'): Promise<readonly number[]> {
+  const text = await readFile(map, 'utf8').catch(() => undefined);
+  if (text === undefined) return [];
+  const ranges = text
+    .trim()
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/).map(Number));
+  return uids.filter((uid) => !ranges.some(([first = 0, , count = 0]) => uid >= first && uid < first + count));
 }
 
 function faultOf(peer: Peer | undefined, ownUid: number | undefined): string | undefined {

@@ -298,7 +298,11 @@ describe('a running daemon', () => {
     expect(fetched).toMatchObject({ code: 0, stderr: '' });
     const status = await daemon.status();
     expect(status.audit).toMatchObject({ kind: 'on', directory, lost: 0 });
-    await until('the fetch stands there', async () => (await readFile(join(directory, 'daemon.000001.jsonl'), 'utf8')).includes('"fetch"'));
+    const written = async () => {
+      const { audit } = await daemon.status();
+      return audit.kind === 'on' && audit.file?.startsWith(directory) === true ? readFile(audit.file, 'utf8') : '';
+    };
+    await until('the fetch stands there', async () => (await written()).includes('"fetch"'));
     await daemon.kill();
   });
 
