@@ -3,9 +3,8 @@
  */
 import { ProxyError } from '../model/errors.js';
 import type { Clock, LogLevel } from '../model/ports.js';
-import type { ListenAddress, Settings } from '../model/settings.js';
+import type { Settings } from '../model/settings.js';
 import { type LogTally, logTally } from '../telemetry/log-tally.js';
-import type { Telemetry } from '../telemetry/telemetry-listener.js';
 import { isLoopback } from '../upstream/outgoing-proxy.js';
 import { type AdminSocket, openAdmin } from './admin.js';
 import { assemble, type AuditHome, type House } from './assemble.js';
@@ -28,7 +27,7 @@ import { checkCallers, unmappedUids } from './self-check.js';
 import type { Glance, ServiceManager } from './service-manager.js';
 import { takeState } from './take-state.js';
 import { addressesOf, type DaemonStatus, runningOperation, type RunningOperation, statusOf } from './status.js';
-import { startTelemetry } from './telemetry.js';
+import { DaemonTelemetry } from './telemetry.js';
 
 export const EXIT = { ok: 0, failure: 1, usage: 2, interrupted: 130, terminated: 143 } as const;
 
@@ -78,7 +77,7 @@ export class Daemon {
   /** Gives the state directory back. */
   #release: (() => Promise<void>) | undefined;
   #watch: FileWatch | undefined;
-  #telemetry: Telemetry | undefined;
+  readonly #telemetry: DaemonTelemetry;
   #state: DaemonStatus['state'] = 'starting';
   #starting: Promise<void> | undefined;
   #stopping: Promise<number> | undefined;
@@ -94,6 +93,8 @@ export class Daemon {
     this.#house = this.#assemble(options.settings);
     const { clock, log: logger, manager } = this.#options;
     this.#loopLag = new LoopLag({ clock, logger });
+    const life = { house: () => this.#house, limits: () => this.#settings.limits, state: () => this.#state };
+    this.#telemetry = new DaemonTelemetry({ ...life, tally: this.#tally, logger, clock, version: options.version });
     this.#reloads = new Reloads({
       apply: () => {
         manager?.reloading();
@@ -136,7 +137,7 @@ export class Daemon {
       this.#admin = await openAdmin(places.adminSocket, actions, { group: places.adminGroup });
       this.#release = await takeState(places.stateDirectory);
       // Before the doors: whether it has started can be asked while it starts.
-      this.#telemetry = await this.#startTelemetry(settings);
+      await this.#telemetry.move(settings);
       // Before a listener opens: what is revoked must be known by then.
       await house.leases?.load();
       // Before anyone can come in: what they do has to have a place.
@@ -148,7 +149,7 @@ export class Daemon {
       await Promise.all([house.door.close(), house.sshDoor.close()]);
       house.certificates?.close();
       await house.audit.close();
-      await this.#telemetry?.close();
+      await this.#telemetry.close();
       await this.#admin?.close();
       await this.#release?.();
       house.vault.close();
@@ -213,13 +214,13 @@ export class Daemon {
     await this.#watch?.note();
     const { settings, warnings } = await load([...former.house.held.keys()]);
     if (this.#stopping !== undefined) throw new ProxyError('usage', 'The daemon is stopping', { todo: 'start it again' });
-    const telemetry = await this.#moveTelemetry(settings);
     let house: House;
     try {
+      await this.#telemetry.move(settings);
       house = this.#assemble(settings, former.house);
       await changeOver(former, { house, settings }, { logger });
     } catch (thrown) {
-      await telemetry.back();
+      await this.#telemetry.move(former.settings);
       throw await withHolder(thrown);
     }
     this.#house = house;
@@ -231,25 +232,6 @@ export class Daemon {
       this.#tellAddresses();
     await this.#warnOfUids();
     return warnings;
-  }
-
-  /** Measurements and probes at other addresses, or not at all; gives the way back. @throws ProxyError `listen-failed` */
-  async #moveTelemetry(settings: Settings): Promise<{ readonly back: () => Promise<void> }> {
-    const before = this.#settings.telemetry.listen;
-    const to = async (addresses: readonly ListenAddress[]): Promise<void> => {
-      if (this.#telemetry !== undefined) await this.#telemetry.move(addresses);
-      else if (addresses.length > 0) this.#telemetry = await this.#startTelemetry({ ...this.#settings, telemetry: { listen: addresses } });
-    };
-    await to(settings.telemetry.listen).catch(async (thrown: unknown) => {
-      throw await withHolder(thrown);
-    });
-    return { back: () => to(before) };
-  }
-
-  #startTelemetry(settings: Settings): Promise<Telemetry | undefined> {
-    const { log: logger, clock, version } = this.#options;
-    const life = { house: () => this.#house, limits: () => this.#settings.limits, state: () => this.#state };
-    return startTelemetry(settings, { ...life, tally: this.#tally, logger, clock, version });
   }
 
   /** Logs at another level until the configuration says otherwise, or the end. */
@@ -299,7 +281,7 @@ export class Daemon {
       now: this.#options.clock.now(),
       reload: this.#reloads.latest,
       logLevel: this.#options.log.level,
-      telemetry: this.#telemetry?.addresses ?? [],
+      telemetry: this.#telemetry.addresses,
       eventLoop: this.#loopLag.read(),
     });
   }
@@ -326,7 +308,7 @@ export class Daemon {
     const closedAt = performance.now();
     while (ledger.running().length > 0 && performance.now() - closedAt < CUT_MS) await pause(DRAIN_LOOK_MS);
     await house.audit.close();
-    await this.#telemetry?.close();
+    await this.#telemetry.close();
     await this.#admin?.close();
     await this.#release?.();
     this.#loopLag.stop();

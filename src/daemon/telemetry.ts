@@ -18,18 +18,39 @@ export interface TelemetryParts {
   readonly version: string;
 }
 
-/**
- * Opens the telemetry listeners and has operations counted; undefined when there is none to open.
- * @throws ProxyError `listen-failed`
- */
-export async function startTelemetry(
-  { telemetry, listen }: Pick<Settings, 'telemetry' | 'listen'>,
-  parts: TelemetryParts,
-): Promise<Telemetry | undefined> {
-  if (telemetry.listen.length === 0) return undefined;
-  const opened = await openTelemetry({ addresses: telemetry.listen, view: viewOf(parts), logger: parts.logger, names: listen.names });
-  parts.house().ledger.observer = opened.observer;
-  return opened;
+/** The telemetry of a daemon: there, or not, as the configuration of the moment says. */
+export class DaemonTelemetry {
+  readonly #parts: TelemetryParts;
+  #opened: Telemetry | undefined;
+  #names: readonly string[] = [];
+
+  constructor(parts: TelemetryParts) {
+    this.#parts = parts;
+  }
+
+  /** Where it listens, `http://127.0.0.1:9417`. */
+  get addresses(): readonly string[] {
+    return this.#opened?.addresses ?? [];
+  }
+
+  /**
+   * Listens where these settings say, and nowhere else; from the first time on operations are counted. When an address cannot be had,
+   * everything is as it was.
+   * @throws ProxyError `listen-failed`
+   */
+  async move({ telemetry, listen }: Pick<Settings, 'telemetry' | 'listen'>): Promise<void> {
+    if (this.#opened !== undefined) await this.#opened.move(telemetry.listen);
+    else if (telemetry.listen.length > 0) {
+      const { logger, house } = this.#parts;
+      this.#opened = await openTelemetry({ addresses: telemetry.listen, view: viewOf(this.#parts), logger, names: () => this.#names });
+      house().ledger.observer = this.#opened.observer;
+    }
+    this.#names = listen.names;
+  }
+
+  async close(): Promise<void> {
+    await this.#opened?.close();
+  }
 }
 
 function viewOf({ house, limits, state, tally, clock, version }: TelemetryParts): HouseView {

@@ -29,7 +29,7 @@ export interface TelemetryOptions {
   readonly view: HouseView;
   readonly logger: Logger;
   /** Names that may stand in the Host header on loopback, besides `localhost` and addresses; without port. */
-  readonly names: readonly string[];
+  readonly names: () => readonly string[];
 }
 
 export interface Telemetry {
@@ -129,7 +129,7 @@ function serve({ view, logger, names }: TelemetryOptions, metrics: Metrics, { ho
       say(request, response, 403, `the request carries the header ${header}, so a web page sent it; this address does not serve browsers`);
       return;
     }
-    if (isOnLoopback && !isPlainHost(request.headers.host, names)) {
+    if (isOnLoopback && !isPlainHost(request.headers.host, names())) {
       say(
         request,
         response,

@@ -44,7 +44,7 @@ async function listening(host = '127.0.0.1', view: HouseView = VIEW, port = 0): 
     addresses: [{ host, port, optional: false }],
     view,
     logger,
-    names: ['host.containers.internal'],
+    names: () => ['host.containers.internal'],
   });
   open.push(telemetry);
   return (telemetry.addresses[0] ?? '').replace('0.0.0.0', '127.0.0.1');
@@ -136,7 +136,7 @@ test('a port that is in use is told with its key, and nothing stays open', async
     { host: '127.0.0.1', port: 0, optional: false },
     { host: '127.0.0.1', port, optional: false },
   ];
-  await expect(openTelemetry({ addresses, view: VIEW, logger, names: [] })).rejects.toMatchObject({
+  await expect(openTelemetry({ addresses, view: VIEW, logger, names: () => [] })).rejects.toMatchObject({
     code: 'listen-failed',
     message: `The telemetry listener cannot listen on 127.0.0.1:${port} (EADDRINUSE)`,
     todo: 'stop what uses the port, or set `telemetry.listen` to another one',
@@ -180,7 +180,7 @@ test('connections beyond the bound are closed, and those before it are served', 
 describe('another configuration', () => {
   const local = (port: number, host = '127.0.0.1'): { host: string; port: number; optional: boolean } => ({ host, port, optional: false });
   const opened = async (...addresses: ReturnType<typeof local>[]): Promise<Telemetry> => {
-    const telemetry = await openTelemetry({ addresses, view: VIEW, logger, names: [] });
+    const telemetry = await openTelemetry({ addresses, view: VIEW, logger, names: () => [] });
     open.push(telemetry);
     return telemetry;
   };
