@@ -155,6 +155,18 @@ describe.skipIf(!IS_ROOT)(`as a service of systemd (${SUITE})${IS_ROOT ? '' : ':
     await dropIn('credentials', `LoadCredential=azure-client-secret:${SECRET_FILE}\n[Unit]\nStartLimitBurst=100`);
   });
 
+  it('postern setup takes the sockets of these units for the doors, though nothing runs yet', async () => {
+    const before = await stage.must('dev', 'cat', [CONFIGURATION]);
+    const ran = await stage.run('dev', 'postern', ['setup', '--org', 'contoso']);
+    expect(ran.code, ran.stderr).toBe(0);
+    expect(ran.stdout).not.toMatch(/in use|something that is not this Postern/);
+    expect(await stage.must('dev', 'cat', [CONFIGURATION])).toBe(before);
+    expect(await stage.must('dev', 'git', ['config', '--get-all', 'url.http://127.0.0.1:8417/dev.azure.com/.insteadOf'])).toContain(
+      'https://dev.azure.com/',
+    );
+    expect(await stage.must('dev', 'postern', ['setup', '--undo'])).not.toBe('');
+  });
+
   it('the first git request starts it by its socket, with a secret from LoadCredential', async () => {
     const ran = await git('dev', ['ls-remote', `http://127.0.0.1:8417/${WEB}`]);
     expect(ran.stderr).toBe('');

@@ -37,7 +37,7 @@ async function placesWith(http: readonly string[], ssh: readonly string[] = []) 
     const status = { pid: 1, listen: { http, ssh } } as unknown as DaemonStatus; // because nothing else is asked
     open.unshift(await openAdmin(places.adminSocket, { status: () => status, stop: () => undefined, kill: () => undefined }));
   }
-  return { places };
+  return { places, environment: { PATH: '' } };
 }
 
 test('holderOf() tells a free port, one of this daemon, and one of something else', async () => {

@@ -8,6 +8,8 @@ import { ProxyError, systemCodeOf } from '../../model/errors.js';
 import type { ListenAddress } from '../../model/settings.js';
 import { hostInUrl } from '../../http/listener-tls.js';
 import type { Context } from '../context.js';
+import { Systemctl } from '../service/systemctl.js';
+import { type Scope, unitNames } from '../service/unit-files.js';
 
 /** How far above a taken port a free one is looked for. */
 export const PORTS_TRIED = 80;
@@ -17,13 +19,28 @@ const KEPT_FREE: readonly number[] = [8417, 8422];
 /** What the addresses of a configuration are to one who wants to open them. */
 export type Holder = 'nobody' | 'this-daemon' | 'something-else';
 
-/** Who holds these addresses now. Opens and closes them for a moment to find out. */
-export async function holderOf(context: Pick<Context, 'places'>, addresses: readonly ListenAddress[]): Promise<Holder> {
+/**
+ * Who holds these addresses now: the daemon that runs, the service manager for one that it will start, or something else. Opens and
+ * closes them for a moment to find out.
+ */
+export async function holderOf(
+  { places, environment }: Pick<Context, 'places' | 'environment'>,
+  addresses: readonly ListenAddress[],
+  scope: Scope = 'user',
+): Promise<Holder> {
   if (await areFree(addresses)) return 'nobody';
-  const running = await askStatus(context.places.adminSocket);
+  const running = await askStatus(places.adminSocket);
   const listeners = [...(running?.listen.http ?? []), ...(running?.listen.ssh ?? [])];
-  const held = new Set(listeners.map((address) => address.replace(/^[a-z]+:\/\//, '')));
-  return addresses.some(({ host, port }) => held.has(`${hostInUrl(host)}:${port}`)) ? 'this-daemon' : 'something-else';
+  const isIn = (held: readonly string[]): boolean => addresses.some(({ host, port }) => held.includes(`${hostInUrl(host)}:${port}`));
+  if (isIn(listeners.map((address) => address.replace(/^[a-z]+:\/\//, '')))) return 'this-daemon';
+  return isIn(await socketsOf(scope, environment)) ? 'this-daemon' : 'something-else';
+}
+
+/** What the socket unit of the service listens on, if it is open: `127.0.0.1:8417`. */
+async function socketsOf(scope: Scope, environment: Context['environment']): Promise<string[]> {
+  const names = ['ActiveState', 'Listen'];
+  const { ActiveState: state, Listen: listen = '' } = await new Systemctl(scope, environment).properties(unitNames(scope).socket, names);
+  return state === 'active' ? listen.split('\n').map((line) => line.replace(/ \(Stream\)$/, '')) : [];
 }
 
 /**

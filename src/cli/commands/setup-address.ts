@@ -38,7 +38,7 @@ export async function settleAddresses(context: Context, flags: SettingsFlags, is
   let settings = loaded.settings;
   for (const door of DOORS) {
     const fixed = settings.listen[door].filter(({ port }) => port !== 0);
-    if (fixed.length === 0 || (await holderOf(context, fixed)) !== 'something-else') continue;
+    if (fixed.length === 0 || (await holderOf(context, fixed, flags['system'] === true ? 'system' : 'user')) !== 'something-else') continue;
     const taken = fixed[0]?.port ?? 0;
     const key = `listen.${door}`;
     if (loaded.effective.find(({ path }) => path === key)?.origin !== 'default') {
