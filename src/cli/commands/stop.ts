@@ -65,7 +65,7 @@ function tooLate(status: DaemonStatus, limit: number): ProxyError {
 export function notRunning(socket: string): ProxyError {
   const todo = socket.startsWith('/run/postern/')
     ? 'start it with `systemctl start postern-system.service`'
-    : 'start it with `postern start`';
+    : 'start it with `postern start`, or `systemctl --user start postern` where it is a service';
   return new ProxyError('not-running', `No postern is running (nothing answers on ${socket})`, { todo });
 }
 

@@ -41,7 +41,7 @@ function tooLate(status: DaemonStatus | undefined, socket: string, limit: number
   const time = writeDuration(limit);
   return status === undefined
     ? new ProxyError('not-running', `No postern is running after ${time} (nothing answers on ${socket})`, {
-        todo: 'start it with `postern start`, and read what it logs',
+        todo: 'start it with `postern start`, or `systemctl --user start postern` where it is a service, and read what it logs',
       })
     : new ProxyError('not-running', `The daemon is not ready after ${time} (pid ${status.pid}, ${status.state})`, {
         todo: 'read what it logs',
