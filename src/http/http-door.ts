@@ -174,8 +174,10 @@ export class HttpDoor {
     const { remoteAddress = 'gone', remotePort = 0 } = socket;
     const record = ledger.begin(`${displayHost(remoteAddress)}:${remotePort}`);
     record.trace = traceOf(request.headers);
+    // What has come before the end was asked for is served, however long the gate takes.
+    const isStopping = this.#isDraining && !isFirst;
     const asked = await askGate(request, { parts, names: this.#listeners.names, host, record });
-    const walked = place(asked, parts, { record, socket, isStopping: this.#isDraining && !isFirst });
+    const walked = place(asked, parts, { record, socket, isStopping });
     // Those that come later have no place on it, and nothing else would end it.
     if (parts.traffic.isCrowded(parts.peers.acceptedOf(socket))) response.shouldKeepAlive = false;
     // That it closes then tells nothing of the operation.

@@ -205,3 +205,19 @@ function event(socket: Socket, name: string): Promise<void> {
     if (name !== 'close') socket.once('error', reject);
   });
 }
+
+test('a request that has come before the door was told to refuse new ones is served, though it is looked up afterwards; the next one is not', async () => {
+  const asked: ((uid: PeerUid) => void)[] = [];
+  const peers = new Peers({ table: { uidOf: () => new Promise((resolve) => asked.push(resolve)) }, logger: new FakeLogger() });
+  const [port = 0] = await open({ peers }, '127.0.0.1');
+  const own: PeerUid = { kind: 'known', uid: process.getuid?.() ?? -1 };
+  const seen = rig.house.ledger.running().length;
+  const early = send({ host: '127.0.0.1', port }, []);
+  while (rig.house.ledger.running().length === seen) await new Promise((resolve) => setImmediate(resolve));
+  doors[0]?.drain();
+  const late = send({ host: '127.0.0.1', port }, []);
+  while (rig.house.ledger.running().length === seen + 1) await new Promise((resolve) => setImmediate(resolve));
+  for (const tell of asked.splice(0)) tell(own);
+  expect(statusOf(await early)).toBe('200');
+  expect(await late).toContain('postern: Postern is stopping');
+});
