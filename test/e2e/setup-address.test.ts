@@ -41,6 +41,7 @@ function inside(script: string): Promise<Ran> {
     hold() { mkfifo ${home}/hold; ${process.execPath} -e "${HOLDER}" "$@" < ${home}/hold > ${home}/held & exec 9> ${home}/hold; until grep -q held ${home}/held; do sleep 0.05; done; }
     release() { exec 9>&-; }
     daemon() {
+      : > $HOME/log
       ${process.execPath} ${PROGRAM} start --log-format json 2> $HOME/log & daemon=$!
       until grep -q '"event":"ready"' $HOME/log; do kill -0 $daemon || { cat $HOME/log; exit 9; }; sleep 0.05; done
     }

@@ -46,9 +46,12 @@ async function listen(table: PeerTable, host = '127.0.0.1'): Promise<Rig> {
   return { port: (server.address() as AddressInfo).port, accepted, peers };
 }
 
-function dial(port: number, host: string, localPort?: number): Promise<Socket> {
+/** From an address of loopback that nobody else uses: a port that is to be had again must not be somebody's meanwhile. */
+const APART = '127.0.0.77';
+
+function dial(port: number, host: string, from: { readonly localAddress?: string; readonly localPort?: number } = {}): Promise<Socket> {
   return new Promise((resolve, reject) => {
-    const socket = connect({ port, host, ...(localPort === undefined ? {} : { localPort }) });
+    const socket = connect({ port, host, ...from });
     sockets.push(socket);
     socket.once('error', reject);
     socket.once('connect', () => {
@@ -202,14 +205,14 @@ describe('Peers', () => {
   test('the next connection from the same port does not vouch for one that was reset', async () => {
     const table = new HeldTable();
     const rig = await listen(table);
-    const attacker = await dial(rig.port, '127.0.0.1');
+    const attacker = await dial(rig.port, '127.0.0.1', { localAddress: APART });
     const there = await otherEnd(rig, attacker);
     const { localPort = 0 } = attacker;
     await held(attacker, there);
     attacker.resetAndDestroy();
     await closed(attacker);
     expect(there.destroyed).toBe(false);
-    const user = await dial(rig.port, '127.0.0.1', localPort);
+    const user = await dial(rig.port, '127.0.0.1', { localAddress: APART, localPort });
     await expect.poll(() => rig.accepted.length).toBe(2);
     const next = rig.accepted[1] as Socket; // because the poll has seen it
     expect(user.localPort).toBe(localPort);
