@@ -6,7 +6,7 @@ import type { Clock, Logger } from '../model/ports.js';
 import type { Settings } from '../model/settings.js';
 import { isLoopback } from '../upstream/outgoing-proxy.js';
 import type { House } from './assemble.js';
-import { moveListeners, refuseLoops } from './listeners.js';
+import { type ListenerMoves, moveListeners, refuseLoops } from './listeners.js';
 import { checkCallers } from './self-check.js';
 
 /** How often it is looked whether the last operation of a former house has ended. */
@@ -31,11 +31,11 @@ export async function changeOver(former: Step, next: Step, { logger }: { logger:
   });
   // Also when nobody has come in meanwhile.
   when.catch(() => undefined);
-  let leave: () => void;
+  let moves: ListenerMoves | undefined;
   try {
     await house.leases?.load();
     if (house.audit !== former.house.audit) await house.audit.start();
-    leave = await moveListeners(former.house, house, { wanted: settings.listen, had: former.settings.listen, when, logger });
+    moves = await moveListeners(former.house, house, { wanted: settings.listen, had: former.settings.listen, when, logger });
     refuseLoops(house, settings);
     if (settings.access.local === 'uid' && former.settings.access.local !== 'uid') {
       await checkCallers(house.peers, house.door.bound.map(({ host }) => host).filter(isLoopback));
@@ -43,6 +43,7 @@ export async function changeOver(former: Step, next: Step, { logger }: { logger:
     if (house.certificates !== undefined && house.certificates !== former.house.certificates) await house.door.show(house.certificates);
   } catch (thrown) {
     giveUp();
+    await moves?.undo();
     await letGo(house, former.house);
     throw thrown;
   }
@@ -50,7 +51,7 @@ export async function changeOver(former: Step, next: Step, { logger }: { logger:
   house.sshDoor.change(house.sshParts);
   house.ledger.useAudit(house.audit);
   house.audit.adjust(settings.audit);
-  leave();
+  moves.commit();
   open();
 }
 

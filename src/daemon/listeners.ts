@@ -21,6 +21,12 @@ interface Moves {
   readonly open: readonly ListenAddress[];
 }
 
+/** Listeners that were moved, as long as it is open whether they stay so. */
+export interface ListenerMoves {
+  readonly commit: () => void;
+  readonly undo: () => Promise<void>;
+}
+
 /**
  * Opens every listener of the configuration; where `inherited` has its socket, that is taken.
  * @throws ProxyError `listen-failed`, `certificate-unusable`, `state-unusable`; what was opened before is still open then
@@ -36,15 +42,15 @@ export async function openListeners(
 }
 
 /**
- * Opens what `wanted` has and is not open, with the parts of `next`; what comes in there waits for `when`. Gives the function that
- * leaves what is not wanted any more. When something cannot be opened, everything is as it was.
+ * Opens what `wanted` has and is not open, with the parts of `next`; what comes in there waits for `when`. What is not wanted any more
+ * is left by `commit`; `undo` has everything as it was, and so it is when something cannot be opened.
  * @throws ProxyError `listen-failed`, `certificate-unusable`, `state-unusable`
  */
 export async function moveListeners(
   { doorParts: now }: House,
   next: House,
   { wanted, had, when, logger }: { wanted: Listen; had: Listen; when: Promise<void>; logger: Logger },
-): Promise<() => void> {
+): Promise<ListenerMoves> {
   const { door, sshDoor, doorParts } = next;
   const speaksAlike = ({ host }: ListenAddress): boolean => hasTls(had.tls, host) === hasTls(wanted.tls, host);
   const http = movesOf(door.addresses, wanted.http, speaksAlike);
@@ -63,6 +69,10 @@ export async function moveListeners(
   ];
   const inTheWay = leaving.filter(([, each]) => wantedPorts.some((other) => isInTheWay(each, other)));
   for (const [one, address] of inTheWay) if (one.isInherited(address)) throw notOurs(address);
+  const undo = async (): Promise<void> => {
+    for (const [one, address] of opened) one.leave(address);
+    for (const [one, address] of left) await (one === door ? door.listen(address, { parts: now }) : sshDoor.listen(address));
+  };
   try {
     // Only what is in the way, and only for the moment that it takes.
     for (const [one, address] of inTheWay) {
@@ -72,12 +82,14 @@ export async function moveListeners(
     for (const address of http.open) await open(door, address);
     for (const address of ssh.open) await open(sshDoor, address);
   } catch (thrown) {
-    for (const [one, address] of opened) one.leave(address);
-    for (const [one, address] of left) await (one === door ? door.listen(address, { parts: now }) : sshDoor.listen(address));
+    await undo();
     throw thrown;
   }
-  return () => {
-    for (const [one, address] of leaving) one.leave(address);
+  return {
+    commit: () => {
+      for (const [one, address] of leaving) one.leave(address);
+    },
+    undo,
   };
 }
 

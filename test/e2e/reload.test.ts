@@ -326,6 +326,17 @@ describe('a running daemon', () => {
     expect(reloaded.code).toBe(2);
     expect(reloaded.stderr).toContain('leads back to this daemon');
     expect((await scene.git(['ls-remote', daemon.url(`dev.azure.com/${pathOf(WEB)}`)])).code).toBe(0);
+    // What was opened before that was found is closed again, what was left is open again, and the next one serves there.
+    const other = await freePort();
+    const wider = plain({ http: [`0.0.0.0:${port}`, `127.0.0.1:${other}`], more: 'tls: off, ' });
+    await change(wider.replace(scene.emulator.git.origin, `http://127.0.0.1:${other}`));
+    expect((await daemon.postern(['reload'])).stderr).toContain('leads back to this daemon');
+    expect((await daemon.status()).listen.http).toEqual([`http://127.0.0.1:${port}`]);
+    expect(await isOpen(other)).toBe(false);
+    expect((await scene.git(['ls-remote', daemon.url(`dev.azure.com/${pathOf(WEB)}`)])).code).toBe(0);
+    await change(plain({ http: [`127.0.0.1:${port}`, `127.0.0.1:${other}`] }));
+    expect((await daemon.postern(['reload'])).code).toBe(0);
+    expect((await scene.git(['ls-remote', `http://127.0.0.1:${other}/dev.azure.com/${pathOf(WEB)}`])).code).toBe(0);
     await daemon.kill();
   });
 
