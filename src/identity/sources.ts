@@ -5,7 +5,7 @@ import type { Secret } from '../model/secret.js';
 import type { IdentitySettings, SecretReference } from '../model/settings.js';
 import { createEntraSource } from './entra-source.js';
 import { readSecret, type SecretSurroundings } from './secret-reader.js';
-import type { VaultIdentity } from './vault.js';
+import type { VaultIdentity } from './vault-entry.js';
 
 /** Builds the source of one identity; nothing is read or asked yet. */
 export function createIdentity(settings: IdentitySettings, surroundings: SecretSurroundings, timeoutMs: number): VaultIdentity {

@@ -9,23 +9,11 @@ import NodeCache from 'node-cache';
 import type { Credential } from '../model/credential.js';
 import { messageOf, ProxyError } from '../model/errors.js';
 import type { Clock, Logger } from '../model/ports.js';
-import type { Secret } from '../model/secret.js';
 import type { IdentitySettings } from '../model/settings.js';
 import { fetchWithin } from './token-fetch.js';
 import { isAliveAt, isWorthRenewing, pauseAfter, renewalTime } from './token-life.js';
-import { TokenFailure, type TokenSource } from './token-source.js';
-
-/** Where each identity's credential comes from. */
-export type CredentialSource =
-  | { readonly kind: 'token'; readonly source: TokenSource }
-  | { readonly kind: 'basic'; readonly user: string; readonly read: () => Promise<Secret> }
-  | { readonly kind: 'none' }
-  | { readonly kind: 'passthrough' };
-
-export interface VaultIdentity {
-  readonly settings: IdentitySettings;
-  readonly source: CredentialSource;
-}
+import { TokenFailure } from './token-source.js';
+import { type Entry, newEntry, takeOver, type VaultIdentity } from './vault-entry.js';
 
 export interface CredentialNeed {
   /**
@@ -56,22 +44,6 @@ const FAILURE_HOLD_MS = 3_000;
 /** An identity that nobody used for this long is no longer renewed ahead of need. */
 const KEEP_WARM_MS = 2 * 60 * 60 * 1000;
 
-interface Entry {
-  readonly identity: VaultIdentity;
-  held: Credential | undefined;
-  renewAt: number;
-  flight: Promise<Credential> | undefined;
-  failure: { readonly error: ProxyError; readonly at: number } | undefined;
-  failures: number;
-  nextTryAt: number;
-  lifeWishAt: number;
-  lastUsed: number;
-  requests: number;
-  obtained: number;
-  failed: number;
-  cancelTimer: (() => void) | undefined;
-}
-
 /** Holds one credential per identity. */
 export class Vault {
   readonly #clock: Clock;
@@ -92,38 +64,12 @@ export class Vault {
     this.#logger = options.logger;
     this.#timeoutMs = options.timeoutMs;
     for (const identity of options.identities) {
-      const entry: Entry = {
-        identity,
-        held: undefined,
-        renewAt: 0,
-        flight: undefined,
-        failure: undefined,
-        failures: 0,
-        nextTryAt: 0,
-        lifeWishAt: -Infinity,
-        lastUsed: 0,
-        requests: 0,
-        obtained: 0,
-        failed: 0,
-        cancelTimer: undefined,
-      };
+      const entry = newEntry(identity);
       this.#entries.set(identity.settings.name, entry);
       const { previous } = options;
       const before = previous === undefined ? undefined : previous.#entries.get<Entry>(identity.settings.name);
-      if (before !== undefined && JSON.stringify(before.identity.settings) === JSON.stringify(identity.settings))
-        this.#inherit(entry, before);
+      if (before !== undefined && takeOver(entry, before)) this.#schedule(entry);
     }
-  }
-
-  /** A token is good whoever asked for it. A secret is not taken over: it may be what was changed. */
-  #inherit(entry: Entry, before: Entry): void {
-    entry.requests = before.requests;
-    entry.lastUsed = before.lastUsed;
-    if (before.held?.kind !== 'bearer') return;
-    entry.held = before.held;
-    entry.renewAt = before.renewAt;
-    entry.nextTryAt = before.renewAt;
-    this.#schedule(entry);
   }
 
   /**

@@ -1,9 +1,8 @@
 /**
- * The SSH door: its listeners, and the walk of a command to the gate: who asks, what for, may they. What is asked of the gate,
- * and in which order, is the same as on the HTTP door; how a command goes up is the carriers' part.
+ * The SSH door: its listeners, and the walk of a command. What the gate asks is in ask-gate.ts, how a command goes up is the
+ * carriers' part.
  */
 import { createServer, type Server } from 'node:net';
-import { admit } from '../gate/admit.js';
 import { createArrivals, stopAccepting } from '../gate/arrivals.js';
 import { callerOf } from '../gate/callers-seen.js';
 import type { Callers } from '../gate/callers.js';
@@ -11,23 +10,20 @@ import type { Ledger } from '../gate/ledger.js';
 import { listenAt, openConnections, STOPPING } from '../gate/listening.js';
 import { isLoopbackAddress, type Peers } from '../gate/peers.js';
 import { CLOSED_TEXT, type Traffic } from '../gate/traffic.js';
-import type { RouteTable } from '../gate/route-table.js';
-import type { Pass } from '../model/decision.js';
 import { messageOf } from '../model/errors.js';
-import type { SessionOperation } from '../model/operation.js';
-import type { AuditTrail, Clock, Logger } from '../model/ports.js';
+import type { Logger } from '../model/ports.js';
 import type { OperationRecord } from '../model/record.js';
 import type { Refusal } from '../model/refusal.js';
 import type { Secret } from '../model/secret.js';
 import type { AccessSettings, Limits, ListenAddress, RouteSsh } from '../model/settings.js';
+import { askGate, type GateParts, no, type Walked } from './ask-gate.js';
 import type { Carried, Carrier } from './git-session.js';
 import { type Guest, type GuestParts, Guests } from './guests.js';
-import { type Listener, protocolIn, readCommand, traceIn } from './read-command.js';
+import { protocolIn, traceIn } from './read-command.js';
 import type { Asked, CommandChannel } from './server.js';
 import { EXIT_FATAL, sayAside, sayBetween } from './speech.js';
 
-export interface SshDoorParts {
-  readonly routes: RouteTable;
+export interface SshDoorParts extends GateParts {
   readonly ledger: Ledger;
   readonly logger: Logger;
   readonly traffic: Traffic;
@@ -35,19 +31,12 @@ export interface SshDoorParts {
   readonly peers: Peers;
   readonly callers: Callers;
   readonly access: Pick<AccessSettings, 'local' | 'remote' | 'keys'>;
-  readonly audit: AuditTrail;
-  readonly clock: Clock;
   readonly carriers: Readonly<Record<RouteSsh['kind'], Carrier>>;
   /** Gives the door's own private key, as OpenSSH writes it. @throws ProxyError `state-unusable` */
   readonly hostKey: () => Promise<Secret>;
   /** ms for signing in; default 60 s. */
   readonly signInMs?: number;
 }
-
-type Walked =
-  | { readonly kind: 'pass'; readonly operation: SessionOperation; readonly path: string; readonly pass: Pass }
-  | { readonly kind: 'no'; readonly refusal: Refusal; readonly listener: Listener }
-  | { readonly kind: 'gone' };
 
 interface Begun {
   readonly asked: Asked;
@@ -201,7 +190,9 @@ export class SshDoor {
     record.trace = traceIn(asked.variables);
     const ended = this.#guests.busy(guest);
     try {
-      const walked = await this.#askGate(guest, asked, parts, record);
+      // Who was accepted before cannot go to the next daemon with a first command.
+      const isStopping = !this.#arrivals.asked(guest.socket) && this.#isDraining;
+      const walked = isStopping ? no(STOPPING) : await askGate(asked, { parts, caller: () => this.#guests.identify(guest, asked), record });
       if (walked.kind === 'gone' || channel.gone.aborted) ledger.finish(record, { verdict: 'client-gone' });
       else if (walked.kind === 'pass') await this.#begin(walked, { guest, asked, channel, parts, record });
       else this.#sayNo(walked, channel, record);
@@ -212,28 +203,6 @@ export class SshDoor {
     // Whatever happened, the client is not left waiting.
     channel.end(EXIT_FATAL);
     ended();
-  }
-
-  /** The questions that a command has to pass, in their order. What is understood on the way is noted in `record`. */
-  async #askGate(guest: Guest, asked: Asked, { routes, audit, clock }: SshDoorParts, record: OperationRecord): Promise<Walked> {
-    // Who was accepted before cannot go to the next daemon with a first command.
-    if (!this.#arrivals.asked(guest.socket) && this.#isDraining) return no(STOPPING);
-    const askedAt = performance.now();
-    const found = await this.#guests.identify(guest, asked);
-    record.lookUpMs = performance.now() - askedAt;
-    if (found === undefined) return { kind: 'gone' };
-    const { caller, uid } = found;
-    record.uid = uid;
-    if (caller.kind === 'refusal') return no(forSsh(caller));
-    if (caller.kind === 'lease') record.lease = caller.lease;
-    if (caller.kind === 'key') record.key = caller.fingerprint;
-    const read = readCommand(asked.command, routes, record);
-    if (read.kind === 'no') return read;
-    const { operation, path } = read;
-    const unrecorded = audit.refusal();
-    if (unrecorded !== undefined) return no(unrecorded);
-    const decision = admit(operation, caller, routes, clock.now());
-    return decision.kind === 'refusal' ? no(decision) : { kind: 'pass', operation, path, pass: decision };
   }
 
   /** Carries an admitted command if there is a place for one more operation. */
@@ -301,14 +270,4 @@ export class SshDoor {
     if (listener === 'git') sayBetween(channel, refusal);
     else if (listener === 'person') sayAside(channel, refusal);
   }
-}
-
-function no(refusal: Refusal): Walked {
-  return { kind: 'no', refusal, listener: 'git' };
-}
-
-/** A lease comes as a variable here, and ssh sends none that it was not told to. */
-function forSsh(refusal: Refusal): Refusal {
-  if (refusal.code !== 'lease-required' && refusal.code !== 'caller-refused') return refusal;
-  return { ...refusal, todo: `${refusal.todo}; ssh passes a lease on with \`SendEnv POSTERN_LEASE\`` };
 }

@@ -2,7 +2,8 @@
 import fc from 'fast-check';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { TokenFailure } from '../../../src/identity/token-source.js';
-import { Vault, type VaultIdentity } from '../../../src/identity/vault.js';
+import { Vault } from '../../../src/identity/vault.js';
+import type { VaultIdentity } from '../../../src/identity/vault-entry.js';
 import type { Credential } from '../../../src/model/credential.js';
 import { ProxyError } from '../../../src/model/errors.js';
 import { Secret } from '../../../src/model/secret.js';
