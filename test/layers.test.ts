@@ -29,7 +29,7 @@ const LAW: HouseLaw = {
     '@azure/identity': { files: ['identity/entra-source.ts'] },
     // Comes with @azure/identity and is no dependency of ours: nothing of it may be there when the program runs.
     '@azure/core-rest-pipeline': { files: ['identity/entra-source.ts'], typesOnly: true },
-    'node-cache': { files: ['identity/vault.ts'] },
+    'node-cache': { files: ['identity/vault-entries.ts'] },
     winston: { files: ['daemon/log.ts'] },
     yargs: { files: ['cli/postern.ts', 'cli/tree/words.ts'] },
     zod: { files: ['config/schema-parts.ts'] },

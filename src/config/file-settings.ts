@@ -4,16 +4,16 @@
  */
 import type { Permission } from '../model/operation.js';
 import type { RefRules } from '../model/refs.js';
-import type { AuditSettings, EntraSettings, IdentitySettings, Route, SecretReference } from '../model/settings.js';
+import type { AuditSettings, IdentitySettings, Route, SecretReference } from '../model/settings.js';
 import { HOST_KINDS } from '../model/address.js';
 import { auditSettings } from './audit-settings.js';
 import type { EffectiveValue, ShownValue } from './effective-value.js';
 import { asMap, ownValue, writeKeyPath } from './fault.js';
 import { DEFAULT_ALLOW } from './file-schema.js';
-import { AZURE_DEVOPS_RESOURCE } from './identity-schema.js';
-import { parseAuthority, parseProxy, parseUpstream } from './outside-url.js';
+import { readIdentity, shownIdentity } from './identity-settings.js';
+import { parseProxy, parseUpstream, showProxy } from './outside-url.js';
 import { parseRoutePattern } from './route-pattern.js';
-import { readSecretReference } from './secret-reference.js';
+import { readSecretReference, showReference } from './secret-reference.js';
 import { readRouteSsh, shownRouteSsh } from './ssh-settings.js';
 import type { SettingsSource } from './settings-source.js';
 import { BUILT_IN_IDENTITY } from './whole-faults.js';
@@ -103,47 +103,6 @@ function readRefs(raw: RawMap | undefined): RefRules | undefined {
   return { allow, protect, changes };
 }
 
-function readIdentity(name: string, raw: RawMap, resolve: Resolve): IdentitySettings {
-  const entra: EntraSettings = {
-    tenant: textOf(raw, 'tenant'),
-    clientId: textOf(raw, 'clientId'),
-    authority: read(raw, 'authority', parseAuthority),
-    resource: textOf(raw, 'resource') ?? AZURE_DEVOPS_RESOURCE,
-    ca: read(raw, 'ca', resolve),
-  };
-  const secret = (): SecretReference => readSecretReference(ownValue(raw, 'secret'), resolve);
-  const kind = textOf(raw, 'kind') as IdentitySettings['kind']; // the shape was checked
-  switch (kind) {
-    case 'azure-cli':
-      return { name, kind, ...entra };
-    case 'client-secret':
-      return { name, kind, ...entra, secret: secret() };
-    case 'client-certificate':
-      return { name, kind, ...entra, certificate: read(raw, 'certificate', resolve) ?? '' };
-    case 'workload-identity':
-      return { name, kind, ...entra, tokenFile: read(raw, 'tokenFile', resolve) };
-    case 'managed-identity':
-      return { name, kind, ...entra, resourceId: textOf(raw, 'resourceId') };
-    case 'pat':
-      return { name, kind, secret: secret() };
-    case 'basic':
-      return { name, kind, user: textOf(raw, 'user') ?? '', secret: secret() };
-    case 'none':
-    case 'passthrough':
-      return { name, kind };
-  }
-}
-
-/** An identity's values under the keys of the file. */
-function shownIdentity(identity: IdentitySettings): Record<string, ShownValue | undefined> {
-  const shown: Record<string, ShownValue | undefined> = {};
-  for (const [key, value] of Object.entries<string | SecretReference | undefined>({ ...identity })) {
-    if (key === 'name' || value === undefined) continue;
-    shown[key] = typeof value === 'string' ? value : showReference(value);
-  }
-  return shown;
-}
-
 /** A route's values under the keys of the file. */
 function shownRoute(route: Route): Record<string, ShownValue | undefined> {
   const { match, identity, allow, refs, upstream, hostKind, ca, proxy, ssh } = route;
@@ -167,26 +126,6 @@ function showRefs({ allow, protect, changes }: RefRules): ShownValue {
     ...(protect.length === 0 ? {} : { protect }),
     ...(changes === undefined ? {} : { changes }),
   };
-}
-
-/** A reference as it stands in a file. */
-function showReference(reference: SecretReference): ShownValue {
-  switch (reference.kind) {
-    case 'file':
-      return { file: reference.path };
-    case 'env':
-      return { env: reference.name };
-    case 'command':
-      return { command: reference.argv };
-    case 'credential':
-      return { credential: reference.name };
-  }
-}
-
-/** A proxy without the user it may hold. */
-function showProxy(proxy: URL | 'none'): string {
-  if (proxy === 'none') return proxy;
-  return proxy.username === '' && proxy.password === '' ? proxy.origin : `${proxy.protocol}//[hidden]@${proxy.host}`;
 }
 
 function textOf(raw: RawMap, key: string): string | undefined {

@@ -4,7 +4,7 @@
  */
 import { asMap, ownValue } from './fault.js';
 import { unknownKindText } from './not-yet.js';
-import { parseAuthority } from './outside-url.js';
+import { parseAuthority, parseProxy } from './outside-url.js';
 import { byKind, checked, kind, section, text, wrongType } from './schema-parts.js';
 import { secretFault } from './secret-reference.js';
 
@@ -39,16 +39,42 @@ const entra = {
   }).optional(),
   resource,
   ca: pathKey(`PEM file of certificates trusted for the authority besides the system's.`).optional(),
+  proxy: text({
+    is: 'an http or https URL, or `none`',
+    about: 'Outgoing proxy to the authority, an http or https URL, or `none`. Default: HTTPS_PROXY and NO_PROXY of the service.',
+    parse: parseProxy,
+    examples: ['http://proxy.example.com:3128'],
+  }).optional(),
 };
+/** Left out, it is looked up for each organisation. */
+const anyTenant = tenant.optional().meta({
+  description: 'Entra tenant: id or domain. Default: the one that the organisation belongs to, which is looked up.',
+});
+const user = text({
+  is: 'an account',
+  about: 'Account that signs in, such as dana@contoso.com; another one is refused.',
+  parse: pattern(/^[^:\s\p{Cc}]+$/u, 'is not an account; write it as Entra shows it, such as `dana@contoso.com`'),
+}).optional();
+const signIn = {
+  tenant: anyTenant,
+  clientId: clientId.optional().meta({ description: 'Client (application) id to sign in with. Default: that of Visual Studio.' }),
+  user,
+  ...entra,
+};
+const tool = { tenant: anyTenant, resource };
 
 const IS = 'a map such as `{ kind: azure-cli }`';
 
-const kinds = [
-  section(IS, { kind: kind('azure-cli', 'Whoever is signed in to the Azure CLI.'), tenant: tenant.optional(), resource }),
-  section(IS, { kind: kind('client-secret', 'A service principal and its secret.'), tenant, clientId, secret, ...entra }),
+const KINDS = [
+  section(IS, { kind: kind('azure-cli', 'Whoever is signed in to the Azure CLI.'), ...tool }),
+  section(IS, { kind: kind('azure-developer-cli', 'Whoever is signed in to the Azure Developer CLI (azd).'), ...tool }),
+  section(IS, { kind: kind('azure-powershell', 'Whoever is signed in to Azure PowerShell (Connect-AzAccount).'), ...tool }),
+  section(IS, { kind: kind('browser', 'A person who signs in with `postern login`, in a browser on this machine.'), ...signIn }),
+  section(IS, { kind: kind('device-code', 'A person who signs in with `postern login`, with a code, in a browser anywhere.'), ...signIn }),
+  section(IS, { kind: kind('client-secret', 'A service principal and its secret.'), tenant: anyTenant, clientId, secret, ...entra }),
   section(IS, {
     kind: kind('client-certificate', 'A service principal and its certificate.'),
-    tenant,
+    tenant: anyTenant,
     clientId,
     certificate: pathKey('PEM file with the certificate and its private key.'),
     ...entra,
@@ -61,12 +87,36 @@ const kinds = [
     ...entra,
   }),
   section(IS, {
-    kind: kind('managed-identity', 'The identity of the Azure machine: its own, or the one named by `clientId` or `resourceId`.'),
+    kind: kind(
+      'managed-identity',
+      'The identity of the Azure machine: its own, or the one named by `clientId`, `resourceId` or `objectId`.',
+    ),
     clientId: clientId.optional().meta({ description: 'Client id of a user-assigned identity.' }),
     resourceId: text({ is: 'a resource id', about: 'Resource id of a user-assigned identity, instead of `clientId`.' }).optional(),
+    objectId: guid('Object (principal) id of a user-assigned identity, instead of `clientId`.').optional(),
     resource,
   }),
-  section(IS, { kind: kind('pat', 'A personal access token.'), secret }),
+  section(IS, {
+    kind: kind('azure-pipelines', 'A job of Azure Pipelines: its service connection, or with none its own token.'),
+    tenant: tenant.optional().meta({ description: 'Entra tenant. Default: AZURESUBSCRIPTION_TENANT_ID at the time of use.' }),
+    clientId: clientId
+      .optional()
+      .meta({ description: 'Client (application) id. Default: AZURESUBSCRIPTION_CLIENT_ID at the time of use.' }),
+    serviceConnection: guid('Id of the service connection. Default: none; the token of the job itself is sent.').optional(),
+    secret: secretKey("Where the job's own token is. Default: the environment variable SYSTEM_ACCESSTOKEN.").optional(),
+    ...entra,
+  }),
+  section(IS, {
+    kind: kind('pat', 'A personal access token.'),
+    secret,
+    lifecycle: section('a map with `identity`, `organization` and `id`', {
+      identity: text({ is: 'the name of an identity', about: 'Entra identity of the owner, who alone may ask when the token ends.' }),
+      organization: text({ is: 'an organisation', about: 'Azure DevOps organisation of the token.' }),
+      id: guid('authorizationId of the token, as `postern pat create` and `postern pat list` show it.'),
+    })
+      .optional()
+      .meta({ description: 'Where to ask when the token ends.' }),
+  }),
   section(IS, {
     kind: kind('basic', 'A user name and a password, such as generated git credentials.'),
     user: text({
@@ -76,16 +126,25 @@ const kinds = [
     }),
     secret,
   }),
+  section(IS, {
+    kind: kind('git-credential', 'What the credential helpers of git hold for the host.'),
+    user: user.meta({ description: 'User name, when helpers hold several for a host.' }),
+  }),
   section(IS, { kind: kind('none', 'No credential: anonymous.') }),
   section(IS, { kind: kind('passthrough', "The caller's own credential goes up untouched.") }),
 ] as const;
 
-const kindNames = kinds.map((each) => each.shape.kind.value);
+const kindNames = KINDS.map((each) => each.shape.kind.value);
 
-export const identitySchema = byKind(kinds, (input) => {
+export const identitySchema = byKind(KINDS, (input) => {
   const map = asMap(input);
   return map === undefined ? wrongType(input, IS) : unknownKindText(ownValue(map, 'kind'), kindNames);
 });
+
+/** The keys that an identity of this kind takes; none for what is no kind. */
+export function keysOf(kind: string): readonly string[] {
+  return Object.keys(KINDS.find(({ shape }) => shape.kind.value === kind)?.shape ?? {});
+}
 
 /** A key that takes the path of a file. */
 export function pathKey(about: string) {
@@ -127,6 +186,15 @@ function pattern(right: RegExp, fault: string): (text: string) => string {
     if (!right.test(value)) throw new SyntaxError(fault);
     return value;
   };
+}
+
+/** A key that takes a GUID. */
+function guid(about: string) {
+  return text({
+    is: 'a GUID',
+    about,
+    parse: pattern(/^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i, 'is not a GUID; write it as `00000000-0000-0000-0000-000000000000`'),
+  });
 }
 
 function parseResource(value: string): string {

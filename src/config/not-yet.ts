@@ -9,7 +9,6 @@ export const NOT_YET = {
   top: ['cache'],
   listen: [],
   route: [],
-  identityKind: ['azure-developer-cli', 'azure-powershell', 'azure-pipelines', 'device-code', 'browser', 'git-credential'],
 } as const satisfies Record<string, readonly string[]>;
 
 /** What to say of a key that a map does not take. */
@@ -23,6 +22,5 @@ export function unknownKindText(kind: unknown, known: readonly string[]): string
   const choice = `write one of ${known.join(', ')}`;
   if (kind === undefined) return `is missing; ${choice}`;
   if (typeof kind !== 'string') return `must be text; ${choice}`;
-  if ((NOT_YET.identityKind as readonly string[]).includes(kind)) return `${quote(kind)} is not available in this version; ${choice}`;
   return `${quote(kind)} is not a kind of identity${hint(kind, known, choice)}`;
 }

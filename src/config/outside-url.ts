@@ -35,6 +35,12 @@ export function parseProxy(text: string): URL | 'none' {
   return url;
 }
 
+/** A proxy without the user it may hold. */
+export function showProxy(proxy: URL | 'none'): string {
+  if (proxy === 'none') return proxy;
+  return proxy.username === '' && proxy.password === '' ? proxy.origin : `${proxy.protocol}//[hidden]@${proxy.host}`;
+}
+
 /**
  * Reads `authority` as an https origin, without the slash at its end.
  * @throws {SyntaxError} for another scheme, userinfo, path, query or fragment.

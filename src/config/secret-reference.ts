@@ -57,6 +57,20 @@ export function readSecretReference(raw: unknown, resolve: (path: string) => str
   return { kind: 'command', argv: [program.includes('/') ? resolve(program) : program, ...words] };
 }
 
+/** A reference as it stands in a file. */
+export function showReference(reference: SecretReference): Readonly<Record<string, string | readonly string[]>> {
+  switch (reference.kind) {
+    case 'file':
+      return { file: reference.path };
+    case 'env':
+      return { env: reference.name };
+    case 'command':
+      return { command: reference.argv };
+    case 'credential':
+      return { credential: reference.name };
+  }
+}
+
 function isText(value: unknown): value is string {
   return typeof value === 'string' && value !== '' && !value.includes('\0');
 }

@@ -39,10 +39,10 @@ export function wholeFaults(source: SettingsSource): WholeFaults {
       at(faults, ['identities', name], text, 'key');
     }
     const identity = asMap(value);
-    if (ownValue(identity, 'kind') === 'managed-identity' && ownValue(identity, 'clientId') !== undefined) {
-      if (ownValue(identity, 'resourceId') === undefined) continue;
-      at(faults, ['identities', name, 'resourceId'], 'names the identity a second time, besides `clientId`; keep one of the two', 'key');
-    }
+    if (ownValue(identity, 'kind') !== 'managed-identity') continue;
+    const [first, ...more] = ['clientId', 'resourceId', 'objectId'].filter((key) => ownValue(identity, key) !== undefined);
+    for (const key of more)
+      at(faults, ['identities', name, key], `names the identity a second time, besides \`${first ?? ''}\`; keep one of the two`, 'key');
   }
 
   const seen: { pattern: RoutePattern; index: number }[] = [];

@@ -36,6 +36,7 @@ import { GivenLeaseKeys } from '../store/given-lease-keys.js';
 import { SharedRevocations } from '../store/shared-revocations.js';
 import { Attempts } from '../upstream/attempts.js';
 import { UpstreamConnections } from '../upstream/connections.js';
+import { signInHttp } from '../upstream/sign-in-http.js';
 import { Throttle } from '../upstream/throttle.js';
 import { mostFiles } from './file-limit.js';
 import { LeaseDesk, type LeaseKeyring } from './lease-desk.js';
@@ -115,8 +116,15 @@ export function assemble(
   }
   const secrets = { environment: held, credentialsDirectory: environment['CREDENTIALS_DIRECTORY'] };
   const { timeouts } = settings;
+  const identitySurroundings = {
+    secrets,
+    environment,
+    timeoutMs: timeouts.token,
+    send: signInHttp({ environment, timeoutMs: timeouts.token }),
+    logins: undefined,
+  };
   const vault = new Vault({
-    identities: settings.identities.map((identity) => createIdentity(identity, secrets, timeouts.token)),
+    identities: settings.identities.map((identity) => createIdentity(identity, identitySurroundings)),
     clock,
     logger,
     timeoutMs: timeouts.token,

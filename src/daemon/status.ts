@@ -4,7 +4,7 @@
 import { displayHost } from '../gate/listening.js';
 import type { CallerState } from '../gate/callers-seen.js';
 import type { TrafficState } from '../gate/traffic.js';
-import type { IdentityState } from '../identity/vault.js';
+import type { IdentityState } from '../identity/vault-state.js';
 import type { AuditState } from '../model/audit.js';
 import { leaseName } from '../model/lease.js';
 import type { OperationRecord } from '../model/record.js';

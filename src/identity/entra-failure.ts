@@ -122,6 +122,16 @@ function byKind(identity: EntraIdentity, message: string, cause: unknown): Token
         todo: 'check tenant, client id and secret of the identity',
         cause,
       });
+    case 'azure-developer-cli':
+    case 'azure-powershell':
+    case 'azure-pipelines':
+    case 'browser':
+    case 'device-code':
+      return new TokenFailure(`No token could be had (${firstLine(message)})`, {
+        isDefinite: false,
+        todo: 'check the settings of the identity',
+        cause,
+      });
   }
 }
 

@@ -15,7 +15,7 @@ import { messageOf, systemCodeOf } from '../model/errors.js';
 import { Secret } from '../model/secret.js';
 import type { EntraIdentity } from '../model/settings.js';
 import { explainEntraFailure, type SeenExchange } from './entra-failure.js';
-import { type FetchedToken, TokenFailure, type TokenSource } from './token-source.js';
+import { type FetchedToken, TokenFailure, type TokenOrder, type TokenSource } from './token-source.js';
 
 /** Form fields of a token request that prove who asks (RFC 6749 section 2.3.1, RFC 7521 section 4.2). */
 const PROOF_FIELDS = ['client_secret', 'client_assertion', 'refresh_token'];
@@ -25,17 +25,29 @@ const LOUD_VARIABLES = ['AZURE_LOG_LEVEL', 'TYPESPEC_RUNTIME_LOG_LEVEL'];
 /** Retries inside the library are off: the vault has its own, which do not block a caller. */
 const LIBRARY_RETRIES = 0;
 
+/** Kinds that the library serves. */
+export type LibraryIdentity = Extract<
+  EntraIdentity,
+  { kind: 'azure-cli' | 'client-secret' | 'client-certificate' | 'workload-identity' | 'managed-identity' }
+>;
+
 /**
  * A source for one identity. `readSecret` gives the client secret when one is needed; `timeoutMs` bounds a child
  * process (the vault bounds everything else).
  */
-export function createEntraSource(identity: EntraIdentity, options: { readSecret: () => Promise<Secret>; timeoutMs: number }): TokenSource {
+export function createEntraSource(
+  identity: LibraryIdentity,
+  options: { readSecret: () => Promise<Secret>; timeoutMs: number },
+): TokenSource {
   return {
-    async fetch() {
+    wantsTenant: identity.tenant === undefined && identity.kind !== 'managed-identity',
+    async fetch({ tenant, claims }: TokenOrder) {
       const seen: SeenExchange = { status: undefined, body: '', fault: undefined, proofs: new Set() };
       try {
-        const credential = await buildCredential(identity, options, seen);
-        const token = await credential.getToken(`${identity.resource}/.default`);
+        const credential = await buildCredential({ ...identity, tenant: identity.tenant ?? tenant }, options, seen);
+        // A token that satisfies claims is only given to a client that says that it understands them.
+        const demand = claims === undefined ? {} : { claims, enableCae: true };
+        const token = await credential.getToken(`${identity.resource}/.default`, demand);
         if (token === null) throw new Error('the library returned no token');
         return fetched(token);
       } catch (thrown) {
@@ -54,7 +66,7 @@ function fetched(token: AccessToken): FetchedToken {
 }
 
 async function buildCredential(
-  identity: EntraIdentity,
+  identity: LibraryIdentity,
   { readSecret, timeoutMs }: { readSecret: () => Promise<Secret>; timeoutMs: number },
   seen: SeenExchange,
 ): Promise<TokenCredential> {

@@ -1,41 +1,71 @@
 /**
- * From an identity's settings to where its credential comes from.
+ * From an identity's settings to where its credential comes from: one row for each kind. A kind that needs more than a line has a
+ * file of its own; those of Entra that the token library serves share entra-source.ts.
  */
+import { ProxyError } from '../model/errors.js';
+import type { LoginStore, SendSignIn } from '../model/sign-in.js';
 import type { Secret } from '../model/secret.js';
 import type { IdentitySettings, SecretReference } from '../model/settings.js';
-import { createEntraSource } from './entra-source.js';
+import { createEntraSource, type LibraryIdentity } from './entra-source.js';
 import { readSecret, type SecretSurroundings } from './secret-reader.js';
-import type { VaultIdentity } from './vault-entry.js';
+import type { CredentialSource, VaultIdentity } from './vault-entry.js';
+
+/** What kinds may use of the outside. */
+export interface IdentitySurroundings {
+  readonly secrets: SecretSurroundings;
+  /** The daemon's, for programs that are asked. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** ms that a program which is asked may take. */
+  readonly timeoutMs: number;
+  readonly send: SendSignIn;
+  /** Undefined without a state directory. */
+  readonly logins: LoginStore | undefined;
+}
+
+type Kind = IdentitySettings['kind'];
+type Settings<K extends Kind> = Extract<IdentitySettings, { kind: K }>;
+type Row<K extends Kind> = (settings: Settings<K>, around: IdentitySurroundings) => CredentialSource;
+
+const fromLibrary = (settings: LibraryIdentity, { timeoutMs, secrets }: IdentitySurroundings): CredentialSource => ({
+  kind: 'token',
+  source: createEntraSource(settings, {
+    readSecret: () => ('secret' in settings ? readSecret(settings.secret, secrets) : Promise.reject(new Error('this kind has no secret'))),
+    timeoutMs,
+  }),
+});
+
+const notYet = ({ kind }: { kind: Kind }): CredentialSource => ({
+  kind: 'token',
+  source: { fetch: () => Promise.reject(new ProxyError('internal', `Identities of kind ${kind} are not served yet`)) },
+});
+
+const KINDS: { readonly [K in Kind]: Row<K> } = {
+  'azure-cli': fromLibrary,
+  'azure-developer-cli': notYet,
+  'azure-powershell': notYet,
+  'azure-pipelines': notYet,
+  browser: notYet,
+  'device-code': notYet,
+  'client-secret': fromLibrary,
+  'client-certificate': fromLibrary,
+  'workload-identity': fromLibrary,
+  'managed-identity': fromLibrary,
+  // Azure DevOps takes any user name with a personal access token.
+  pat: ({ secret }, around) => ({ kind: 'basic', user: 'PAT', read: reader(secret, around) }),
+  basic: ({ user, secret }, around) => ({ kind: 'basic', user, read: reader(secret, around) }),
+  'git-credential': notYet,
+  none: () => ({ kind: 'none' }),
+  passthrough: () => ({ kind: 'passthrough' }),
+};
 
 /** Builds the source of one identity; nothing is read or asked yet. */
-export function createIdentity(settings: IdentitySettings, surroundings: SecretSurroundings, timeoutMs: number): VaultIdentity {
-  const reader = (reference: SecretReference) => (): Promise<Secret> => readSecret(reference, surroundings);
-  switch (settings.kind) {
-    case 'none':
-    case 'passthrough':
-      return { settings, source: { kind: settings.kind } };
-    case 'pat':
-      // Azure DevOps takes any user name with a personal access token.
-      return { settings, source: { kind: 'basic', user: 'PAT', read: reader(settings.secret) } };
-    case 'basic':
-      return { settings, source: { kind: 'basic', user: settings.user, read: reader(settings.secret) } };
-    case 'client-secret':
-      return {
-        settings,
-        source: { kind: 'token', source: createEntraSource(settings, { readSecret: reader(settings.secret), timeoutMs }) },
-      };
-    case 'azure-cli':
-    case 'client-certificate':
-    case 'workload-identity':
-    case 'managed-identity':
-      return {
-        settings,
-        source: {
-          kind: 'token',
-          source: createEntraSource(settings, { readSecret: () => Promise.reject(new Error('this kind has no secret')), timeoutMs }),
-        },
-      };
-  }
+export function createIdentity(settings: IdentitySettings, around: IdentitySurroundings): VaultIdentity {
+  const row = KINDS[settings.kind] as Row<Kind>; // the row of this very kind
+  return { settings, source: row(settings, around) };
+}
+
+function reader(reference: SecretReference, { secrets }: IdentitySurroundings): () => Promise<Secret> {
+  return () => readSecret(reference, secrets);
 }
 
 /** Names of the environment variables that hold secrets of these identities. */

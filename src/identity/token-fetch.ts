@@ -4,7 +4,7 @@
  */
 import { ProxyError } from '../model/errors.js';
 import type { Clock } from '../model/ports.js';
-import { type FetchedToken, TokenFailure, type TokenSource } from './token-source.js';
+import { type FetchedToken, TokenFailure, type TokenOrder, type TokenSource } from './token-source.js';
 
 /** Tries within one flight, for faults that may pass by themselves. */
 const TRIES = 3;
@@ -24,7 +24,7 @@ export interface FetchLimits {
  * Fetches a token.
  * @throws ProxyError `identity-timeout` at the limit; else what the source threw last
  */
-export function fetchWithin(source: TokenSource, limits: FetchLimits): Promise<FetchedToken> {
+export function fetchWithin(source: TokenSource, order: TokenOrder, limits: FetchLimits): Promise<FetchedToken> {
   const { clock, timeoutMs } = limits;
   let isLate = false;
   return new Promise((resolve, reject) => {
@@ -36,17 +36,21 @@ export function fetchWithin(source: TokenSource, limits: FetchLimits): Promise<F
         }),
       );
     });
-    tryToFetch(source, limits, () => isLate || limits.isUnwanted())
+    tryToFetch(
+      () => source.fetch(order),
+      limits,
+      () => isLate || limits.isUnwanted(),
+    )
       .then(resolve, reject)
       .finally(cancel);
   });
 }
 
-async function tryToFetch(source: TokenSource, { clock, onTry }: FetchLimits, isOver: () => boolean): Promise<FetchedToken> {
+async function tryToFetch(fetch: () => Promise<FetchedToken>, { clock, onTry }: FetchLimits, isOver: () => boolean): Promise<FetchedToken> {
   for (let attempt = 1; ; attempt++) {
     onTry();
     try {
-      return await source.fetch();
+      return await fetch();
     } catch (thrown) {
       // A ProxyError is a secret that cannot be read: that, too, stays so until a person acts.
       const isDefinite = thrown instanceof ProxyError || (thrown instanceof TokenFailure && thrown.isDefinite);

@@ -19,9 +19,10 @@ const BACKOFF_MOST_MS = 60_000;
 /** A wish for a longer life is met once in this time; an issuer that keeps giving the same token is not asked for every push. */
 const LIFE_WISH_HOLD_MS = 60_000;
 
-/** Whether a credential can still be used. All but tokens live for ever. */
+/** Whether a credential can still be used. What has no end lives for ever. */
 export function isAliveAt(credential: Credential, now: number): boolean {
-  return credential.kind !== 'bearer' || credential.expiresAt.getTime() - now > EXPIRY_MARGIN_MS;
+  const ends = credential.kind === 'bearer' || credential.kind === 'basic' ? credential.expiresAt : undefined;
+  return ends === undefined || ends.getTime() - now > EXPIRY_MARGIN_MS;
 }
 
 /** When to renew a token: as its issuer advises, else at a share of its life, a little early, and never at once. */

@@ -11,12 +11,22 @@ export interface FetchedToken {
   readonly refreshAfter: Date | undefined;
 }
 
+/** What a token is asked for with. */
+export interface TokenOrder {
+  /** Tenant to ask, when the identity names none: an id, or `organizations`. */
+  readonly tenant: string | undefined;
+  /** Claims that an upstream wants to see satisfied, JSON (OpenID Connect Core 1.0 section 5.5); undefined when none does. */
+  readonly claims: string | undefined;
+}
+
 export interface TokenSource {
+  /** Whether the tenant of the organisation makes a difference: the identity names none, and there is more than one to ask. */
+  readonly wantsTenant?: boolean;
   /**
    * Fetches a token.
    * @throws TokenFailure, and ProxyError `secret-unreadable` for a secret that it needs
    */
-  fetch(): Promise<FetchedToken>;
+  fetch(order: TokenOrder): Promise<FetchedToken>;
 }
 
 /**

@@ -5,15 +5,15 @@
  *
  * Times are wall-clock and compared on each request, so a machine that slept finds out on its next request.
  */
-import NodeCache from 'node-cache';
-import type { Credential } from '../model/credential.js';
+import type { Credential, CredentialTarget } from '../model/credential.js';
 import { messageOf, ProxyError } from '../model/errors.js';
 import type { Clock, Logger } from '../model/ports.js';
-import type { IdentitySettings } from '../model/settings.js';
 import { fetchWithin } from './token-fetch.js';
 import { isAliveAt, isWorthRenewing, pauseAfter, renewalTime } from './token-life.js';
 import { TokenFailure } from './token-source.js';
-import { type Entry, newEntry, takeOver, type VaultIdentity } from './vault-entry.js';
+import { Holders } from './vault-entries.js';
+import { type Entry, type Flight, isWrittenAlike, takeOver, type VaultIdentity } from './vault-entry.js';
+import type { IdentityState } from './vault-state.js';
 
 export interface CredentialNeed {
   /**
@@ -21,35 +21,20 @@ export interface CredentialNeed {
    * renewal fails or gives no longer one, what is held is used all the same.
    */
   readonly lifeMs?: number;
-}
-
-/** What `status` shows of an identity. */
-export interface IdentityState {
-  readonly name: string;
-  readonly kind: IdentitySettings['kind'];
-  readonly state: 'unused' | 'ready' | 'failing';
-  /** Of the token that is held. */
-  readonly obtainedAt: Date | undefined;
-  readonly expiresAt: Date | undefined;
-  /** Requests since the start, each try by itself; and how often all tries together gave a credential, or none. */
-  readonly requests: number;
-  readonly obtained: number;
-  readonly failures: number;
-  readonly failure: string | undefined;
-  readonly todo: string | undefined;
+  /** What it is wanted for. */
+  readonly target?: CredentialTarget;
 }
 
 /** After a failed first request the same answer is given for this long, so that a loop of clients does not become a loop of sign-ins. */
 const FAILURE_HOLD_MS = 3_000;
 /** An identity that nobody used for this long is no longer renewed ahead of need. */
 const KEEP_WARM_MS = 2 * 60 * 60 * 1000;
-
-/** Holds one credential per identity. */
+/** Holds the credentials of every identity: one, or one for each variant. */
 export class Vault {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #timeoutMs: number;
-  readonly #entries = new NodeCache({ useClones: false, stdTTL: 0, checkperiod: 0 });
+  readonly #holders: Holders;
   #isClosed = false;
 
   /** `previous`: one that this one takes the place of; tokens of identities that are written the same are taken over from it. */
@@ -63,13 +48,23 @@ export class Vault {
     this.#clock = options.clock;
     this.#logger = options.logger;
     this.#timeoutMs = options.timeoutMs;
-    for (const identity of options.identities) {
-      const entry = newEntry(identity);
-      this.#entries.set(identity.settings.name, entry);
-      const { previous } = options;
-      const before = previous === undefined ? undefined : previous.#entries.get<Entry>(identity.settings.name);
-      if (before !== undefined && takeOver(entry, before)) this.#schedule(entry);
+    this.#holders = new Holders(options.identities);
+    const { previous } = options;
+    if (previous === undefined) return;
+    for (const holder of this.#holders.all()) {
+      const before = previous.#holders.find(holder.identity.settings.name);
+      if (before === undefined || !isWrittenAlike(before.identity, holder.identity)) continue;
+      for (const old of before.all()) {
+        const entry = holder.entry(old.target);
+        if (takeOver(entry, old)) this.#schedule(entry);
+      }
     }
+  }
+
+  /** Whether the tenant of an organisation makes a difference to this identity, and is worth being looked up. */
+  wantsTenant(name: string): boolean {
+    const { source } = this.#holders.get(name).identity;
+    return source.kind === 'token' && source.source.wantsTenant === true;
   }
 
   /**
@@ -78,7 +73,7 @@ export class Vault {
    * @throws ProxyError `identity-unavailable`, `identity-rejected`, `identity-timeout`, `secret-unreadable`
    */
   async credentialFor(name: string, need: CredentialNeed = {}): Promise<Credential> {
-    const entry = this.#entry(name);
+    const entry = this.#holders.get(name).entry(need.target ?? {});
     const now = this.#clock.now();
     entry.lastUsed = now;
     const { held } = entry;
@@ -99,14 +94,37 @@ export class Vault {
 
   /**
    * Says that the upstream refused this very credential. Its successor, if there is one already, is left alone. The
-   * next `credentialFor` fetches anew (or reads the secret again).
+   * next `credentialFor` fetches anew (or reads the secret again), with the `claims` that the upstream asked for, JSON.
    */
-  invalidate(name: string, refused: Credential): void {
-    const entry = this.#entry(name);
-    if (entry.held !== refused) return;
+  invalidate(name: string, refused: Credential, claims?: string): void {
+    const entry = this.#holding(name, refused);
+    if (entry === undefined) return;
     entry.held = undefined;
     entry.failure = undefined;
-    this.#logger.log('info', 'token-invalidated', { identity: name });
+    if (claims !== undefined) entry.claims = claims;
+    this.#settle(entry, refused, false);
+    this.#logger.log('info', 'token-invalidated', { identity: name, ...(claims === undefined ? {} : { claims: true }) });
+  }
+
+  /** Says that the upstream took this credential, for those who keep it and want to know. */
+  accepted(name: string, credential: Credential): void {
+    const entry = this.#holding(name, credential);
+    if (entry === undefined || entry.isSettled) return;
+    entry.isSettled = true;
+    this.#settle(entry, credential, true);
+  }
+
+  /** Drops what is held for an identity, because it was changed or taken away outside; how many credentials that were. */
+  forget(name: string): number {
+    let count = 0;
+    for (const entry of this.#holders.get(name).all()) {
+      if (entry.held !== undefined) count += 1;
+      entry.cancelTimer?.();
+      // A flight on its way asked with what is no longer so; that it is none of the entry's any more keeps its answer out.
+      Object.assign(entry, { held: undefined, flight: undefined, claims: undefined, failure: undefined, failures: 0, nextTryAt: 0 });
+    }
+    this.#logger.log('info', 'token-invalidated', { identity: name, count });
+    return count;
   }
 
   /** Whether two credentials would look the same on the wire: a renewal that changed nothing. */
@@ -118,34 +136,25 @@ export class Vault {
 
   /** The state of every identity, in the order of the configuration. */
   states(): IdentityState[] {
-    return this.#entries.keys().map((name) => {
-      const entry = this.#entry(name);
-      const isHeld = entry.held !== undefined && this.#isAlive(entry.held);
-      return {
-        name,
-        kind: entry.identity.settings.kind,
-        state: entry.failure !== undefined ? 'failing' : isHeld ? 'ready' : 'unused',
-        obtainedAt: entry.held?.kind === 'bearer' ? entry.held.obtainedAt : undefined,
-        expiresAt: entry.held?.kind === 'bearer' ? entry.held.expiresAt : undefined,
-        requests: entry.requests,
-        obtained: entry.obtained,
-        failures: entry.failed,
-        failure: entry.failure?.error.message,
-        todo: entry.failure?.error.todo,
-      };
-    });
+    const now = this.#clock.now();
+    return this.#holders.all().map((holder) => holder.state(now));
   }
 
   /** Stops renewing. Flights under way end unheard. */
   close(): void {
     this.#isClosed = true;
-    for (const name of this.#entries.keys()) this.#entry(name).cancelTimer?.();
+    for (const holder of this.#holders.all()) for (const entry of holder.all()) entry.cancelTimer?.();
   }
 
-  #entry(name: string): Entry {
-    const entry = this.#entries.get<Entry>(name);
-    if (entry === undefined) throw new ProxyError('internal', `There is no identity ${name}`);
-    return entry;
+  #holding(name: string, credential: Credential): Entry | undefined {
+    return this.#holders
+      .get(name)
+      .all()
+      .find(({ held }) => held === credential);
+  }
+
+  #settle({ identity: { source }, target }: Entry, credential: Credential, isGood: boolean): void {
+    if (source.kind === 'asked') void source.source.settle(target, credential, isGood);
   }
 
   #isAlive(credential: Credential): boolean {
@@ -171,35 +180,55 @@ export class Vault {
     this.#fly(entry).catch(() => undefined);
   }
 
-  /** The one flight of an identity: joined if it is on its way, else begun. */
+  /**
+   * The one flight of an entry: joined if it is on its way, else begun. One that left without the claims that are asked for by
+   * now is waited for, and another one follows it.
+   */
   #fly(entry: Entry): Promise<Credential> {
-    entry.flight ??= this.#fetch(entry).finally(() => {
-      entry.flight = undefined;
-    });
-    return entry.flight;
+    const before = entry.flight;
+    if (before !== undefined && before.claims === entry.claims) return before.result;
+    const { claims } = entry;
+    const isCurrent = (): boolean => entry.flight === flight;
+    const flight: Flight = {
+      claims,
+      result: (before?.result.then(nothing, nothing) ?? Promise.resolve())
+        .then(() => this.#fetch(entry, claims, isCurrent))
+        .finally(() => {
+          if (isCurrent()) entry.flight = undefined;
+        }),
+    };
+    entry.flight = flight;
+    return flight.result;
   }
 
-  async #fetch(entry: Entry): Promise<Credential> {
+  async #fetch(entry: Entry, claims: string | undefined, isCurrent: () => boolean): Promise<Credential> {
     const { name } = entry.identity.settings;
     const { source } = entry.identity;
     const startedAt = this.#clock.now();
     try {
-      const credential = await this.#obtain(entry);
+      const { credential, renewAt } = await this.#obtain(entry, claims);
+      // One that was asked for before the upstream wanted more is for those who waited for it, and not kept.
+      if (!isCurrent() || entry.claims !== claims) return credential;
       entry.held = credential;
+      entry.isSettled = false;
+      entry.claims = undefined;
       entry.failure = undefined;
       entry.failures = 0;
       entry.obtained += 1;
+      entry.renewAt = renewAt ?? Infinity;
+      entry.nextTryAt = entry.renewAt;
       if (credential.kind === 'bearer') {
         this.#logger.log('info', 'token-obtained', {
           identity: name,
           expiresAt: credential.expiresAt.toISOString(),
           ms: this.#clock.now() - startedAt,
         });
-        this.#schedule(entry);
+        if (renewAt !== undefined) this.#schedule(entry);
       } else if (credential.kind === 'basic') this.#logger.log('debug', 'secret-read', { identity: name });
       return credential;
     } catch (thrown) {
       const error = nameFailure(name, thrown);
+      if (!isCurrent()) throw error;
       const now = this.#clock.now();
       entry.failure = { error, at: now };
       entry.failures += 1;
@@ -218,22 +247,30 @@ export class Vault {
     }
   }
 
-  async #obtain(entry: Entry): Promise<Credential> {
+  /** `renewAt` is missing for what has no time of its own. */
+  async #obtain(entry: Entry, claims: string | undefined): Promise<{ credential: Credential; renewAt?: number }> {
     const { source } = entry.identity;
     switch (source.kind) {
       case 'none':
       case 'passthrough':
-        return { kind: source.kind };
+        return { credential: { kind: source.kind } };
       case 'basic':
         entry.requests += 1;
-        return { kind: 'basic', user: source.user, password: await source.read() };
+        return { credential: { kind: 'basic', user: source.user, password: await source.read() } };
+      case 'asked':
+        entry.requests += 1;
+        return { credential: await source.source.ask(entry.target) };
       case 'token': {
-        const fetched = await fetchWithin(source.source, {
-          clock: this.#clock,
-          timeoutMs: this.#timeoutMs,
-          isUnwanted: () => this.#isClosed,
-          onTry: () => (entry.requests += 1),
-        });
+        const fetched = await fetchWithin(
+          source.source,
+          { tenant: entry.target.tenant, claims },
+          {
+            clock: this.#clock,
+            timeoutMs: this.#timeoutMs,
+            isUnwanted: () => this.#isClosed,
+            onTry: () => (entry.requests += 1),
+          },
+        );
         const obtainedAt = new Date(this.#clock.now());
         const credential: Credential = { kind: 'bearer', token: fetched.token, expiresAt: fetched.expiresAt, obtainedAt };
         if (!this.#isAlive(credential)) {
@@ -242,9 +279,7 @@ export class Vault {
             todo: 'check the clock of this machine',
           });
         }
-        entry.renewAt = renewalTime(fetched, obtainedAt);
-        entry.nextTryAt = entry.renewAt;
-        return credential;
+        return { credential, renewAt: renewalTime(fetched, obtainedAt) };
       }
     }
   }
@@ -260,6 +295,10 @@ export class Vault {
       if (this.#clock.now() - entry.lastUsed < KEEP_WARM_MS) this.#renewInBackground(entry);
     });
   }
+}
+
+function nothing(): void {
+  // How an earlier flight ended was told to those who waited for it.
 }
 
 function nameFailure(name: string, thrown: unknown): ProxyError {

@@ -12,6 +12,20 @@ export type Credential =
       /** When it was received. */
       readonly obtainedAt: Date;
     }
-  | { readonly kind: 'basic'; readonly user: string; readonly password: Secret }
+  | {
+      readonly kind: 'basic';
+      readonly user: string;
+      readonly password: Secret;
+      /** When whoever gave it says it ends; undefined if nobody does. */
+      readonly expiresAt?: Date | undefined;
+    }
   | { readonly kind: 'none' }
   | { readonly kind: 'passthrough' };
+
+/** What a credential is wanted for. A kind of identity takes of it what makes a difference to it. */
+export interface CredentialTarget {
+  /** Tenant of the organisation: an id, or `organizations` for one without; undefined where there is none or nobody knows. */
+  readonly tenant?: string | undefined;
+  /** Address of the repository at its upstream, without git's own suffix. */
+  readonly url?: URL | undefined;
+}

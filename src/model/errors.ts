@@ -28,6 +28,8 @@ export const ERROR_CODES = [
   'identity-unavailable',
   'identity-rejected',
   'identity-timeout',
+  'login-failed',
+  'login-unreadable',
   'secret-unreadable',
   'agent-unavailable',
   'host-key-refused',

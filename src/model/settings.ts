@@ -25,6 +25,17 @@ export interface EntraSettings {
   readonly resource: string;
   /** PEM file trusted for the authority besides the system's. */
   readonly ca: string | undefined;
+  /** Outgoing proxy to the authority; undefined is what the environment says. */
+  readonly proxy: URL | 'none' | undefined;
+}
+
+/** Where the lifecycle API tells of a personal access token. */
+export interface PatLifecycle {
+  /** Name of an Entra identity, that of the token's owner, who alone may ask. */
+  readonly identity: string;
+  readonly organization: string;
+  /** The token's authorizationId, a GUID: what names a token without being it. */
+  readonly id: string;
 }
 
 export type IdentitySettings = { readonly name: string } & (
@@ -32,9 +43,17 @@ export type IdentitySettings = { readonly name: string } & (
   | ({ readonly kind: 'client-secret'; readonly secret: SecretReference } & EntraSettings)
   | ({ readonly kind: 'client-certificate'; readonly certificate: string } & EntraSettings)
   | ({ readonly kind: 'workload-identity'; readonly tokenFile: string | undefined } & EntraSettings)
-  | ({ readonly kind: 'managed-identity'; readonly resourceId: string | undefined } & EntraSettings)
-  | { readonly kind: 'pat'; readonly secret: SecretReference }
+  | ({ readonly kind: 'managed-identity'; readonly resourceId: string | undefined; readonly objectId: string | undefined } & EntraSettings)
+  | ({ readonly kind: 'azure-developer-cli' } & EntraSettings)
+  | ({ readonly kind: 'azure-powershell' } & EntraSettings)
+  /** `secret` is the job's own token: what asks for the connection's, or, without a connection, what is sent itself. */
+  | ({ readonly kind: 'azure-pipelines'; readonly serviceConnection: string | undefined; readonly secret: SecretReference } & EntraSettings)
+  /** `user` is the account that has to sign in, as Entra writes it (`dana@contoso.com`). */
+  | ({ readonly kind: 'browser' | 'device-code'; readonly user: string | undefined } & EntraSettings)
+  | { readonly kind: 'pat'; readonly secret: SecretReference; readonly lifecycle: PatLifecycle | undefined }
   | { readonly kind: 'basic'; readonly user: string; readonly secret: SecretReference }
+  /** Whatever the credential helpers of git on this machine hold; `user` chooses among several. */
+  | { readonly kind: 'git-credential'; readonly user: string | undefined }
   | { readonly kind: 'none' }
   | { readonly kind: 'passthrough' }
 );

@@ -2,7 +2,7 @@
  * What telemetry may know of the house: small questions, asked when somebody reads the numbers. Nothing here can change anything,
  * and nothing here tells a secret, a repository or a lease.
  */
-import type { IdentityState } from '../identity/vault.js';
+import type { IdentityState } from '../identity/vault-state.js';
 import type { AuditState } from '../model/audit.js';
 import type { LogEvent, LogLevel } from '../model/ports.js';
 import type { OperationRecord } from '../model/record.js';

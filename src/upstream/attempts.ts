@@ -10,6 +10,7 @@ import type { Credential } from '../model/credential.js';
 import type { Clock, Logger } from '../model/ports.js';
 import type { Refusal } from '../model/refusal.js';
 import { claimsOf } from './authorization.js';
+import { challengedClaims } from './claims-challenge.js';
 import { headerOf } from './git-answer.js';
 import { type Journey, throttled } from './journey.js';
 import { judge, type Outcome } from './judge.js';
@@ -62,12 +63,13 @@ export class Attempts {
     const { vault } = this.#parts;
     const { route, throttleKey, operation } = journey;
     const { spent } = journey.record;
+    const target = { url: new URL(journey.path, journey.origin) };
     let renewedFrom: Credential | undefined;
     for (let attempt = 1; ; attempt++) {
       const mayRetry = sending.isKept && attempt < MOST_TRIES;
       const busy = await this.#waitForThrottle(journey, sending);
       if (busy !== undefined) return { kind: 'failure', refusal: busy };
-      const credential = await spent.during('token', vault.credentialFor(route.identity, sending.need));
+      const credential = await spent.during('token', vault.credentialFor(route.identity, { ...sending.need, target }));
       let answer: IncomingMessage;
       try {
         answer = await sending.send(credential);
@@ -87,16 +89,19 @@ export class Attempts {
         stallMs: sending.stallMs,
         doorBase: sending.doorBase,
       });
-      if (judged.kind !== 'failed') return judged;
+      if (judged.kind !== 'failed') {
+        if (judged.kind === 'relay') vault.accepted(route.identity, credential);
+        return judged;
+      }
       const { failed } = judged;
       if ((failed.status === 401 || isSignInPage(failed)) && (credential.kind === 'bearer' || credential.kind === 'basic')) {
-        const isChallenge = readFailure(operation.address.kind, failed).code === 'upstream-claims';
-        if (renewedFrom === undefined && this.#renewals.mayTry(route.identity, throttleKey) && !isChallenge) {
-          vault.invalidate(route.identity, credential);
+        const claims = credential.kind === 'bearer' ? challengedClaims(failed.header('www-authenticate')) : undefined;
+        if (renewedFrom === undefined && this.#renewals.mayTry(route.identity, throttleKey)) {
+          vault.invalidate(route.identity, credential, claims);
           if (mayRetry) {
             renewedFrom = credential;
-            this.#replayed(journey, 'credential refused');
-            const renewed = await spent.during('token', vault.credentialFor(route.identity));
+            this.#replayed(journey, claims === undefined ? 'credential refused' : 'claims asked for');
+            const renewed = await spent.during('token', vault.credentialFor(route.identity, { target }));
             if (!Vault.isSame(renewed, credential)) continue;
           }
         }

@@ -15,7 +15,7 @@ export type Environment = Readonly<Record<string, string | undefined>>;
  * The proxy for `upstream` on this route, or undefined for a direct connection.
  * @throws ProxyError `config-invalid` when the environment names a proxy that is no http(s) URL
  */
-export function outgoingProxyFor(route: Route, upstream: URL, environment: Environment): URL | undefined {
+export function outgoingProxyFor(route: Pick<Route, 'proxy'>, upstream: URL, environment: Environment): URL | undefined {
   if (route.proxy === 'none') return undefined;
   if (route.proxy !== undefined) return route.proxy;
   if (upstream.protocol !== 'https:' || isLoopback(upstream.hostname)) return undefined;

@@ -20,10 +20,19 @@ afterEach(async () => {
 test('a failure of az is told without terminal sequences', async () => {
   await writeFile(join(directory, 'az'), `#!/bin/sh\nprintf '\\033]0;title\\007\\033[31mboom\\302\\2330m' >&2\nexit 1\n`, { mode: 0o755 });
   const source = createEntraSource(
-    { kind: 'azure-cli', name: 'me', tenant: undefined, clientId: undefined, authority: undefined, resource: 'r', ca: undefined },
+    {
+      kind: 'azure-cli',
+      name: 'me',
+      tenant: undefined,
+      clientId: undefined,
+      authority: undefined,
+      resource: 'r',
+      ca: undefined,
+      proxy: undefined,
+    },
     { readSecret: () => Promise.reject(new Error('unused')), timeoutMs: 10_000 },
   );
-  const fault: unknown = await source.fetch().catch((thrown: unknown) => thrown);
+  const fault: unknown = await source.fetch({ tenant: undefined, claims: undefined }).catch((thrown: unknown) => thrown);
   expect(fault).toBeInstanceOf(Error);
   const message = fault instanceof Error ? fault.message : '';
   expect(message).toContain('boom');

@@ -83,6 +83,7 @@ export async function openDoor(
         authority: emulator.sts.origin,
         resource: '499b84ac-1321-427f-aa17-267ca6975798',
         ca: emulator.caFile,
+        proxy: undefined,
       },
       { name: 'own', kind: 'passthrough' },
     ],

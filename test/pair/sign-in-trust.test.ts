@@ -34,6 +34,7 @@ function source(ca: string | undefined): TokenSource {
       secret: { kind: 'env', name: 'UNUSED' },
       authority: emulator.sts.origin,
       resource: '499b84ac-1321-427f-aa17-267ca6975798',
+      proxy: undefined,
       ca,
     },
     { readSecret: () => Promise.resolve(new Secret(secretClient.secret)), timeoutMs: 10_000 },
@@ -41,6 +42,6 @@ function source(ca: string | undefined): TokenSource {
 }
 
 test('createEntraSource() checks the certificate of the sign-in service whatever the environment says', async () => {
-  await expect(source(undefined).fetch()).rejects.toThrow(/certificate/);
-  await expect(source(emulator.caFile).fetch()).resolves.toBeDefined();
+  await expect(source(undefined).fetch({ tenant: undefined, claims: undefined })).rejects.toThrow(/certificate/);
+  await expect(source(emulator.caFile).fetch({ tenant: undefined, claims: undefined })).resolves.toBeDefined();
 });

@@ -20,7 +20,7 @@ describe('config/postern.example.yaml', () => {
   it('is valid with everything switched on', async () => {
     const { settings, warnings } = await load(FULL);
     expect(warnings).toEqual([]);
-    expect(settings.routes).toHaveLength(13);
+    expect(settings.routes).toHaveLength(20);
   });
 
   it('shows every key, every kind of identity and every form of secret', () => {

@@ -1,9 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { faultsOf, load } from './loading.js';
 
-const KINDS = 'azure-cli, client-secret, client-certificate, workload-identity, managed-identity, pat, basic, none, passthrough';
-/** A route that uses identity `a`, so that only the fault in question is left. */
-const USED = 'routes: [{ match: h/**, identity: a }]\n';
 
 describe('loadSettings() tells faults of keys', () => {
   it.each([
@@ -69,15 +66,6 @@ describe('loadSettings() tells faults of keys', () => {
   it.each([['cache: x\n', ['F:1:1: cache']]])('of features to come: %j', async (text, places) => {
     expect(await faultsOf(text)).toEqual(places.map((place) => `${place}: is not available in this version; leave it out`));
   });
-
-  it.each(['azure-developer-cli', 'azure-powershell', 'azure-pipelines', 'device-code', 'browser', 'git-credential'])(
-    'of the kind to come %s',
-    async (kind) => {
-      expect(await faultsOf(`identities: { a: { kind: ${kind}, secret: x, other: y } }\n${USED}`)).toEqual([
-        `F:1:26: identities.a.kind: \`${kind}\` is not available in this version; write one of ${KINDS}`,
-      ]);
-    },
-  );
 });
 
 describe('loadSettings() tells faults of values', () => {

@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { faultsOf } from './loading.js';
 
 const FORMS = '`{ file: PATH }`, `{ env: NAME }`, `{ command: [PROGRAM, ARGUMENT] }` or `{ credential: NAME }`';
-const KINDS = 'azure-cli, client-secret, client-certificate, workload-identity, managed-identity, pat, basic, none, passthrough';
+const KINDS =
+  'azure-cli, azure-developer-cli, azure-powershell, browser, device-code, client-secret, client-certificate, workload-identity, managed-identity, azure-pipelines, pat, basic, git-credential, none, passthrough';
 /** A route that uses identity `a`, so that only the fault in question is left. */
 const USED = 'routes: [{ match: h/**, identity: a }]\n';
 
@@ -28,7 +29,6 @@ describe('loadSettings() tells faults of identities', () => {
     [
       '{ kind: client-secret }',
       [
-        'F:1:18: identities.a.tenant: is missing; write the id or domain of a tenant',
         'F:1:18: identities.a.clientId: is missing; write a client id',
         `F:1:18: identities.a.secret: is missing; say where it is: ${FORMS}`,
       ],
@@ -43,8 +43,31 @@ describe('loadSettings() tells faults of identities', () => {
       ['F:1:57: identities.a.resourceId: names the identity a second time, besides `clientId`; keep one of the two'],
     ],
     [
+      '{ kind: managed-identity, resourceId: r, objectId: 11111111-2222-3333-4444-555555555555 }',
+      ['F:1:59: identities.a.objectId: names the identity a second time, besides `resourceId`; keep one of the two'],
+    ],
+    [
+      '{ kind: managed-identity, objectId: x }',
+      ['F:1:54: identities.a.objectId: is not a GUID; write it as `00000000-0000-0000-0000-000000000000`'],
+    ],
+    [
       '{ kind: basic, user: "a:b", secret: { env: X } }',
       ['F:1:39: identities.a.user: is not a user name; write it without colon and control characters'],
+    ],
+    [
+      '{ kind: browser, user: "a b" }',
+      ['F:1:41: identities.a.user: is not an account; write it as Entra shows it, such as `dana@contoso.com`'],
+    ],
+    [
+      '{ kind: browser, proxy: "http://u:p@h" }',
+      ['F:1:42: identities.a.proxy: holds a password; leave `proxy` out and set HTTPS_PROXY in the environment of the service instead'],
+    ],
+    [
+      '{ kind: pat, secret: { env: X }, lifecycle: { identity: b } }',
+      [
+        'F:1:62: identities.a.lifecycle.organization: is missing; write an organisation',
+        'F:1:62: identities.a.lifecycle.id: is missing; write a GUID',
+      ],
     ],
     ['{ kind: basic, secret: { env: X } }', ['F:1:18: identities.a.user: is missing; write a user name']],
     ['{ kind: none, secret: { env: X } }', ['F:1:32: identities.a.secret: unknown key `secret`; the keys here are kind']],

@@ -26,6 +26,7 @@ const ENTRA: IdentitySettings = {
   authority: undefined,
   resource: 'r',
   ca: undefined,
+  proxy: undefined,
 };
 
 let clock: FakeClock;
@@ -332,7 +333,7 @@ describe('invalidate()', () => {
     let secret = 'one';
     let reads = 0;
     vault = vaultOf({
-      settings: { kind: 'pat', name: 'sp', secret: { kind: 'env', name: 'UNUSED' } },
+      settings: { kind: 'pat', name: 'sp', secret: { kind: 'env', name: 'UNUSED' }, lifecycle: undefined },
       source: {
         kind: 'basic',
         user: 'PAT',

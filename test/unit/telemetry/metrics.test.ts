@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Ledger } from '../../../src/gate/ledger.js';
-import type { IdentityState } from '../../../src/identity/vault.js';
+import type { IdentityState } from '../../../src/identity/vault-state.js';
 import type { Refusal } from '../../../src/model/refusal.js';
 import type { HouseView } from '../../../src/telemetry/house-view.js';
 import { logTally } from '../../../src/telemetry/log-tally.js';
@@ -48,6 +48,7 @@ function identity(more: Partial<IdentityState>): IdentityState {
     failures: 0,
     failure: undefined,
     todo: undefined,
+    variants: [],
     ...more,
   };
 }

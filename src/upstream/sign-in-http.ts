@@ -1,0 +1,92 @@
+/**
+ * Requests to sign-in services, and to APIs beside git: few, small and held whole. They take the road of git's own, so that
+ * trust, outgoing proxy and the text of each fault are the same.
+ */
+import { type IncomingHttpHeaders, request as httpRequest } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { ProxyError } from '../model/errors.js';
+import type { SendSignIn, SignInAnswer, SignInRequest } from '../model/sign-in.js';
+import { brokenOff } from '../model/send-faults.js';
+import { dial } from './dial.js';
+import { type Environment, outgoingProxyFor } from './outgoing-proxy.js';
+import { trustContext } from './trust.js';
+
+/** Longest answer that is read: tokens and lists of them have some kilobytes. */
+const LONGEST_ANSWER_BYTES = 4 * 1024 * 1024;
+
+/**
+ * @param timeoutMs for the connection, and again for each silence after it
+ */
+export function signInHttp({ environment, timeoutMs }: { environment: Environment; timeoutMs: number }): SendSignIn {
+  return async (request, { ca, proxy }) => {
+    const plan = {
+      origin: new URL(request.url.origin),
+      trust: trustContext(ca),
+      proxy: outgoingProxyFor({ proxy }, request.url, environment),
+      timeoutMs,
+      session: undefined,
+      onSession: () => undefined,
+    };
+    const socket = await new Promise<Duplex>((resolve, reject) => {
+      dial(plan, (fault, opened) => {
+        if (opened === undefined) reject(fault ?? new Error('no connection'));
+        else resolve(opened);
+      });
+    });
+    return exchange(request, socket, timeoutMs);
+  };
+}
+
+function exchange({ method, url, headers, body }: SignInRequest, socket: Duplex, timeoutMs: number): Promise<SignInAnswer> {
+  return new Promise<SignInAnswer>((resolve, reject) => {
+    const fail = (thrown: unknown): void => {
+      socket.destroy();
+      reject(thrown instanceof ProxyError ? thrown : brokenOff(thrown, 0, timeoutMs));
+    };
+    const sent = httpRequest(
+      {
+        createConnection: () => socket,
+        method,
+        path: `${url.pathname}${url.search}`,
+        headers: {
+          ...headers,
+          host: url.host,
+          connection: 'close',
+          ...(body === undefined ? {} : { 'content-length': Buffer.byteLength(body) }),
+        },
+        timeout: timeoutMs,
+      },
+      (response) => {
+        const chunks: Buffer[] = [];
+        let length = 0;
+        response.on('data', (chunk: Buffer) => {
+          chunks.push(chunk);
+          length += chunk.length;
+          if (length > LONGEST_ANSWER_BYTES) sent.destroy(new Error(`an answer of more than ${LONGEST_ANSWER_BYTES} bytes`));
+        });
+        response.on('end', () => {
+          socket.destroy();
+          resolve({ status: response.statusCode ?? 0, headers: joined(response.headers), body: Buffer.concat(chunks).toString('utf8') });
+        });
+        response.on('error', fail);
+      },
+    );
+    sent.on('timeout', () =>
+      sent.destroy(
+        new ProxyError('upstream-timeout', `${url.host} did not answer within ${timeoutMs / 1000} s`, {
+          todo: 'check the network, or raise timeouts.token',
+        }),
+      ),
+    );
+    sent.on('error', fail);
+    sent.end(body);
+  });
+}
+
+function joined(headers: IncomingHttpHeaders): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(headers).flatMap(([name, value]) =>
+      value === undefined ? [] : [[name, Array.isArray(value) ? value.join(', ') : value]],
+    ),
+  );
+}
