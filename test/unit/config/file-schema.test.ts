@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { faultsOf, load } from './loading.js';
 
-
 describe('loadSettings() tells faults of keys', () => {
   it.each([
     ['idenitties: {}\n', ['F:1:1: idenitties: unknown key `idenitties`; did you mean `identities`?']],
