@@ -6,6 +6,8 @@ import type { ServerResponse } from 'node:http';
 
 export type StsFailure =
   | { readonly aadsts: number; readonly status?: number; readonly text?: string; readonly detail?: string }
+  /** An answer of the device flow that has no AADSTS code (RFC 8628 section 3.5). */
+  | { readonly error: 'slow_down' }
   /** 200 with `html` is what a portal or a proxy answers in the service's place. */
   | { readonly status: 500 | 503 | 429 | 200; readonly retryAfterSeconds?: number; readonly html?: true };
 
@@ -95,6 +97,24 @@ const ROWS: Readonly<Record<number, Row>> = {
     text: 'OAuth 2.0 device flow error. Authorization is pending. Continue polling.',
   },
   70019: { status: 400, error: 'expired_token', text: 'Verification code expired.' },
+  70020: { status: 400, error: 'authorization_declined', text: 'End-user cancelled the device authorization.' },
+  70008: { status: 400, error: 'invalid_grant', text: 'The provided authorization code or refresh token has expired due to inactivity.' },
+  70043: {
+    status: 400,
+    error: 'invalid_grant',
+    suberror: 'bad_token',
+    text: 'The refresh token has expired or is invalid due to sign-in frequency checks by conditional access.',
+  },
+  54005: { status: 400, error: 'invalid_grant', text: 'OAuth2 Authorization code was already redeemed.' },
+  501481: { status: 400, error: 'invalid_grant', text: 'The Code_Verifier does not match the code_challenge supplied in the authorization request.' },
+  500112: { status: 400, error: 'invalid_grant', text: "The reply address '%s' does not match the reply address used when requesting the authorization code." },
+  700005: { status: 400, error: 'invalid_grant', text: "The provided grant was issued to another client, '%s'." },
+  50020: {
+    status: 400,
+    error: 'invalid_grant',
+    text: "User account '%s' from identity provider 'live.com' does not exist in tenant 'Contoso' and cannot access the application in that tenant.",
+  },
+  50034: { status: 400, error: 'invalid_grant', text: 'The user account does not exist in the directory.' },
   70003: { status: 400, error: 'unsupported_grant_type', text: "The app requested an unsupported grant type '%s'." },
   90033: { status: 503, error: 'temporarily_unavailable', text: 'A transient error has occurred. Please try again.' },
 };
@@ -111,6 +131,10 @@ export function sendJson(response: ServerResponse, status: number, body: object)
 
 /** Answers with the failure; an AADSTS code without a row gets a general text. */
 export function answerFailure(response: ServerResponse, failure: StsFailure): void {
+  if ('error' in failure) {
+    sendJson(response, 400, { error: failure.error });
+    return;
+  }
   if (!('aadsts' in failure)) {
     const retry = failure.retryAfterSeconds === undefined ? {} : { 'Retry-After': String(failure.retryAfterSeconds) };
     const type = failure.html ? 'text/html' : 'application/json; charset=utf-8';

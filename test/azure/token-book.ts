@@ -36,6 +36,8 @@ export interface TokenOrder {
   readonly cae?: boolean;
   /** The request carried the answer to a claims challenge. */
   readonly answersChallenge?: boolean;
+  /** Claims besides and instead of those of an app: whose token it is. */
+  readonly subject?: Readonly<Record<string, unknown>>;
 }
 
 export class TokenBook {
@@ -71,6 +73,7 @@ export class TokenBook {
       ver: '1.0',
       xms_rd: noise(120),
       ...(order.cae ? { xms_cc: ['CP1'], xms_ssm: '1' } : {}),
+      ...order.subject,
     };
     const kid = noise(27);
     const token = [encode({ typ: 'JWT', alg: 'RS256', x5t: kid, kid }), encode(claims), noise(342)].join('.');

@@ -1,0 +1,287 @@
+/**
+ * The sign-ins of people, a directory for each identity in `logins/` of the state directory. Each version of a sign-in is a file of its
+ * own, named by its number, and the highest number is the one that counts; older ones are removed. So the name is the
+ * comparison: of two processes that renew the same version at once, link(2) lets one have the next number, and the other drops
+ * what it has. No lock is held that a killed process could leave, and whoever is killed at any point leaves the old version
+ * or the new one whole. A sign-in that was taken away leaves a file without one (docs/decisions/0022-keeping-sign-ins.md).
+ */
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
+import { link, lstat, open, readdir, stat, unlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { messageOf, ProxyError, systemCodeOf } from '../model/errors.js';
+import type { Secret } from '../model/secret.js';
+import type { KeptLogin, LoginKeeper, LoginLabel, LoginStore, StoredLogin } from '../model/sign-in.js';
+import { makeDirectory, syncDirectory, temporaryBeside } from './atomic-file.js';
+import { FORGOTTEN, type LoginHeader, openLogin, readLoginHeader, sealLogin } from './login-file.js';
+import type { LoginKeys } from './login-key.js';
+import { isOthers } from './private-file.js';
+
+/** Far above what one account takes, which is some kilobytes. */
+const LARGEST_FILE_BYTES = 1024 * 1024;
+/** Another process may replace a version between the look at the directory and the reading, but not that often. */
+const MOST_LOOKS = 100;
+/** A temporary that old is of a killed process; a living one keeps its own for milliseconds. */
+const DEAD_MS = 60 * 60 * 1000;
+const VERSION = /^[1-9][0-9]{0,14}$/;
+/** What could not be opened when it was replaced; kept, because its key may come back. */
+const ASIDE = /^[1-9][0-9]{0,14}\.unreadable$/;
+const TEMPORARY = /^\..*\.postern-tmp$/;
+/** Names that can be those of directories as they are. */
+const PLAIN_NAME = /^[A-Za-z0-9_-]{1,64}$/;
+
+/** Points between two changes on disk, for tests that kill there. */
+export type LoginStage = 'written' | 'linked' | 'tidied';
+
+export class FileLoginStore implements LoginStore {
+  readonly #directory: string;
+  readonly #keys: LoginKeys;
+  readonly #onStage: (stage: LoginStage) => void;
+
+  constructor(directory: string, keys: LoginKeys, options: { readonly onStage?: (stage: LoginStage) => void } = {}) {
+    this.#directory = directory;
+    this.#keys = keys;
+    this.#onStage = options.onStage ?? (() => undefined);
+  }
+
+  async read(identity: string): Promise<StoredLogin | undefined> {
+    const found = await this.#latest(identity);
+    return found === undefined ? undefined : this.#open(identity, found);
+  }
+
+  async write(
+    identity: string,
+    login: { readonly text: Secret; readonly label: LoginLabel },
+    after: number | undefined,
+  ): Promise<KeptLogin | undefined> {
+    const key = await this.#keys.sealing();
+    const isWritten = await this.#put(identity, after, (version) => sealLogin(login, key, { identity, version }));
+    return isWritten ? { label: login.label, keptBy: key.keeper } : undefined;
+  }
+
+  async forget(identity: string): Promise<Partial<KeptLogin> | undefined> {
+    const known = this.look(identity);
+    if (known === undefined && !(await this.#isAnythingLeft(identity))) return undefined;
+    await this.#put(identity, undefined, () => FORGOTTEN);
+    await this.#changing(identity, async (directory) => {
+      for (const name of await readdir(directory)) if (ASIDE.test(name)) await unlink(join(directory, name));
+    });
+    return known ?? {};
+  }
+
+  look(identity: string): KeptLogin | undefined {
+    const directory = this.#directoryOf(identity);
+    try {
+      const newest = highest(readdirSync(directory));
+      if (newest === undefined) return undefined;
+      const header = readLoginHeader(readFileSync(join(directory, String(newest)), 'utf8'));
+      return header.kind === 'forgotten' ? undefined : { label: header.label, keptBy: header.keptBy };
+    } catch {
+      return undefined; // gone meanwhile, or damaged: who reads it is told
+    }
+  }
+
+  /** The latest version and its text; undefined when there is none or it was taken away. @throws ProxyError `login-unreadable` */
+  async #latest(identity: string): Promise<{ version: number; text: string } | undefined> {
+    const directory = this.#directoryOf(identity);
+    for (let look = 0; look < MOST_LOOKS; look += 1) {
+      const newest = highest(await readdir(directory).catch(absentAsNone));
+      if (newest === undefined) return undefined;
+      const text = await readBounded(join(directory, String(newest))).catch((thrown: unknown) => {
+        if (systemCodeOf(thrown) === 'ENOENT') return undefined;
+        throw this.#unreadable(identity, systemCodeOf(thrown) ?? messageOf(thrown), thrown);
+      });
+      if (text !== undefined) return text === FORGOTTEN ? undefined : { version: newest, text };
+    }
+    throw this.#unreadable(identity, 'other processes change it without end');
+  }
+
+  /** @throws ProxyError `login-unreadable` */
+  async #open(identity: string, { version, text }: { version: number; text: string }): Promise<StoredLogin> {
+    let header: LoginHeader;
+    try {
+      header = readLoginHeader(text);
+    } catch (thrown) {
+      throw this.#unreadable(identity, messageOf(thrown), thrown);
+    }
+    if (header.kind === 'forgotten') throw this.#unreadable(identity, 'its end is not that of a sign-in');
+    const key = await this.#keys.opening(header.keyId);
+    if (key === undefined) throw this.#unreadable(identity, missingKey(header.keptBy));
+    try {
+      return { label: header.label, keptBy: header.keptBy, text: openLogin(text, key.key, { identity, version }), version };
+    } catch (thrown) {
+      throw this.#unreadable(identity, messageOf(thrown), thrown);
+    }
+  }
+
+  /** Whether something lies there that is no sign-in any more, and is to be taken away all the same. */
+  async #isAnythingLeft(identity: string): Promise<boolean> {
+    const names = await readdir(this.#directoryOf(identity)).catch(absentAsNone);
+    const newest = highest(names);
+    if (names.some((name) => ASIDE.test(name))) return true;
+    return newest !== undefined && (await readBounded(join(this.#directoryOf(identity), String(newest))).catch(() => '')) !== FORGOTTEN;
+  }
+
+  /** Writes the version after the latest one; false when `after` is not the latest. @throws ProxyError `state-unusable` */
+  async #put(identity: string, after: number | undefined, contentOf: (version: number) => string): Promise<boolean> {
+    return this.#changing(identity, async (directory) => {
+      for (let look = 0; look < MOST_LOOKS; look += 1) {
+        const newest = highest(await readdir(directory));
+        if (after !== undefined && newest !== after) return false;
+        const version = (newest ?? 0) + 1;
+        if (after === undefined && newest !== undefined) await this.#keepAside(identity, directory, newest);
+        const isFirst = await this.#link(join(directory, String(version)), contentOf(version));
+        if (isFirst && (await this.#isLatest(directory, version))) {
+          await tidy(directory, version);
+          this.#onStage('tidied');
+          return true;
+        }
+        if (after !== undefined) return false;
+      }
+      throw Object.assign(new Error('other processes change it without end'), { code: 'EBUSY' });
+    });
+  }
+
+  /** Gives a new file its name in one step, if the name is free. */
+  async #link(path: string, content: string): Promise<boolean> {
+    const written = temporaryBeside(path);
+    await writeNew(written, content);
+    this.#onStage('written');
+    try {
+      const isLinked = await link(written, path).then(
+        () => true,
+        async (thrown: unknown) => {
+          const code = systemCodeOf(thrown) ?? '';
+          // An answer of NFS can get lost after the link was made, and the repeated call then finds it (open(2), O_EXCL).
+          if (code === 'EEXIST') return (await stat(written)).nlink === 2;
+          if (!['EPERM', 'ENOTSUP', 'ENOSYS', 'EMLINK'].includes(code)) throw thrown;
+          return writeIfNew(path, content); // a file system without hard links
+        },
+      );
+      if (isLinked) this.#onStage('linked');
+      return isLinked;
+    } finally {
+      await unlink(written).catch(() => undefined);
+    }
+  }
+
+  /**
+   * Whether a version that was just written counts. Its number may have been free only because later ones have come and the
+   * versions before them are gone: then it is taken back.
+   */
+  async #isLatest(directory: string, version: number): Promise<boolean> {
+    await syncDirectory(directory);
+    if (highest(await readdir(directory)) === version) return true;
+    await unlink(join(directory, String(version))).catch(() => undefined);
+    return false;
+  }
+
+  /** What cannot be opened is not thrown away with what takes its place: its key may come back. */
+  async #keepAside(identity: string, directory: string, version: number): Promise<void> {
+    try {
+      await this.read(identity);
+    } catch {
+      const path = join(directory, String(version));
+      // A copy under another name: the version itself has to stay until the next one is there.
+      await link(path, `${path}.unreadable`).catch(() => undefined);
+    }
+  }
+
+  async #changing<T>(identity: string, work: (directory: string) => Promise<T>): Promise<T> {
+    const directory = this.#directoryOf(identity);
+    try {
+      for (const each of [this.#directory, directory]) {
+        await makeDirectory(each);
+        const found = await lstat(each);
+        if (!found.isDirectory() || isOthers(found.uid)) throw new Error(`${each} is not a directory of this user`);
+        if ((found.mode & 0o077) !== 0) throw new Error(`others can enter ${each}: its mode is ${(found.mode & 0o777).toString(8)}, not 700`);
+      }
+      return await work(directory);
+    } catch (thrown) {
+      if (thrown instanceof ProxyError) throw thrown;
+      throw new ProxyError('state-unusable', `The sign-in for identity ${identity} cannot be kept in ${directory} (${systemCodeOf(thrown) ?? messageOf(thrown)})`, {
+        todo: `make room, or mend the rights of ${this.#directory} (it is for its owner alone: \`chmod -R go= ${this.#directory}\`)`,
+        cause: thrown,
+      });
+    }
+  }
+
+  #directoryOf(identity: string): string {
+    // The equals sign keeps names that are written otherwise apart from all that are written as they are.
+    const name = PLAIN_NAME.test(identity) ? identity : `=${createHash('sha256').update(identity).digest('hex').slice(0, 32)}`;
+    return join(this.#directory, `${name}.login`);
+  }
+
+  #unreadable(identity: string, why: string, cause?: unknown): ProxyError {
+    return new ProxyError('login-unreadable', `The sign-in that is kept for identity ${identity} cannot be read: ${why}`, {
+      todo: `sign in again with \`postern login ${identity}\`; the file stays in ${this.#directoryOf(identity)}`,
+      cause,
+    });
+  }
+}
+
+/** What an administrator calls the keeper of a key. */
+function missingKey(keeper: LoginKeeper): string {
+  switch (keeper.kind) {
+    case 'systemd-credential':
+      return `it is sealed with the systemd credential ${keeper.name}, which this process was not given, or which holds another key now`;
+    case 'keyring':
+      return "it is sealed with a key of the desktop's keyring, which does not answer here, is locked, or holds another key now";
+    case 'key-file':
+      return `it is sealed with another key than that of the key file ${keeper.path}`;
+  }
+}
+
+/** Removes what came before a version, and what killed writers left. A copy that could not be opened stays, the latest one. */
+async function tidy(directory: string, version: number): Promise<void> {
+  const names = await readdir(directory);
+  const aside = names.filter((name) => ASIDE.test(name)).sort((a, b) => parseInt(a, 10) - parseInt(b, 10));
+  for (const name of names) {
+    const path = join(directory, name);
+    const isOld = VERSION.test(name) && Number(name) < version;
+    const isDead = TEMPORARY.test(name) && Date.now() - (await stat(path).catch(() => ({ mtimeMs: Infinity }))).mtimeMs > DEAD_MS;
+    if (isOld || isDead || aside.slice(0, -1).includes(name)) await unlink(path).catch(() => undefined); // another process tidies too
+  }
+}
+
+async function writeNew(path: string, content: string): Promise<void> {
+  const handle = await open(path, 'wx', 0o600);
+  try {
+    // A default ACL may give more than was asked for.
+    await handle.chmod(0o600);
+    await handle.writeFile(content);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+async function writeIfNew(path: string, content: string): Promise<boolean> {
+  return writeNew(path, content).then(
+    () => true,
+    (thrown: unknown) => {
+      if (systemCodeOf(thrown) === 'EEXIST') return false;
+      throw thrown;
+    },
+  );
+}
+
+async function readBounded(path: string): Promise<string> {
+  const handle = await open(path, 'r');
+  try {
+    if ((await handle.stat()).size > LARGEST_FILE_BYTES) throw new Error(`it has more than ${LARGEST_FILE_BYTES} bytes`);
+    return await handle.readFile('utf8');
+  } finally {
+    await handle.close();
+  }
+}
+
+function highest(names: readonly string[]): number | undefined {
+  const versions = names.filter((name) => VERSION.test(name)).map(Number);
+  return versions.length === 0 ? undefined : Math.max(...versions);
+}
+
+function absentAsNone(thrown: unknown): string[] {
+  if (systemCodeOf(thrown) === 'ENOENT') return [];
+  throw thrown;
+}
