@@ -12,6 +12,7 @@ import { changeOver, retire } from './change-over.js';
 import { type FileWatch, watchFile } from './file-watch.js';
 import type { InheritedSockets } from './inherited-sockets.js';
 import type { JsonAction } from './admin-json.js';
+import { identityActions } from './identity-actions.js';
 import { leaseActions } from './lease-actions.js';
 import { DRAIN_LOOK_MS, drainDoors, pause } from './drain.js';
 import { warnOfFiles } from './file-limit.js';
@@ -198,7 +199,7 @@ export class Daemon {
   /** What the admin socket does with JSON: it is always the house of the moment that is asked. */
   #actions(): ReadonlyMap<string, JsonAction> {
     const { leases } = this.#house;
-    return new Map([...(leases === undefined ? [] : leaseActions(leases)), ...lifeActions(this)]);
+    return new Map([...(leases === undefined ? [] : leaseActions(leases)), ...identityActions(this.#house), ...lifeActions(this)]);
   }
 
   /** Reads the configuration again and goes over to it, or stays with the one in force. Never rejects. */

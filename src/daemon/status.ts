@@ -14,6 +14,7 @@ import type { CertificateState } from '../store/door-certificates.js';
 import type { SshUpstreamState } from '../ssh/host-pool.js';
 import type { PoolState } from '../upstream/connections.js';
 import type { House } from './assemble.js';
+import { loginStates, type LoginState } from './identity-actions.js';
 import type { LoopLagState } from './loop-lag.js';
 import type { ReloadState } from './reloads.js';
 
@@ -40,6 +41,8 @@ export interface DaemonStatus {
   /** Who may use the doors. */
   readonly access: Pick<AccessSettings, 'local' | 'remote' | 'uids'>;
   readonly identities: readonly IdentityState[];
+  /** Of the identities that people sign in for. */
+  readonly logins: readonly LoginState[];
   readonly routes: readonly RouteState[];
   readonly operations: Readonly<Record<string, number>>;
   readonly running: readonly RunningOperation[];
@@ -139,6 +142,7 @@ export function statusOf(
     listen: { ...addressesOf(house), telemetry, certificate: house.certificates?.state },
     access: settings.access,
     identities: house.vault.states(),
+    logins: loginStates(settings.identities, house.logins),
     routes: house.routes.routes.map(routeState),
     operations: house.ledger.counts(),
     running: house.ledger.running().map((record) => runningOperation(record, now)),

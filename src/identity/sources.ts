@@ -7,6 +7,7 @@ import type { LoginStore, SendSignIn } from '../model/sign-in.js';
 import type { Secret } from '../model/secret.js';
 import type { IdentitySettings, SecretReference } from '../model/settings.js';
 import { createEntraSource, type LibraryIdentity } from './entra-source.js';
+import { createLoginSource } from './login-source.js';
 import { readSecret, type SecretSurroundings } from './secret-reader.js';
 import type { CredentialSource, VaultIdentity } from './vault-entry.js';
 
@@ -20,6 +21,8 @@ export interface IdentitySurroundings {
   readonly send: SendSignIn;
   /** Undefined without a state directory. */
   readonly logins: LoginStore | undefined;
+  /** Told of what does not keep a token from coming and yet wants to be mended. */
+  readonly onFault: (fault: ProxyError) => void;
 }
 
 type Kind = IdentitySettings['kind'];
@@ -44,8 +47,8 @@ const KINDS: { readonly [K in Kind]: Row<K> } = {
   'azure-developer-cli': notYet,
   'azure-powershell': notYet,
   'azure-pipelines': notYet,
-  browser: notYet,
-  'device-code': notYet,
+  browser: (settings, around) => ({ kind: 'token', source: createLoginSource(settings, around) }),
+  'device-code': (settings, around) => ({ kind: 'token', source: createLoginSource(settings, around) }),
   'client-secret': fromLibrary,
   'client-certificate': fromLibrary,
   'workload-identity': fromLibrary,

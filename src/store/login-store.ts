@@ -13,8 +13,9 @@ import { messageOf, ProxyError, systemCodeOf } from '../model/errors.js';
 import type { Secret } from '../model/secret.js';
 import type { KeptLogin, LoginKeeper, LoginLabel, LoginStore, StoredLogin } from '../model/sign-in.js';
 import { makeDirectory, syncDirectory, temporaryBeside } from './atomic-file.js';
+import { desktopKeyring } from './desktop-keyring.js';
 import { FORGOTTEN, type LoginHeader, openLogin, readLoginHeader, sealLogin } from './login-file.js';
-import type { LoginKeys } from './login-key.js';
+import { LoginKeys } from './login-key.js';
 import { isOthers } from './private-file.js';
 
 /** Far above what one account takes, which is some kilobytes. */
@@ -32,6 +33,24 @@ const PLAIN_NAME = /^[A-Za-z0-9_-]{1,64}$/;
 
 /** Points between two changes on disk, for tests that kill there. */
 export type LoginStage = 'written' | 'linked' | 'tidied';
+
+/** Where a user's sign-ins are, and what may hold their key. */
+export interface LoginPlaces {
+  /** The state directory. */
+  readonly stateDirectory: string;
+  /** For the credentials of systemd and the session of the desktop. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** ms for the keyring of the desktop to answer. */
+  readonly keyringMs: number;
+}
+
+/** The store of this user's sign-ins; nothing is read or made yet. */
+export function loginStore({ stateDirectory, environment, keyringMs }: LoginPlaces): LoginStore {
+  const directory = join(stateDirectory, 'logins');
+  const keyring = desktopKeyring({ environment, timeoutMs: keyringMs });
+  const keys = new LoginKeys({ file: join(directory, 'key'), credentialsDirectory: environment['CREDENTIALS_DIRECTORY'], keyring });
+  return new FileLoginStore(directory, keys);
+}
 
 export class FileLoginStore implements LoginStore {
   readonly #directory: string;
@@ -194,15 +213,20 @@ export class FileLoginStore implements LoginStore {
         await makeDirectory(each);
         const found = await lstat(each);
         if (!found.isDirectory() || isOthers(found.uid)) throw new Error(`${each} is not a directory of this user`);
-        if ((found.mode & 0o077) !== 0) throw new Error(`others can enter ${each}: its mode is ${(found.mode & 0o777).toString(8)}, not 700`);
+        if ((found.mode & 0o077) !== 0)
+          throw new Error(`others can enter ${each}: its mode is ${(found.mode & 0o777).toString(8)}, not 700`);
       }
       return await work(directory);
     } catch (thrown) {
       if (thrown instanceof ProxyError) throw thrown;
-      throw new ProxyError('state-unusable', `The sign-in for identity ${identity} cannot be kept in ${directory} (${systemCodeOf(thrown) ?? messageOf(thrown)})`, {
-        todo: `make room, or mend the rights of ${this.#directory} (it is for its owner alone: \`chmod -R go= ${this.#directory}\`)`,
-        cause: thrown,
-      });
+      throw new ProxyError(
+        'state-unusable',
+        `The sign-in for identity ${identity} cannot be kept in ${directory} (${systemCodeOf(thrown) ?? messageOf(thrown)})`,
+        {
+          todo: `make room, or mend the rights of ${this.#directory} (it is for its owner alone: \`chmod -R go= ${this.#directory}\`)`,
+          cause: thrown,
+        },
+      );
     }
   }
 

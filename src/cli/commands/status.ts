@@ -4,6 +4,7 @@ import type { DaemonStatus, RunningOperation } from '../../daemon/status.js';
 import { isLoopback } from '../../upstream/outgoing-proxy.js';
 import { bytesText, columns, countText, spanText } from '../amounts.js';
 import type { Context } from '../context.js';
+import { loginLines } from '../login-text.js';
 import { visibleAll } from '../visible.js';
 import { notRunning } from './stop.js';
 
@@ -34,7 +35,7 @@ export function statusLines(status: DaemonStatus, now: number, bold: (text: stri
     ...accessLines(status),
     ...auditLines(status.audit),
     bold('identities'),
-    ...status.identities.flatMap((identity) => identityLines(identity, now)),
+    ...status.identities.flatMap((identity) => [...identityLines(identity, now), ...loginLines(identity.name, status.logins)]),
     bold('routes'),
     ...status.routes.map(
       ({ match, identity, allow, upstream, ssh }) =>
