@@ -1,5 +1,5 @@
 /** Sign-ins of people in words, for `login`, `logout` and `status`. */
-import type { LoginState } from '../daemon/identity-actions.js';
+import type { LoginState } from '../daemon/login-state.js';
 import type { KeptLogin, LoginKeeper } from '../model/sign-in.js';
 
 /** Where the key of a sign-in is, by the name that its administrator knows. */

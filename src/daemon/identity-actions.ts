@@ -6,7 +6,6 @@ import type { Vault } from '../identity/vault.js';
 import { ProxyError } from '../model/errors.js';
 import { Secret } from '../model/secret.js';
 import type { KeptLogin, LoginKeeper, LoginLabel, LoginStore } from '../model/sign-in.js';
-import type { IdentitySettings } from '../model/settings.js';
 import { askAction } from './admin.js';
 import type { JsonAction } from './admin-json.js';
 
@@ -20,12 +19,6 @@ const ANSWER_MS = 30_000;
 export interface LoginHouse {
   readonly vault: Vault;
   readonly logins: LoginStore | undefined;
-}
-
-/** Whether somebody is signed in for an identity that wants it; times are text once they have been through JSON. */
-export interface LoginState {
-  readonly identity: string;
-  readonly login: KeptLogin | undefined;
 }
 
 /** What a logout took away. */
@@ -59,13 +52,6 @@ export function identityActions({ vault, logins }: LoginHouse): ReadonlyMap<stri
       },
     ],
   ]);
-}
-
-/** Of every identity that a person signs in for. */
-export function loginStates(identities: readonly IdentitySettings[], logins: LoginStore | undefined): LoginState[] {
-  return identities
-    .filter(({ kind }) => kind === 'browser' || kind === 'device-code')
-    .map(({ name }) => ({ identity: name, login: logins?.look(name) }));
 }
 
 /* Each gives undefined when no daemon answers. */

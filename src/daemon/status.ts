@@ -14,7 +14,7 @@ import type { CertificateState } from '../store/door-certificates.js';
 import type { SshUpstreamState } from '../ssh/host-pool.js';
 import type { PoolState } from '../upstream/connections.js';
 import type { House } from './assemble.js';
-import { loginStates, type LoginState } from './identity-actions.js';
+import { loginStates, type LoginState } from './login-state.js';
 import type { LoopLagState } from './loop-lag.js';
 import type { ReloadState } from './reloads.js';
 

@@ -32,9 +32,12 @@ export function explainRenewal(identity: PersonIdentity, account: string, thrown
   const { name } = identity;
   const entra = findEntraText(seen.body);
   const code = entra === undefined ? '' : ` (AADSTS${entra.number})`;
-  if (entra !== undefined && ENDED.includes(entra.number)) return notSignedIn(name, `The sign-in of ${account} for identity ${name} has ended${code}`);
+  if (entra !== undefined && ENDED.includes(entra.number))
+    return notSignedIn(name, `The sign-in of ${account} for identity ${name} has ended${code}`);
   const isWanted =
-    entra === undefined ? WANTS_PERSON_WORDS.includes(errorOf(seen.body)) : WANTS_PERSON.includes(entra.number) || (entra.known === undefined && WANTS_PERSON_WORDS.includes(errorOf(seen.body)));
+    entra === undefined
+      ? WANTS_PERSON_WORDS.includes(errorOf(seen.body))
+      : WANTS_PERSON.includes(entra.number) || (entra.known === undefined && WANTS_PERSON_WORDS.includes(errorOf(seen.body)));
   if (isWanted) return notSignedIn(name, `The sign-in service wants ${account} to sign in anew for identity ${name}${code}`);
   // The library says so when its cache has no refresh token.
   if (seen.status === undefined && seen.fault === undefined && /no_tokens_found|refresh_token_expired/.test(String(thrown)))
@@ -49,11 +52,15 @@ export function explainLogin(identity: PersonIdentity, isByCode: boolean, thrown
   const entra = findEntraText(seen.body);
   const code = entra === undefined ? '' : ` (AADSTS${entra.number})`;
   if (isByCode) {
-    if (entra?.number === 70020 || errorOf(seen.body) === 'authorization_declined') return failed(`The sign-in was declined${code}`, again(identity));
+    if (entra?.number === 70020 || errorOf(seen.body) === 'authorization_declined')
+      return failed(`The sign-in was declined${code}`, again(identity));
     if (entra?.number === 70019 || entra?.number === 70016 || /code_expired|expired_token/.test(`${String(thrown)} ${errorOf(seen.body)}`))
       return failed('The code has expired before somebody signed in with it', again(identity));
     if (entra !== undefined && NO_DEVICE_CODE.includes(entra.number))
-      return failed(`The tenant blocks sign-ins with a device code${code}`, `run \`postern login ${identity.name} --browser\` where there is a browser`);
+      return failed(
+        `The tenant blocks sign-ins with a device code${code}`,
+        `run \`postern login ${identity.name} --browser\` where there is a browser`,
+      );
   }
   const explained = explainEntraFailure(identity, thrown, seen);
   return failed(explained.message, explained.todo ?? again(identity), explained);

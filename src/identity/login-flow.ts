@@ -36,7 +36,11 @@ export async function signInWithBrowser(way: PersonWay, { show, pasted, complain
   const client = await PersonClient.open(way);
   const [state, nonce, verifier] = [random(), random(), random()];
   const listener = await RedirectListener.open(state).catch((thrown: unknown) => {
-    throw failed(`No port on 127.0.0.1 can be opened for the browser to come back to (${messageOf(thrown)})`, `run ${loginCommand(name)} with --device-code`, thrown);
+    throw failed(
+      `No port on 127.0.0.1 can be opened for the browser to come back to (${messageOf(thrown)})`,
+      `run ${loginCommand(name)} with --device-code`,
+      thrown,
+    );
   });
   let closing = { isGood: false, text: 'The sign-in has failed; the terminal says why. You can close this page.' };
   try {
@@ -62,7 +66,10 @@ export async function signInWithBrowser(way: PersonWay, { show, pasted, complain
  * By the device code flow (RFC 8628).
  * @throws ProxyError `login-failed`
  */
-export async function signInWithCode(way: PersonWay, { show, clock, signal }: LoginHelpers & { readonly show: (prompt: DevicePrompt) => void }): Promise<Login> {
+export async function signInWithCode(
+  way: PersonWay,
+  { show, clock, signal }: LoginHelpers & { readonly show: (prompt: DevicePrompt) => void },
+): Promise<Login> {
   const client = await PersonClient.open(way);
   const wait = (ms: number): Promise<void> =>
     new Promise((resolve, reject) => {

@@ -78,8 +78,10 @@ export function isAccount(a: string, b: string): boolean {
 
 /** Why a sign-in that is kept is of no use to an identity as it is configured now; undefined when it is. */
 export function misfit(identity: PersonIdentity, { authority, clientId, account }: LoginRecord): string | undefined {
-  if (authority !== authorityOf(identity)) return `The sign-in that is kept for identity ${identity.name} is one at ${authority}, not at ${authorityOf(identity)}`;
-  if (clientId !== (identity.clientId ?? DEFAULT_CLIENT)) return `The sign-in that is kept for identity ${identity.name} was made with another clientId`;
+  if (authority !== authorityOf(identity))
+    return `The sign-in that is kept for identity ${identity.name} is one at ${authority}, not at ${authorityOf(identity)}`;
+  if (clientId !== (identity.clientId ?? DEFAULT_CLIENT))
+    return `The sign-in that is kept for identity ${identity.name} was made with another clientId`;
   if (identity.user !== undefined && !isAccount(identity.user, account))
     return `The sign-in that is kept for identity ${identity.name} is that of ${account}, not of ${identity.user}`;
   return undefined;

@@ -14,8 +14,7 @@ const HEADERS_MS = 10_000;
 
 /** What came back from the sign-in page. */
 export type Redirected =
-  | { readonly kind: 'code'; readonly code: string }
-  | { readonly kind: 'refused'; readonly error: string; readonly description: string };
+  { readonly kind: 'code'; readonly code: string } | { readonly kind: 'refused'; readonly error: string; readonly description: string };
 
 /** What the person reads in the browser in the end. */
 export interface ClosingPage {
@@ -68,7 +67,8 @@ export class RedirectListener {
     const text = pasted.trim();
     const query = text.includes('?') ? text.slice(text.indexOf('?') + 1) : text;
     const answer = text.length > LONGEST_ADDRESS ? undefined : this.#read(new URLSearchParams(query.replace(/#.*$/, '')));
-    if (answer === undefined) throw new SyntaxError('This is not the address that the browser was sent to after this sign-in (http://localhost:...?code=...)');
+    if (answer === undefined)
+      throw new SyntaxError('This is not the address that the browser was sent to after this sign-in (http://localhost:...?code=...)');
     this.#arrive(answer);
   }
 

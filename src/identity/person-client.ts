@@ -5,13 +5,27 @@
  * A client is made anew for every token: the library's own cache would hand out the token that was refused, and after a 5xx it
  * throws for a minute without asking anyone. What has to last is the refresh token, in a LoginRecord.
  */
-import type { AuthenticationResult, INetworkModule, NetworkRequestOptions, NetworkResponse, PublicClientApplication } from '@azure/msal-node';
+import type {
+  AuthenticationResult,
+  INetworkModule,
+  NetworkRequestOptions,
+  NetworkResponse,
+  PublicClientApplication,
+} from '@azure/msal-node';
 import type { ProxyError } from '../model/errors.js';
 import { Secret } from '../model/secret.js';
 import type { LoginLabel, SendSignIn } from '../model/sign-in.js';
 import type { SeenExchange } from './entra-failure.js';
 import { explainLogin, explainRenewal } from './login-failure.js';
-import { authorityOf, DEFAULT_AUTHORITY, DEFAULT_CLIENT, keptCache, type Login, type LoginRecord, type PersonIdentity } from './login-record.js';
+import {
+  authorityOf,
+  DEFAULT_AUTHORITY,
+  DEFAULT_CLIENT,
+  keptCache,
+  type Login,
+  type LoginRecord,
+  type PersonIdentity,
+} from './login-record.js';
 import type { FetchedToken, TokenFailure } from './token-source.js';
 
 /** Form fields that prove who asks; a service that says them back is not quoted with them. */
@@ -80,7 +94,9 @@ export class PersonClient {
    */
   async renew(record: LoginRecord, label: LoginLabel): Promise<{ readonly token: FetchedToken; readonly login: Login }> {
     try {
-      const account = (await this.#application.getTokenCache().getAllAccounts()).find(({ homeAccountId }) => homeAccountId === record.homeAccountId);
+      const account = (await this.#application.getTokenCache().getAllAccounts()).find(
+        ({ homeAccountId }) => homeAccountId === record.homeAccountId,
+      );
       if (account === undefined) throw new Error('no_tokens_found');
       const { scopes, claims } = this.#ask();
       const result = await this.#application.acquireTokenSilent({ account, scopes, forceRefresh: true, ...claims });
@@ -113,7 +129,10 @@ export class PersonClient {
   async redeem(code: string, verifier: string, { redirectUri, nonce }: CodeRequest): Promise<Login> {
     const { scopes, claims } = this.#ask();
     return this.#explained(false, async () =>
-      this.#login(await this.#application.acquireTokenByCode({ code, codeVerifier: verifier, redirectUri, nonce, scopes, ...claims }), new Date()),
+      this.#login(
+        await this.#application.acquireTokenByCode({ code, codeVerifier: verifier, redirectUri, nonce, scopes, ...claims }),
+        new Date(),
+      ),
     );
   }
 
@@ -129,7 +148,8 @@ export class PersonClient {
       const result = await this.#application.acquireTokenByDeviceCode({
         scopes,
         ...claims,
-        deviceCodeCallback: ({ verificationUri, userCode, expiresIn }) => show({ address: verificationUri, code: userCode, expiresInSeconds: expiresIn }),
+        deviceCodeCallback: ({ verificationUri, userCode, expiresIn }) =>
+          show({ address: verificationUri, code: userCode, expiresInSeconds: expiresIn }),
       });
       if (result === null) throw new Error('the library returned no token');
       return this.#login(result, new Date());

@@ -60,7 +60,11 @@ export interface LoginStore {
    * Puts a sign-in in the place of version `after` (undefined: of whatever is there). Undefined, and nothing is written, when that
    * is not the latest any more. @throws ProxyError `state-unusable`, `login-unreadable` (of the key that is to seal it)
    */
-  write(identity: string, login: { readonly text: Secret; readonly label: LoginLabel }, after: number | undefined): Promise<KeptLogin | undefined>;
+  write(
+    identity: string,
+    login: { readonly text: Secret; readonly label: LoginLabel },
+    after: number | undefined,
+  ): Promise<KeptLogin | undefined>;
   /**
    * Takes it away for good; a write that began before it cannot bring it back. Undefined when there was none, and nothing in it when
    * there was something that does not tell whose it is. @throws ProxyError `state-unusable`

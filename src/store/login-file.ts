@@ -58,7 +58,13 @@ export function readLoginHeader(file: string): LoginHeader {
   const { account, tenant, signedInAt, keyId } = map;
   const since = new Date(typeof signedInAt === 'string' ? signedInAt : NaN);
   const keptBy = keeperOf(map['keeper']);
-  if (typeof account !== 'string' || typeof tenant !== 'string' || typeof keyId !== 'string' || keptBy === undefined || isNaN(since.getTime()))
+  if (
+    typeof account !== 'string' ||
+    typeof tenant !== 'string' ||
+    typeof keyId !== 'string' ||
+    keptBy === undefined ||
+    isNaN(since.getTime())
+  )
     throw new SyntaxError('its first line is not that of a sign-in');
   return { kind: 'login', label: { account, tenant, signedInAt: since }, keptBy, keyId };
 }
@@ -87,6 +93,7 @@ function keeperOf(raw: unknown): LoginKeeper | undefined {
   if (typeof raw !== 'object' || raw === null || !('kind' in raw)) return undefined;
   if (raw.kind === 'keyring') return { kind: 'keyring' };
   if (raw.kind === 'key-file' && 'path' in raw && typeof raw.path === 'string') return { kind: 'key-file', path: raw.path };
-  if (raw.kind === 'systemd-credential' && 'name' in raw && typeof raw.name === 'string') return { kind: 'systemd-credential', name: raw.name };
+  if (raw.kind === 'systemd-credential' && 'name' in raw && typeof raw.name === 'string')
+    return { kind: 'systemd-credential', name: raw.name };
   return undefined;
 }

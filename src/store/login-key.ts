@@ -69,7 +69,11 @@ export class LoginKeys {
     if (this.#credentialsDirectory === undefined) return undefined;
     const path = join(this.#credentialsDirectory, LOGIN_KEY_CREDENTIAL);
     const material = await readKey(path, { isOpenAllowed: true }).catch((thrown: unknown) => {
-      throw unusable(`The systemd credential ${LOGIN_KEY_CREDENTIAL}`, thrown, 'put at least 32 random bytes there, such as `head -c 32 /dev/urandom | base64`');
+      throw unusable(
+        `The systemd credential ${LOGIN_KEY_CREDENTIAL}`,
+        thrown,
+        'put at least 32 random bytes there, such as `head -c 32 /dev/urandom | base64`',
+      );
     });
     return material && keyFrom(material, { kind: 'systemd-credential', name: LOGIN_KEY_CREDENTIAL });
   }
@@ -160,7 +164,8 @@ async function readKey(path: string, { isOpenAllowed }: { isOpenAllowed: boolean
     if (!found.isFile()) throw new Error('it is no regular file');
     if (found.size > LARGEST_KEY_BYTES) throw new Error(`it has more than ${LARGEST_KEY_BYTES} bytes`);
     if (!isOpenAllowed && isOthers(found.uid)) throw new Error('it belongs to another user');
-    if (!isOpenAllowed && (found.mode & 0o077) !== 0) throw new Error(`others can read or write it: its mode is ${(found.mode & 0o777).toString(8)}`);
+    if (!isOpenAllowed && (found.mode & 0o077) !== 0)
+      throw new Error(`others can read or write it: its mode is ${(found.mode & 0o777).toString(8)}`);
     const material = await handle.readFile();
     if (material.length < SHORTEST_MATERIAL) throw new Error(`it has fewer than ${SHORTEST_MATERIAL} bytes`);
     return material;
@@ -175,5 +180,8 @@ function keyFrom(material: Buffer, keeper: LoginKeeper): LoginKey {
 }
 
 function unusable(what: string, thrown: unknown, todo: string): ProxyError {
-  return new ProxyError('login-unreadable', `${what} for sign-ins cannot be used (${systemCodeOf(thrown) ?? messageOf(thrown)})`, { todo, cause: thrown });
+  return new ProxyError('login-unreadable', `${what} for sign-ins cannot be used (${systemCodeOf(thrown) ?? messageOf(thrown)})`, {
+    todo,
+    cause: thrown,
+  });
 }
