@@ -7,15 +7,16 @@
  * bytes on.
  */
 import { createSecretKey, hkdfSync, randomBytes } from 'node:crypto';
-import { constants, link, open, unlink } from 'node:fs/promises';
+import { constants, open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { messageOf, ProxyError, systemCodeOf } from '../model/errors.js';
 import { Secret } from '../model/secret.js';
 import type { LoginKeeper } from '../model/sign-in.js';
-import { makeDirectory, syncDirectory, temporaryBeside } from './atomic-file.js';
+import { makeDirectory, syncDirectory } from './atomic-file.js';
 import type { DesktopKeyring } from './desktop-keyring.js';
 import { withFileLock } from './file-lock.js';
 import type { LoginKey } from './login-file.js';
+import { makeNewFile } from './new-file.js';
 import { isOthers } from './private-file.js';
 
 /** The systemd credential that holds a key (LoadCredential=, LoadCredentialEncrypted=). */
@@ -109,40 +110,11 @@ export class LoginKeys {
   /** Makes the file whole in one step: of two processes that do so at once both read the same. */
   async #make(): Promise<Buffer> {
     await makeDirectory(dirname(this.#file));
-    const content = `${randomBytes(KEY_BYTES).toString('base64')}\n`;
-    const written = temporaryBeside(this.#file);
-    const handle = await open(written, 'wx', 0o600);
-    try {
-      try {
-        await handle.chmod(0o600);
-        await handle.writeFile(content);
-        await handle.sync();
-      } finally {
-        await handle.close();
-      }
-      await link(written, this.#file).catch(async (fault: unknown) => {
-        const code = systemCodeOf(fault) ?? '';
-        if (code === 'EEXIST') return;
-        if (!['EPERM', 'ENOTSUP', 'ENOSYS', 'EMLINK'].includes(code)) throw fault;
-        await writeNew(this.#file, content); // a file system without hard links
-      });
-    } finally {
-      await unlink(written).catch(() => undefined);
-    }
+    await makeNewFile(this.#file, `${randomBytes(KEY_BYTES).toString('base64')}\n`);
     await syncDirectory(dirname(this.#file));
     const made = await readKey(this.#file, { isOpenAllowed: false });
     if (made === undefined) throw new Error('it went away while it was made');
     return made;
-  }
-}
-
-async function writeNew(path: string, content: string): Promise<void> {
-  const handle = await open(path, 'wx', 0o600);
-  try {
-    await handle.writeFile(content);
-    await handle.sync();
-  } finally {
-    await handle.close();
   }
 }
 

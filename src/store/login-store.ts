@@ -12,10 +12,11 @@ import { join } from 'node:path';
 import { messageOf, ProxyError, systemCodeOf } from '../model/errors.js';
 import type { Secret } from '../model/secret.js';
 import type { KeptLogin, LoginKeeper, LoginLabel, LoginStore, StoredLogin } from '../model/sign-in.js';
-import { makeDirectory, syncDirectory, temporaryBeside } from './atomic-file.js';
+import { makeDirectory, syncDirectory } from './atomic-file.js';
 import { desktopKeyring } from './desktop-keyring.js';
 import { FORGOTTEN, type LoginHeader, openLogin, readLoginHeader, sealLogin } from './login-file.js';
 import { LoginKeys } from './login-key.js';
+import { makeNewFile } from './new-file.js';
 import { isOthers } from './private-file.js';
 
 /** Far above what one account takes, which is some kilobytes. */
@@ -30,6 +31,15 @@ const ASIDE = /^[1-9][0-9]{0,14}\.unreadable$/;
 const TEMPORARY = /^\..*\.postern-tmp$/;
 /** Names that can be those of directories as they are. */
 const PLAIN_NAME = /^[A-Za-z0-9_-]{1,64}$/;
+
+/** One more version. */
+interface Change {
+  /** What it takes the place of; undefined is whatever is there. */
+  readonly after: number | undefined;
+  readonly contentOf: (version: number) => string;
+  /** Whether a later version goes back to this one. */
+  readonly isFrom: (header: LoginHeader) => boolean;
+}
 
 /** Points between two changes on disk, for tests that kill there. */
 export type LoginStage = 'written' | 'linked' | 'tidied';
@@ -73,19 +83,25 @@ export class FileLoginStore implements LoginStore {
     login: { readonly text: Secret; readonly label: LoginLabel },
     after: number | undefined,
   ): Promise<KeptLogin | undefined> {
-    const key = await this.#keys.sealing();
-    const isWritten = await this.#put(identity, after, (version) => sealLogin(login, key, { identity, version }));
-    return isWritten ? { label: login.label, keptBy: key.keeper } : undefined;
+    return this.#changing(identity, async (directory) => {
+      const key = await this.#keys.sealing();
+      const isWritten = await this.#put(identity, directory, {
+        after,
+        contentOf: (version) => sealLogin(login, key, { identity, version }),
+        isFrom: (header) => header.kind === 'login' && isSame(header.label, login.label),
+      });
+      return isWritten ? { label: login.label, keptBy: key.keeper } : undefined;
+    });
   }
 
   async forget(identity: string): Promise<Partial<KeptLogin> | undefined> {
-    const known = this.look(identity);
-    if (known === undefined && !(await this.#isAnythingLeft(identity))) return undefined;
-    await this.#put(identity, undefined, () => FORGOTTEN);
-    await this.#changing(identity, async (directory) => {
-      for (const name of await readdir(directory)) if (ASIDE.test(name)) await unlink(join(directory, name));
+    if (!(await this.#isAnythingLeft(identity))) return undefined;
+    return this.#changing(identity, async (directory) => {
+      const known = this.look(identity);
+      await this.#put(identity, directory, { after: undefined, contentOf: () => FORGOTTEN, isFrom: () => false });
+      for (const name of await readdir(directory)) if (ASIDE.test(name)) await unlink(join(directory, name)).catch(() => undefined);
+      return known ?? {};
     });
-    return known ?? {};
   }
 
   look(identity: string): KeptLogin | undefined {
@@ -133,66 +149,41 @@ export class FileLoginStore implements LoginStore {
     }
   }
 
-  /** Whether something lies there that is no sign-in any more, and is to be taken away all the same. */
+  /** Whether something lies there besides the mark that a sign-in was taken away, such as what a killed process left. */
   async #isAnythingLeft(identity: string): Promise<boolean> {
-    const names = await readdir(this.#directoryOf(identity)).catch(absentAsNone);
-    const newest = highest(names);
-    if (names.some((name) => ASIDE.test(name))) return true;
-    return newest !== undefined && (await readBounded(join(this.#directoryOf(identity), String(newest))).catch(() => '')) !== FORGOTTEN;
+    const directory = this.#directoryOf(identity);
+    const names = (await readdir(directory).catch(absentAsNone)).filter((name) => VERSION.test(name) || ASIDE.test(name));
+    const [only] = names;
+    if (only === undefined || names.length > 1) return only !== undefined;
+    return (await readBounded(join(directory, only)).catch(() => '')) !== FORGOTTEN;
   }
 
-  /** Writes the version after the latest one; false when `after` is not the latest. @throws ProxyError `state-unusable` */
-  async #put(identity: string, after: number | undefined, contentOf: (version: number) => string): Promise<boolean> {
-    return this.#changing(identity, async (directory) => {
-      for (let look = 0; look < MOST_LOOKS; look += 1) {
-        const newest = highest(await readdir(directory));
-        if (after !== undefined && newest !== after) return false;
-        const version = (newest ?? 0) + 1;
-        if (after === undefined && newest !== undefined) await this.#keepAside(identity, directory, newest);
-        const isFirst = await this.#link(join(directory, String(version)), contentOf(version));
-        if (isFirst && (await this.#isLatest(directory, version))) {
+  /** Writes the version after the latest one; false when `after` is not the latest. Rejects with the system's error. */
+  async #put(identity: string, directory: string, { after, contentOf, isFrom }: Change): Promise<boolean> {
+    for (let look = 0; look < MOST_LOOKS; look += 1) {
+      const newest = highest(await readdir(directory));
+      if (after !== undefined && newest !== after) return false;
+      const version = (newest ?? 0) + 1;
+      if (after === undefined && newest !== undefined) await this.#keepAside(identity, directory, newest);
+      const onWritten = (): void => this.#onStage('written');
+      if (await makeNewFile(join(directory, String(version)), contentOf(version), { onWritten })) {
+        this.#onStage('linked');
+        await syncDirectory(directory);
+        const last = highest(await readdir(directory)) ?? version;
+        if (last === version) {
           await tidy(directory, version);
           this.#onStage('tidied');
           return true;
         }
-        if (after !== undefined) return false;
+        // Either another process has already gone on from this version, or its number was free only because later ones had come
+        // and the versions before them were gone.
+        await unlink(join(directory, String(version))).catch(() => undefined);
+        const header = await readBounded(join(directory, String(last))).then(readLoginHeader, () => undefined);
+        if (after === undefined && header !== undefined && isFrom(header)) return true;
       }
-      throw Object.assign(new Error('other processes change it without end'), { code: 'EBUSY' });
-    });
-  }
-
-  /** Gives a new file its name in one step, if the name is free. */
-  async #link(path: string, content: string): Promise<boolean> {
-    const written = temporaryBeside(path);
-    await writeNew(written, content);
-    this.#onStage('written');
-    try {
-      const isLinked = await link(written, path).then(
-        () => true,
-        async (thrown: unknown) => {
-          const code = systemCodeOf(thrown) ?? '';
-          // An answer of NFS can get lost after the link was made, and the repeated call then finds it (open(2), O_EXCL).
-          if (code === 'EEXIST') return (await stat(written)).nlink === 2;
-          if (!['EPERM', 'ENOTSUP', 'ENOSYS', 'EMLINK'].includes(code)) throw thrown;
-          return writeIfNew(path, content); // a file system without hard links
-        },
-      );
-      if (isLinked) this.#onStage('linked');
-      return isLinked;
-    } finally {
-      await unlink(written).catch(() => undefined);
+      if (after !== undefined) return false;
     }
-  }
-
-  /**
-   * Whether a version that was just written counts. Its number may have been free only because later ones have come and the
-   * versions before them are gone: then it is taken back.
-   */
-  async #isLatest(directory: string, version: number): Promise<boolean> {
-    await syncDirectory(directory);
-    if (highest(await readdir(directory)) === version) return true;
-    await unlink(join(directory, String(version))).catch(() => undefined);
-    return false;
+    throw Object.assign(new Error('other processes change it without end'), { code: 'EBUSY' });
   }
 
   /** What cannot be opened is not thrown away with what takes its place: its key may come back. */
@@ -244,6 +235,11 @@ export class FileLoginStore implements LoginStore {
   }
 }
 
+/** Whether two labels are of one sign-in: renewals keep its time. */
+function isSame(a: LoginLabel, b: LoginLabel): boolean {
+  return a.account === b.account && a.signedInAt.getTime() === b.signedInAt.getTime();
+}
+
 /** What an administrator calls the keeper of a key. */
 function missingKey(keeper: LoginKeeper): string {
   switch (keeper.kind) {
@@ -266,28 +262,6 @@ async function tidy(directory: string, version: number): Promise<void> {
     const isDead = TEMPORARY.test(name) && Date.now() - (await stat(path).catch(() => ({ mtimeMs: Infinity }))).mtimeMs > DEAD_MS;
     if (isOld || isDead || aside.slice(0, -1).includes(name)) await unlink(path).catch(() => undefined); // another process tidies too
   }
-}
-
-async function writeNew(path: string, content: string): Promise<void> {
-  const handle = await open(path, 'wx', 0o600);
-  try {
-    // A default ACL may give more than was asked for.
-    await handle.chmod(0o600);
-    await handle.writeFile(content);
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}
-
-async function writeIfNew(path: string, content: string): Promise<boolean> {
-  return writeNew(path, content).then(
-    () => true,
-    (thrown: unknown) => {
-      if (systemCodeOf(thrown) === 'EEXIST') return false;
-      throw thrown;
-    },
-  );
 }
 
 async function readBounded(path: string): Promise<string> {
