@@ -220,6 +220,8 @@ class Network implements INetworkModule {
     if (this.wait === undefined) return this.#exchange('POST', url, options);
     if (new URL(url).pathname.endsWith('/devicecode')) {
       const answer = await this.#exchange<T & { interval?: unknown }>('POST', url, options);
+      // The library would go on with a code that is not there.
+      if (answer.status >= 400) throw new Error('no device code was given');
       const { interval } = answer.body;
       if (typeof interval === 'number' && interval > 0) this.#waitSeconds = interval;
       return { ...answer, body: { ...answer.body, interval: 0 } };

@@ -106,8 +106,16 @@ const ROWS: Readonly<Record<number, Row>> = {
     text: 'The refresh token has expired or is invalid due to sign-in frequency checks by conditional access.',
   },
   54005: { status: 400, error: 'invalid_grant', text: 'OAuth2 Authorization code was already redeemed.' },
-  501481: { status: 400, error: 'invalid_grant', text: 'The Code_Verifier does not match the code_challenge supplied in the authorization request.' },
-  500112: { status: 400, error: 'invalid_grant', text: "The reply address '%s' does not match the reply address used when requesting the authorization code." },
+  501481: {
+    status: 400,
+    error: 'invalid_grant',
+    text: 'The Code_Verifier does not match the code_challenge supplied in the authorization request.',
+  },
+  500112: {
+    status: 400,
+    error: 'invalid_grant',
+    text: "The reply address '%s' does not match the reply address used when requesting the authorization code.",
+  },
   700005: { status: 400, error: 'invalid_grant', text: "The provided grant was issued to another client, '%s'." },
   50020: {
     status: 400,

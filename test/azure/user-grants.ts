@@ -60,7 +60,10 @@ export class UserGrants {
   readonly asked: URLSearchParams[] = [];
   readonly #codes = new Map<string, Code>();
   readonly #spent = new Set<string>();
-  readonly #devices = new Map<string, { readonly clientId: string; readonly hasClaims: boolean; readonly endsAt: number; lastAskedAt: number }>();
+  readonly #devices = new Map<
+    string,
+    { readonly clientId: string; readonly hasClaims: boolean; readonly endsAt: number; lastAskedAt: number }
+  >();
   readonly #refreshTokens = new Map<string, Grant>();
   readonly #everIssued: string[] = [];
 
@@ -101,16 +104,26 @@ export class UserGrants {
     const redirect = field('redirect_uri');
     // Until the address is known to be the client's, nothing may be sent there.
     if (!/^http:\/\/localhost(?::[0-9]+)?\/?$/.test(redirect))
-      return { kind: 'page', text: `AADSTS50011: The redirect URI '${redirect}' specified in the request does not match the redirect URIs configured for the application.` };
+      return {
+        kind: 'page',
+        text: `AADSTS50011: The redirect URI '${redirect}' specified in the request does not match the redirect URIs configured for the application.`,
+      };
     const back = (fields: Readonly<Record<string, string>>): Authorized => {
       const location = new URL(redirect);
-      for (const [name, value] of Object.entries({ ...fields, state: field('state') })) if (value !== '') location.searchParams.set(name, value);
+      for (const [name, value] of Object.entries({ ...fields, state: field('state') }))
+        if (value !== '') location.searchParams.set(name, value);
       return { kind: 'redirect', location: location.href };
     };
     if (field('response_type') !== 'code' || !['', 'query'].includes(field('response_mode')))
-      return back({ error: 'unsupported_response_type', error_description: 'AADSTS70005: response_type or response_mode is not supported' });
+      return back({
+        error: 'unsupported_response_type',
+        error_description: 'AADSTS70005: response_type or response_mode is not supported',
+      });
     if (field('code_challenge') === '' || field('code_challenge_method') !== 'S256')
-      return back({ error: 'invalid_request', error_description: 'AADSTS9002325: Proof Key for Code Exchange is required for cross-origin authorization code redemption.' });
+      return back({
+        error: 'invalid_request',
+        error_description: 'AADSTS9002325: Proof Key for Code Exchange is required for cross-origin authorization code redemption.',
+      });
     if (this.refuseWith !== undefined) {
       const { error, aadsts, text } = this.refuseWith;
       return back({ error, error_description: `AADSTS${aadsts}: ${text} Trace ID: ${randomUUID()}` });
@@ -134,7 +147,12 @@ export class UserGrants {
     this.asked.push(form);
     const code = this.#secret('', 30);
     const endsAt = Date.now() + this.deviceLifeSeconds * 1000;
-    this.#devices.set(code, { clientId: form.get('client_id') ?? '', hasClaims: isChallenge(form.get('claims') ?? ''), endsAt, lastAskedAt: Date.now() });
+    this.#devices.set(code, {
+      clientId: form.get('client_id') ?? '',
+      hasClaims: isChallenge(form.get('claims') ?? ''),
+      endsAt,
+      lastAskedAt: Date.now(),
+    });
     const userCode = randomBytes(5).toString('hex').slice(0, 9).toUpperCase();
     const message = `To sign in, use a web browser to open the page ${origin}/devicelogin and enter the code ${userCode} to authenticate.`;
     return {
@@ -155,7 +173,8 @@ export class UserGrants {
     const { person } = found;
     const isKnown = [person.homeTenant, 'organizations', 'common', ...person.guestOf].includes(tenant) || person.guestOf.includes('*');
     if (!isKnown) return { aadsts: 50020, detail: person.upn };
-    if (this.claimsNeedSignIn && isChallenge(form.get('claims') ?? '') && !found.hasClaims) return { aadsts: 50076, detail: 'Azure DevOps' };
+    if (this.claimsNeedSignIn && isChallenge(form.get('claims') ?? '') && !found.hasClaims)
+      return { aadsts: 50076, detail: 'Azure DevOps' };
     return found;
   }
 

@@ -76,7 +76,8 @@ export class LoginStage {
   /** The command line where no daemon runs. */
   async postern(words: readonly string[], text = this.configuration(), options: RunOptions = {}): Promise<Ran> {
     const file = await this.scene.writeConfiguration(text);
-    return this.scene.postern([...words, '--config', file], { ...options, env: { BROWSER: this.browser.program, ...options.env } });
+    const [command = '', ...rest] = words;
+    return this.scene.postern([command, '--config', file, ...rest], { ...options, env: { BROWSER: this.browser.program, ...options.env } });
   }
 
   lsRemote(daemon: RunningDaemon): Promise<Ran> {
