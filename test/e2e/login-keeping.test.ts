@@ -215,14 +215,18 @@ describe('another configuration', () => {
 });
 
 describe('through an outgoing proxy', () => {
-  test('people sign in and are renewed', async () => {
+  test('people sign in to the public cloud and are renewed, and nothing else is asked', async () => {
     const { proxy, sts } = stage.scene.emulator;
     proxy.targets.length = 0;
     const env = { HTTPS_PROXY: proxy.origin, NO_PROXY: '' };
-    const signable = await stage.daemon(stage.configuration(), env);
-    expect((await signable.run(['login'], { env })).code).toBe(0);
+    const line = `{ kind: device-code, tenant: ${sts.samples.tenant}, ca: ${stage.scene.emulator.caFile} }`;
+    const signable = await stage.daemon(stage.configuration({ me: line }), env);
+    const ran = await signable.run(['login'], { env });
+    expect(ran).toMatchObject({ code: 0 });
+    expect(ran.stderr).toContain('Open https://login.microsoftonline.com/devicelogin');
     expect(await signable.lsRemote()).toMatchObject({ code: 0, stderr: '' });
-    expect(proxy.targets.filter(({ target }) => target === `127.0.0.1:${sts.port}`).length).toBeGreaterThanOrEqual(2);
+    expect(new Set(proxy.targets.map(({ target }) => target))).toEqual(new Set(['login.microsoftonline.com:443']));
+    expect(sts.tokenRequests.map(({ grant }) => grant)).toEqual(['device_code', 'refresh_token']);
   });
 });
 

@@ -288,15 +288,15 @@ describe('several processes at once', () => {
     await put(storeWith(), 'first');
     const drivers = ['a', 'b', 'c'].map((mark) => run(process.execPath, [program(), directory, 'renew', '150', mark]));
     let reads = 0;
-    let isOver = false;
+    const over = new AbortController();
     const reading = (async () => {
-      while (!isOver) {
+      while (!over.signal.aborted) {
         expect(await textOf(storeWith())).toMatch(/^first$|^[abc] after [0-9]+$/);
         reads += 1;
       }
     })();
     const ended = (await Promise.all(drivers)).map(({ stdout }) => JSON.parse(stdout) as { won: string[]; unread: number });
-    isOver = true;
+    over.abort();
     await reading;
     const after = ended.flatMap(({ won }) => won.map((text) => text.split(' ')[2]));
     expect(new Set(after).size).toBe(after.length);
