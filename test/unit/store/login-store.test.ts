@@ -309,6 +309,20 @@ describe('several processes at once', () => {
     expect((await readdir(at('me.login'))).filter((name) => !/^[0-9]+$/.test(name))).toEqual([]);
   });
 
+  it('of which one signs in again and again: the last sign-in counts, whatever the others renew', async () => {
+    await put(storeWith(), 'first');
+    const drivers = ['a', 'b'].map((mark) => run(process.execPath, [program(), directory, 'renew', '100', mark]));
+    const store = storeWith();
+    for (let times = 1; times <= 30; times += 1) {
+      const label = { ...LABEL, signedInAt: new Date(times) };
+      expect(await store.write('me', { text: new Secret(`sign-in ${times}`), label }, undefined)).toBeDefined();
+    }
+    await Promise.all(drivers);
+    await put(store, 'the last');
+    expect(await textOf(store)).toBe('the last');
+    expect((await readdir(at('me.login'))).filter((name) => /^[0-9]/.test(name))).toHaveLength(1);
+  });
+
   it('that make the key at once end with the same one', async () => {
     const made = await Promise.all(Array.from({ length: 8 }, () => keysOf().sealing()));
     expect(new Set(made.map(({ id }) => id)).size).toBe(1);
