@@ -36,11 +36,14 @@ export interface TokenSource {
 export class TokenFailure extends Error {
   readonly isDefinite: boolean;
   readonly todo: string;
+  /** How long whoever was asked wants to be left alone, ms. */
+  readonly retryAfterMs: number | undefined;
 
-  constructor(message: string, options: { isDefinite: boolean; todo: string; cause?: unknown }) {
+  constructor(message: string, options: { isDefinite: boolean; todo: string; cause?: unknown; retryAfterMs?: number | undefined }) {
     super(message, options.cause === undefined ? {} : { cause: options.cause });
     this.name = 'TokenFailure';
     this.isDefinite = options.isDefinite;
     this.todo = options.todo;
+    this.retryAfterMs = options.retryAfterMs;
   }
 }
