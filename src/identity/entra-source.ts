@@ -51,6 +51,9 @@ export interface EntraSurroundings {
 /** A source for one identity. */
 export function createEntraSource(identity: LibraryIdentity, around: EntraSurroundings): TokenSource {
   return {
+    get asks() {
+      return LOCAL_KINDS[identity.kind] ?? `the sign-in service ${authorityOf(identity, around.environment)}`;
+    },
     wantsTenant: identity.tenant === undefined && identity.kind !== 'managed-identity',
     async fetch({ tenant, claims }: TokenOrder) {
       const asked = { ...identity, tenant: identity.tenant ?? tenant };

@@ -134,14 +134,14 @@ export const ENTRA_TEXTS: readonly (readonly [readonly number[], EntraText])[] =
     [7000222],
     {
       what: 'The client secret has expired',
-      ...SAME('have a new secret made for the app, and put it where `secret` of the identity points'),
+      ...SAME('make a new secret for the app, and put it where `secret` of the identity points'),
     },
   ],
   [
     [700027, 700030],
     {
       what: 'The certificate is not accepted for the app',
-      ...SAME('have this certificate uploaded to the app registration, and check the clock of this machine'),
+      ...SAME('upload this certificate to the app registration, and check the clock of this machine'),
     },
   ],
   [
@@ -159,7 +159,7 @@ export const ENTRA_TEXTS: readonly (readonly [readonly number[], EntraText])[] =
     [70021, 700211, 700212, 700213],
     {
       what: 'No federated credential of the app fits the token',
-      ...SAME('have issuer, subject and audience of the federated credential compared with those of the token, letter by letter'),
+      ...SAME('compare issuer, subject and audience of the federated credential of the app with those of the token, letter by letter'),
     },
   ],
   [

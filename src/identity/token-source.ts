@@ -22,6 +22,8 @@ export interface TokenOrder {
 export interface TokenSource {
   /** Whether the tenant of the organisation makes a difference: the identity names none, and there is more than one to ask. */
   readonly wantsTenant?: boolean;
+  /** Who is asked, for the text when no answer comes: `the Azure CLI (az)`. */
+  readonly asks?: string;
   /**
    * Fetches a token.
    * @throws TokenFailure, and ProxyError `secret-unreadable` for a secret that it needs

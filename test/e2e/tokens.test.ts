@@ -453,7 +453,7 @@ describe('what the sign-in service says no with', () => {
     const daemon = await daemonWith(secretIdentity());
     const failed = await lsRemote(daemon);
     expect(failed.stderr).toContain(what);
-    expect(failed.stderr).toMatch(/wait and try again|check `authority`/);
+    expect(failed.stderr).toMatch(/wait (?:5 s )?and try again|check `authority`/);
     expect(failed.stderr).not.toMatch(/Cannot (?:set|read|create)|properties of/);
     scene.emulator.sts.failWith = undefined;
     await eventually(async () => (await advertise(daemon)).status === 200);
