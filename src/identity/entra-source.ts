@@ -15,6 +15,7 @@ import { messageOf, systemCodeOf } from '../model/errors.js';
 import { Secret } from '../model/secret.js';
 import type { EntraIdentity } from '../model/settings.js';
 import { explainEntraFailure, type SeenExchange } from './entra-failure.js';
+import { lacksTenant } from './purpose.js';
 import { type FetchedToken, TokenFailure, type TokenOrder, type TokenSource } from './token-source.js';
 
 /** Form fields of a token request that prove who asks (RFC 6749 section 2.3.1, RFC 7521 section 4.2). */
@@ -37,10 +38,12 @@ export type LibraryIdentity = Extract<
  */
 export function createEntraSource(
   identity: LibraryIdentity,
-  options: { readSecret: () => Promise<Secret>; timeoutMs: number },
+  options: { readSecret: () => Promise<Secret>; timeoutMs: number; environment?: Readonly<Record<string, string | undefined>> },
 ): TokenSource {
   return {
-    wantsTenant: identity.tenant === undefined && identity.kind !== 'managed-identity',
+    get wantsTenant() {
+      return lacksTenant(identity, options.environment ?? {});
+    },
     async fetch({ tenant, claims }: TokenOrder) {
       const seen: SeenExchange = { status: undefined, body: '', fault: undefined, proofs: new Set() };
       try {

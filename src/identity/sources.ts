@@ -26,11 +26,12 @@ type Kind = IdentitySettings['kind'];
 type Settings<K extends Kind> = Extract<IdentitySettings, { kind: K }>;
 type Row<K extends Kind> = (settings: Settings<K>, around: IdentitySurroundings) => CredentialSource;
 
-const fromLibrary = (settings: LibraryIdentity, { timeoutMs, secrets }: IdentitySurroundings): CredentialSource => ({
+const fromLibrary = (settings: LibraryIdentity, { timeoutMs, secrets, environment }: IdentitySurroundings): CredentialSource => ({
   kind: 'token',
   source: createEntraSource(settings, {
     readSecret: () => ('secret' in settings ? readSecret(settings.secret, secrets) : Promise.reject(new Error('this kind has no secret'))),
     timeoutMs,
+    environment,
   }),
 });
 
