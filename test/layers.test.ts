@@ -50,6 +50,7 @@ const LAW: HouseLaw = {
     'gate/lease-verifier.ts', // takes a lease apart
     'http/door-listener.ts', // hands the key of the door's certificate to TLS
     'identity/entra-source.ts', // hands a client secret to the library that sends it
+    'identity/purpose.ts', // reads what a token says of itself
     'identity/secret-reader.ts', // looks whether a variable was empty
     'ssh/server.ts', // hands the door's own key to SSH
     'store/given-lease-keys.ts', // reads the lines of keys
