@@ -2,10 +2,12 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { messageOf, ProxyError } from '../model/errors.js';
 import type { Clock } from '../model/ports.js';
+import { authorityOf } from './authority.js';
 import { explainRefusal, failed, loginCommand } from './login-failure.js';
-import { isAccount, type Login } from './login-record.js';
+import { isAccount, type Login, type PersonIdentity } from './login-record.js';
 import { RedirectListener } from './login-redirect.js';
 import { type CodeRequest, type DevicePrompt, PersonClient, type PersonWay } from './person-client.js';
+import { TokenFailure } from './token-source.js';
 
 /** As long as Entra itself lets somebody take for its pages. */
 const LONGEST_MS = 15 * 60 * 1000;
@@ -28,17 +30,29 @@ export interface BrowserHelpers extends LoginHelpers {
 }
 
 /**
+ * Which sign-in service a person is sent to.
+ * @throws ProxyError `login-failed` when the environment names one that cannot be
+ */
+export function signInPlace(identity: PersonIdentity, environment: Readonly<Record<string, string | undefined>>): string {
+  try {
+    return authorityOf(identity, environment);
+  } catch (thrown) {
+    throw thrown instanceof TokenFailure ? failed(thrown.message, thrown.todo, thrown) : thrown;
+  }
+}
+
+/**
  * By the authorization code flow with PKCE (RFC 6749 section 4.1, RFC 7636, RFC 8252).
  * @throws ProxyError `login-failed`
  */
 export async function signInWithBrowser(way: PersonWay, { show, pasted, complain, ...helpers }: BrowserHelpers): Promise<Login> {
-  const { name } = way.identity;
+  const { identity } = way;
   const client = await PersonClient.open(way);
   const [state, nonce, verifier] = [random(), random(), random()];
   const listener = await RedirectListener.open(state).catch((thrown: unknown) => {
     throw failed(
       `No port on 127.0.0.1 can be opened for the browser to come back to (${messageOf(thrown)})`,
-      `run ${loginCommand(name)} with --device-code`,
+      `run \`${loginCommand(identity)} --device-code\``,
       thrown,
     );
   });
@@ -48,9 +62,9 @@ export async function signInWithBrowser(way: PersonWay, { show, pasted, complain
     const request: CodeRequest = { redirectUri: listener.address, state, nonce, challenge };
     show(await client.pageFor(request));
     void takePasted(listener, pasted, complain);
-    const answer = await within(helpers, name, listener.arrived);
-    if (answer.kind === 'refused') throw explainRefusal(way.identity, answer.error, answer.description);
-    const login = await within(helpers, name, client.redeem(answer.code, verifier, request));
+    const answer = await within(helpers, identity, listener.arrived);
+    if (answer.kind === 'refused') throw explainRefusal(way, answer.error, answer.description);
+    const login = await within(helpers, identity, client.redeem(answer.code, verifier, request));
     requireAccount(way, login);
     closing = { isGood: true, text: `Signed in as ${login.label.account}. You can close this page.` };
     return login;
@@ -75,7 +89,7 @@ export async function signInWithCode(
     new Promise((resolve, reject) => {
       const end = (): void => {
         cancel();
-        reject(givenUp(way.identity.name));
+        reject(givenUp(way.identity));
       };
       const cancel = clock.after(ms, () => {
         signal.removeEventListener('abort', end);
@@ -111,11 +125,11 @@ async function takePasted(listener: RedirectListener, pasted: AsyncIterable<stri
 }
 
 /** What comes first: the result, the end of patience, or the end of time. */
-function within<T>({ clock, signal }: LoginHelpers, identity: string, result: Promise<T>): Promise<T> {
+function within<T>({ clock, signal }: LoginHelpers, identity: PersonIdentity, result: Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     const end = (): void => reject(givenUp(identity));
     const cancel = clock.after(LONGEST_MS, () =>
-      reject(failed(`Nobody has signed in within ${LONGEST_MS / 60_000} minutes`, `run ${loginCommand(identity)} once more`)),
+      reject(failed(`Nobody has signed in within ${LONGEST_MS / 60_000} minutes`, `run \`${loginCommand(identity)}\` once more`)),
     );
     if (signal.aborted) end();
     else signal.addEventListener('abort', end, { once: true });
@@ -126,8 +140,8 @@ function within<T>({ clock, signal }: LoginHelpers, identity: string, result: Pr
   });
 }
 
-function givenUp(identity: string): ProxyError {
-  return failed('The sign-in was given up; nothing was kept', `run ${loginCommand(identity)} once more`);
+function givenUp(identity: PersonIdentity): ProxyError {
+  return failed('The sign-in was given up; nothing was kept', `run \`${loginCommand(identity)}\` once more`);
 }
 
 function random(): string {

@@ -15,8 +15,6 @@ export type PersonIdentity = Extract<IdentitySettings, { kind: 'browser' | 'devi
  * `http://localhost`, and which, unlike an app of one's own, personal accounts can sign in to for Azure DevOps.
  */
 export const DEFAULT_CLIENT = '872cd9fa-d31f-45e0-9eab-6e460a02d1f1';
-/** The public cloud. */
-export const DEFAULT_AUTHORITY = 'https://login.microsoftonline.com';
 /** The tenant to ask when nobody names one: that of whoever signs in. */
 export const ANY_TENANT = 'organizations';
 
@@ -66,23 +64,16 @@ export function readRecord(identity: string, text: Secret): LoginRecord {
   return map as unknown as LoginRecord; // each part was looked at
 }
 
-/** The authority of an identity. */
-export function authorityOf({ authority }: PersonIdentity): string {
-  return authority ?? DEFAULT_AUTHORITY;
-}
-
 /** Whether two ways of writing an account mean the same one. */
 export function isAccount(a: string, b: string): boolean {
   return a.toLowerCase() === b.toLowerCase();
 }
 
 /** Why a sign-in that is kept is of no use to an identity as it is configured now; undefined when it is. */
-export function misfit(identity: PersonIdentity, { authority, clientId, account }: LoginRecord): string | undefined {
-  if (authority !== authorityOf(identity))
-    return `The sign-in that is kept for identity ${identity.name} is one at ${authority}, not at ${authorityOf(identity)}`;
-  if (clientId !== (identity.clientId ?? DEFAULT_CLIENT))
-    return `The sign-in that is kept for identity ${identity.name} was made with another clientId`;
-  if (identity.user !== undefined && !isAccount(identity.user, account))
-    return `The sign-in that is kept for identity ${identity.name} is that of ${account}, not of ${identity.user}`;
+export function misfit({ name, clientId, user }: PersonIdentity, authority: string, record: LoginRecord): string | undefined {
+  const kept = `The sign-in that is kept for identity ${name}`;
+  if (record.authority !== authority) return `${kept} is one at ${record.authority}, not at ${authority}`;
+  if (record.clientId !== (clientId ?? DEFAULT_CLIENT)) return `${kept} was made with another clientId`;
+  if (user !== undefined && !isAccount(user, record.account)) return `${kept} is that of ${record.account}, not of ${user}`;
   return undefined;
 }

@@ -4,6 +4,7 @@
  */
 import { ProxyError } from '../model/errors.js';
 import type { LoginStore, SendSignIn, StoredLogin } from '../model/sign-in.js';
+import { authorityOf } from './authority.js';
 import { notSignedIn } from './login-failure.js';
 import { ANY_TENANT, type Login, type LoginRecord, misfit, type PersonIdentity, readRecord, writeRecord } from './login-record.js';
 import { PersonClient } from './person-client.js';
@@ -11,20 +12,25 @@ import { type FetchedToken, TokenFailure, type TokenOrder, type TokenSource } fr
 
 export interface LoginSurroundings {
   readonly send: SendSignIn;
+  /** Wall-clock time, ms since the epoch. */
+  readonly now: () => number;
+  /** The daemon's. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
   /** Undefined without a state directory. */
   readonly logins: LoginStore | undefined;
   /** Told when what a token request left could not be kept; the token is good all the same. */
   readonly onFault: (fault: ProxyError) => void;
 }
 
-export function createLoginSource(identity: PersonIdentity, { send, logins, onFault }: LoginSurroundings): TokenSource {
+export function createLoginSource(identity: PersonIdentity, { send, now, environment, logins, onFault }: LoginSurroundings): TokenSource {
   const { name } = identity;
 
   async function renew(kept: StoredLogin, { tenant, claims }: TokenOrder): Promise<FetchedToken> {
     const record = readRecord(name, kept.text);
-    const why = misfit(identity, record);
-    if (why !== undefined) throw notSignedIn(name, why);
-    const way = { identity, tenant: identity.tenant ?? tenant ?? ANY_TENANT, send, claims };
+    const authority = authorityOf(identity, environment);
+    const why = misfit(identity, authority, record);
+    if (why !== undefined) throw notSignedIn(identity, why);
+    const way = { identity, authority, tenant: identity.tenant ?? tenant ?? ANY_TENANT, send, now, claims };
     const { token, login } = await (await PersonClient.open(way, record)).renew(record, kept.label);
     await keep(kept, record, login);
     return token;
@@ -44,9 +50,9 @@ export function createLoginSource(identity: PersonIdentity, { send, logins, onFa
   return {
     wantsTenant: identity.tenant === undefined,
     async fetch(order) {
-      if (logins === undefined) throw notSignedIn(name, 'There is no state directory, so no sign-in can be kept');
+      if (logins === undefined) throw notSignedIn(identity, 'There is no state directory, so no sign-in can be kept');
       const kept = await logins.read(name);
-      if (kept === undefined) throw notSignedIn(name);
+      if (kept === undefined) throw notSignedIn(identity);
       try {
         return await renew(kept, order);
       } catch (thrown) {

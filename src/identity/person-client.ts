@@ -15,29 +15,24 @@ import type {
 import type { ProxyError } from '../model/errors.js';
 import { Secret } from '../model/secret.js';
 import type { LoginLabel, SendSignIn } from '../model/sign-in.js';
-import type { SeenExchange } from './entra-failure.js';
+import { PUBLIC_AUTHORITY } from './authority.js';
+import { type AuthorityTalk, authorityTalk } from './authority-talk.js';
 import { explainLogin, explainRenewal } from './login-failure.js';
-import {
-  authorityOf,
-  DEFAULT_AUTHORITY,
-  DEFAULT_CLIENT,
-  keptCache,
-  type Login,
-  type LoginRecord,
-  type PersonIdentity,
-} from './login-record.js';
+import { DEFAULT_CLIENT, keptCache, type Login, type LoginRecord, type PersonIdentity } from './login-record.js';
 import type { FetchedToken, TokenFailure } from './token-source.js';
 
-/** Form fields that prove who asks; a service that says them back is not quoted with them. */
-const PROOF_FIELDS = ['refresh_token', 'code', 'code_verifier', 'device_code'];
 /** What a client says that can answer a claims challenge; only then does Entra give a token that satisfies one. */
 const UNDERSTANDS_CLAIMS = ['CP1'];
 
 export interface PersonWay {
   readonly identity: PersonIdentity;
+  /** The sign-in service, an https origin. */
+  readonly authority: string;
   /** An id, a domain, or `organizations`. */
   readonly tenant: string;
   readonly send: SendSignIn;
+  /** Wall-clock time, ms since the epoch. */
+  readonly now: () => number;
   /** Claims that an upstream wants to see satisfied, JSON. */
   readonly claims: string | undefined;
 }
@@ -60,30 +55,33 @@ export interface DevicePrompt {
 export class PersonClient {
   readonly #way: PersonWay;
   readonly #network: Network;
+  readonly #talk: AuthorityTalk;
   readonly #application: PublicClientApplication;
 
   /** `record`: an earlier sign-in that fits the identity. */
   static async open(way: PersonWay, record?: LoginRecord): Promise<PersonClient> {
     const { PublicClientApplication: Application } = await import('@azure/msal-node');
-    const { identity, tenant, claims } = way;
-    const network = new Network(way);
-    const authority = authorityOf(identity);
+    const { identity, authority, tenant, claims, send, now } = way;
+    const talk = authorityTalk({ send, way: identity, authority, now });
+    const network = new Network(talk);
     const application = new Application({
       auth: {
         clientId: identity.clientId ?? DEFAULT_CLIENT,
         authority: `${authority}/${tenant}`,
         // Otherwise the library asks the public cloud whether it knows this one.
-        knownAuthorities: authority === DEFAULT_AUTHORITY ? [] : [new URL(authority).host],
+        knownAuthorities: authority === PUBLIC_AUTHORITY ? [] : [new URL(authority).host],
         clientCapabilities: claims === undefined ? [] : UNDERSTANDS_CLAIMS,
       },
       system: { networkClient: network },
     });
     if (record !== undefined) application.getTokenCache().deserialize(record.cache);
-    return new PersonClient(way, network, application);
+    return new PersonClient(way, { talk, network, application });
   }
 
-  private constructor(way: PersonWay, network: Network, application: PublicClientApplication) {
+  private constructor(way: PersonWay, parts: { talk: AuthorityTalk; network: Network; application: PublicClientApplication }) {
+    const { talk, network, application } = parts;
     this.#way = way;
+    this.#talk = talk;
     this.#network = network;
     this.#application = application;
   }
@@ -102,7 +100,7 @@ export class PersonClient {
       const result = await this.#application.acquireTokenSilent({ account, scopes, forceRefresh: true, ...claims });
       return { token: fetched(result), login: this.#login(result, label.signedInAt) };
     } catch (thrown) {
-      throw explainRenewal(this.#way.identity, record.account, thrown, this.#network.seen) satisfies TokenFailure | ProxyError;
+      throw explainRenewal(this.#way, record.account, thrown, this.#talk.seen) satisfies TokenFailure | ProxyError;
     }
   }
 
@@ -165,17 +163,17 @@ export class PersonClient {
     try {
       return await work();
     } catch (thrown) {
-      throw explainLogin(this.#way.identity, isByCode, thrown, this.#network.seen);
+      throw explainLogin(this.#way, isByCode, thrown, this.#talk.seen);
     }
   }
 
   #login({ account }: AuthenticationResult, signedInAt: Date): Login {
     if (account === null) throw new Error('the sign-in service told nothing of the account');
-    const { identity } = this.#way;
+    const { identity, authority } = this.#way;
     const { homeAccountId, username } = account;
     return {
       record: {
-        authority: authorityOf(identity),
+        authority,
         clientId: identity.clientId ?? DEFAULT_CLIENT,
         account: username,
         homeAccountId,
@@ -201,15 +199,14 @@ const MOST_SILENCES = 3;
 
 /** The library's way out. */
 class Network implements INetworkModule {
-  readonly seen: SeenExchange = { status: undefined, body: '', fault: undefined, proofs: new Set() };
   /** Given for a device code: the library would wait by itself, and could not be interrupted. */
   wait: ((ms: number) => Promise<void>) | undefined;
-  readonly #way: PersonWay;
+  readonly #talk: AuthorityTalk;
   #waitSeconds = USUAL_WAIT_SECONDS;
   #silences = 0;
 
-  constructor(way: PersonWay) {
-    this.#way = way;
+  constructor(talk: AuthorityTalk) {
+    this.#talk = talk;
   }
 
   sendGetRequestAsync<T>(url: string, options?: NetworkRequestOptions): Promise<NetworkResponse<T>> {
@@ -235,7 +232,7 @@ class Network implements INetworkModule {
     try {
       await this.wait?.(this.#waitSeconds * 1000);
     } catch (thrown) {
-      this.seen.fault = thrown;
+      this.#talk.seen.fault = thrown;
       throw thrown;
     }
     try {
@@ -255,19 +252,7 @@ class Network implements INetworkModule {
   }
 
   async #exchange<T>(method: string, url: string, { headers = {}, body }: NetworkRequestOptions = {}): Promise<NetworkResponse<T>> {
-    const { seen } = this;
-    const form = new URLSearchParams(body);
-    for (const field of PROOF_FIELDS) seen.proofs.add(form.get(field) ?? '');
-    Object.assign(seen, { status: undefined, body: '', fault: undefined });
-    try {
-      const answer = await this.#way.send({ method, url: new URL(url), headers, body }, this.#way.identity);
-      seen.status = answer.status;
-      seen.body = answer.status >= 400 ? answer.body : '';
-      return { headers: { ...answer.headers }, status: answer.status, body: JSON.parse(answer.body) as T };
-    } catch (thrown) {
-      // A page in the place of JSON is told by its status.
-      if (seen.status === undefined) seen.fault = thrown;
-      throw thrown;
-    }
+    const answer = await this.#talk.exchange({ method, url: new URL(url), headers, body });
+    return { headers: { ...answer.headers }, status: answer.status, body: JSON.parse(answer.body) as T };
   }
 }

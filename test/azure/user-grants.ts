@@ -22,8 +22,8 @@ export interface Person {
 interface Grant {
   readonly person: Person;
   readonly clientId: string;
-  /** Whether the sign-in was made for a claims challenge. */
-  readonly hasClaims: boolean;
+  /** Claims that the person was asked to satisfy, JSON; tokens that come of it satisfy them too. */
+  readonly claims: string;
 }
 
 interface Code extends Grant {
@@ -62,7 +62,7 @@ export class UserGrants {
   readonly #spent = new Set<string>();
   readonly #devices = new Map<
     string,
-    { readonly clientId: string; readonly hasClaims: boolean; readonly endsAt: number; lastAskedAt: number }
+    { readonly clientId: string; readonly claims: string; readonly endsAt: number; lastAskedAt: number }
   >();
   readonly #refreshTokens = new Map<string, Grant>();
   readonly #everIssued: string[] = [];
@@ -134,7 +134,7 @@ export class UserGrants {
     this.#codes.set(code, {
       person,
       clientId: field('client_id'),
-      hasClaims: isChallenge(field('claims')),
+      claims: field('claims'),
       redirectUri: redirect,
       challenge: field('code_challenge'),
       nonce: field('nonce'),
@@ -149,7 +149,7 @@ export class UserGrants {
     const endsAt = Date.now() + this.deviceLifeSeconds * 1000;
     this.#devices.set(code, {
       clientId: form.get('client_id') ?? '',
-      hasClaims: isChallenge(form.get('claims') ?? ''),
+      claims: form.get('claims') ?? '',
       endsAt,
       lastAskedAt: Date.now(),
     });
@@ -173,7 +173,7 @@ export class UserGrants {
     const { person } = found;
     const isKnown = [person.homeTenant, 'organizations', 'common', ...person.guestOf].includes(tenant) || person.guestOf.includes('*');
     if (!isKnown) return { aadsts: 50020, detail: person.upn };
-    if (this.claimsNeedSignIn && isChallenge(form.get('claims') ?? '') && !found.hasClaims)
+    if (this.claimsNeedSignIn && isChallenge(form.get('claims') ?? '') && !isChallenge(found.claims))
       return { aadsts: 50076, detail: 'Azure DevOps' };
     return found;
   }
@@ -219,17 +219,17 @@ export class UserGrants {
     if (known === undefined || this.device === 'expired' || now > known.endsAt) return { aadsts: 70019 };
     if (this.device === 'declined') return { aadsts: 70020 };
     if (this.device === 'pending') return { aadsts: 70016 };
-    if (this.device === 'slow-down') return { error: 'slow_down' };
+    if (this.device === 'slow-down') return { body: { error: 'slow_down' } };
     this.#devices.delete(code);
     const person = this.people.get(this.inBrowser ?? '') ?? [...this.people.values()][0];
-    return person === undefined ? { aadsts: 50034 } : { person, clientId: known.clientId, hasClaims: known.hasClaims };
+    return person === undefined ? { aadsts: 50034 } : { person, clientId: known.clientId, claims: known.claims };
   }
 
   /** What comes with the access token of a person; the refresh token takes the place of the one that was used. */
   companions(grant: Grant & { readonly nonce?: string }, tenant: string, scope: string, origin: string): object {
-    const { person, clientId, hasClaims, nonce } = grant;
+    const { person, clientId, claims: asked, nonce } = grant;
     const refreshToken = this.#secret('1.', 400);
-    this.#refreshTokens.set(refreshToken, { person, clientId, hasClaims });
+    this.#refreshTokens.set(refreshToken, { person, clientId, claims: asked });
     const now = Math.floor(Date.now() / 1000);
     const claims = {
       aud: clientId,
@@ -272,9 +272,11 @@ function subjectOf({ oid }: Person, clientId: string): string {
   return createHash('sha256').update(`${oid} ${clientId}`).digest('base64url');
 }
 
-/** Whether the claims are more than what a client says of itself. */
+/** Whether the claims ask more of the access token than what a client says of itself. */
 function isChallenge(claims: string): boolean {
-  return claims.includes('nbf') || claims.includes('acrs');
+  if (claims === '') return false;
+  const { access_token: wanted } = JSON.parse(claims) as { access_token?: object }; // as the library writes it
+  return Object.keys(wanted ?? {}).some((name) => name !== 'xms_cc');
 }
 
 function encode(value: object): string {

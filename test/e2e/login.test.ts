@@ -152,7 +152,7 @@ describe('in a browser on this machine', () => {
     [
       'is not assigned',
       { error: 'access_denied', aadsts: 50105, text: 'not assigned' },
-      'The user is not assigned to the app (AADSTS50105)',
+      'The account is not assigned to the app (AADSTS50105)',
       'administrator',
     ],
   ])('who %s there is told so, here and there', async (_, refuseWith, what, todo) => {
@@ -288,14 +288,14 @@ describe('with a device code', () => {
     [
       'blocked by the tenant',
       () => (stage.scene.emulator.sts.failWith = { aadsts: 53003 }),
-      'The tenant blocks sign-ins with a device code (AADSTS53003)',
-      'run `postern login me --browser` where there is a browser',
+      'The tenant blocks this sign-in with a device code (conditional access) (AADSTS53003)',
+      'sign in with a browser instead (`postern login me --browser`)',
     ],
     [
       'blocked for unmanaged devices',
       () => (stage.scene.emulator.sts.failWith = { aadsts: 530033 }),
-      'The tenant blocks sign-ins with a device code (AADSTS530033)',
-      'run `postern login me --browser` where there is a browser',
+      'The tenant blocks this sign-in with a device code (conditional access) (AADSTS530033)',
+      'sign in with a browser instead (`postern login me --browser`)',
     ],
   ])('%s: it says so and what to do, and keeps nothing', async (_, play, what, todo) => {
     play();

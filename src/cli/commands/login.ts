@@ -6,7 +6,8 @@ import { createInterface } from 'node:readline';
 import { askStatus } from '../../daemon/admin.js';
 import { askForget, askKeep, type Forgotten } from '../../daemon/identity-actions.js';
 import type { DaemonStatus } from '../../daemon/status.js';
-import { signInWithBrowser, signInWithCode } from '../../identity/login-flow.js';
+import { signInCommand } from '../../identity/entra-remedy.js';
+import { signInPlace, signInWithBrowser, signInWithCode } from '../../identity/login-flow.js';
 import { ANY_TENANT, type Login, type PersonIdentity, writeRecord } from '../../identity/login-record.js';
 import { secretVariables } from '../../identity/sources.js';
 import type { DevicePrompt } from '../../identity/person-client.js';
@@ -51,9 +52,11 @@ export async function login(context: Context, flags: SettingsFlags, name: string
   try {
     const way = {
       identity,
+      authority: signInPlace(identity, environment),
+      now: () => systemClock.now(),
       tenant: identity.tenant ?? wanted?.tenant ?? ANY_TENANT,
       claims: wanted?.claims,
-      send: signInHttp({ environment, timeoutMs: settings.timeouts.token }),
+      send: signInHttp({ environment, connectMs: settings.timeouts.connect, timeoutMs: settings.timeouts.token }),
     };
     const helpers = { clock: systemClock, signal: ended.signal };
     const made =
@@ -133,14 +136,11 @@ function isPersonIdentity(identity: IdentitySettings): identity is PersonIdentit
 
 /** What to do for an identity whose sign-in is not ours. */
 function elsewhere(identity: Exclude<IdentitySettings, PersonIdentity>): string {
-  const tenant = 'tenant' in identity ? identity.tenant : undefined;
   switch (identity.kind) {
     case 'azure-cli':
-      return `run \`az login${tenant === undefined ? '' : ` --tenant ${tenant}`}\` as the user of the daemon`;
     case 'azure-developer-cli':
-      return `run \`azd auth login${tenant === undefined ? '' : ` --tenant-id ${tenant}`}\` as the user of the daemon`;
     case 'azure-powershell':
-      return `run \`Connect-AzAccount${tenant === undefined ? '' : ` -Tenant ${tenant}`}\` in pwsh as the user of the daemon`;
+      return `run \`${signInCommand(identity) ?? ''}\` as the user of the daemon`;
     case 'git-credential':
       return 'sign in as the credential helper of git wants it, such as by a `git fetch` that goes past Postern';
     case 'pat':
