@@ -107,8 +107,6 @@ describe('in a browser on this machine', () => {
     for (const [aadsts, text] of [
       [700082, 'The sign-in of dana@example.com for identity me has ended (AADSTS700082)'],
       [70043, 'The sign-in of dana@example.com for identity me has ended (AADSTS70043)'],
-      [50173, 'The sign-in of dana@example.com for identity me has ended (AADSTS50173)'],
-      [70008, 'The sign-in of dana@example.com for identity me has ended (AADSTS70008)'],
       [50076, 'The sign-in service wants dana@example.com to sign in anew for identity me (AADSTS50076)'],
     ] as const) {
       revokeAll();
@@ -146,8 +144,8 @@ describe('in a browser on this machine', () => {
     [
       'declines',
       { error: 'access_denied', aadsts: 65004, text: 'User declined to consent to access the app.' },
-      'AADSTS65004',
-      'AADSTS65004',
+      'Consent for the app was declined (AADSTS65004)',
+      'run `postern login me` and accept',
     ],
     [
       'is not assigned',

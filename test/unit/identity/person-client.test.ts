@@ -1,6 +1,6 @@
 /** What people's sign-ins ask the service, and how its answers are taken, without a network: a port of ours answers. */
 import { describe, expect, it } from 'vitest';
-import { explainRefusal } from '../../../src/identity/login-failure.js';
+import { explainRefusal, explainRenewal } from '../../../src/identity/login-failure.js';
 import { signInWithCode } from '../../../src/identity/login-flow.js';
 import { DEFAULT_CLIENT, keptCache, type PersonIdentity, readRecord, writeRecord } from '../../../src/identity/login-record.js';
 import { PersonClient } from '../../../src/identity/person-client.js';
@@ -178,6 +178,43 @@ describe('PersonClient.renew()', () => {
       .catch((thrown: unknown) => thrown);
     expect(String(failed)).toContain('AADSTS9999999');
     expect(String(failed)).not.toContain('a-refresh-token');
+  });
+});
+
+describe('explainRenewal()', () => {
+  const ended = 'The sign-in of dana@example.com for identity me has ended';
+  const wanted = 'The sign-in service wants dana@example.com to sign in anew for identity me';
+  it.each<[string, object, string]>([
+    ['expired', { error: 'invalid_grant', error_description: 'AADSTS700082: The refresh token has expired.' }, `${ended} (AADSTS700082)`],
+    ['too old for a policy', { error: 'invalid_grant', error_description: 'AADSTS70043: x' }, `${ended} (AADSTS70043)`],
+    ['taken back', { error: 'invalid_grant', error_description: 'AADSTS50173: x' }, `${ended} (AADSTS50173)`],
+    ['idle', { error: 'invalid_grant', error_description: 'AADSTS70008: x' }, `${ended} (AADSTS70008)`],
+    ['another factor', { error: 'interaction_required', error_description: 'AADSTS50076: x' }, `${wanted} (AADSTS50076)`],
+    ['a word alone', { error: 'interaction_required' }, wanted],
+    ['a code that nobody knows', { error: 'interaction_required', error_description: 'AADSTS9999998: x' }, `${wanted} (AADSTS9999998)`],
+  ])('says of a sign-in that is %s which command mends it', (_, body, message) => {
+    const answer = { url: 'https://x/token', status: 400, body: JSON.stringify(body), isJson: true };
+    const seen = { answer, fault: undefined, aheadMs: undefined, proofs: new Set<string>() };
+    expect(explainRenewal(PLACE, 'dana@example.com', new Error('library'), seen)).toMatchObject({
+      isDefinite: true,
+      message,
+      todo: 'run `postern login me` as the user of the daemon',
+    });
+  });
+
+  it('leaves what may pass by itself, and what a policy forbids, to the words for all kinds', () => {
+    const explain = (status: number, body: string) =>
+      explainRenewal(PLACE, 'dana@example.com', new Error('library'), {
+        answer: { url: 'https://x/token', status, body, isJson: body.startsWith('{') },
+        fault: undefined,
+        aheadMs: undefined,
+        proofs: new Set(),
+      });
+    expect(explain(503, '<html>')).toMatchObject({ isDefinite: false });
+    expect(explain(400, '{"error_description":"AADSTS53003: x"}')).toMatchObject({
+      isDefinite: true,
+      message: expect.stringContaining('blocks this sign-in') as string,
+    });
   });
 });
 
