@@ -2,70 +2,12 @@
 import { describe, expect, it } from 'vitest';
 import { explainRefusal, explainRenewal } from '../../../src/identity/login-failure.js';
 import { signInWithCode } from '../../../src/identity/login-flow.js';
-import { DEFAULT_CLIENT, keptCache, type PersonIdentity, readRecord, writeRecord } from '../../../src/identity/login-record.js';
+import { DEFAULT_CLIENT, keptCache, readRecord, writeRecord } from '../../../src/identity/login-record.js';
 import { PersonClient } from '../../../src/identity/person-client.js';
 import { ProxyError } from '../../../src/model/errors.js';
 import { Secret } from '../../../src/model/secret.js';
-import type { SendSignIn, SignInAnswer, SignInRequest } from '../../../src/model/sign-in.js';
 import { FakeClock } from '../../fakes/clock.js';
-
-const TENANT = '7e57ab1e-0001-4e57-9e57-c0ffee000001';
-const IDENTITY: PersonIdentity = {
-  kind: 'device-code',
-  name: 'me',
-  tenant: TENANT,
-  clientId: undefined,
-  authority: 'https://login.example.com',
-  resource: 'resource',
-  ca: undefined,
-  proxy: undefined,
-  user: undefined,
-};
-const PLACE = { identity: IDENTITY, authority: 'https://login.example.com', tenant: TENANT, now: () => Date.now() };
-const BASE = `https://login.example.com/${TENANT}`;
-const DISCOVERY = {
-  issuer: `${BASE}/v2.0`,
-  token_endpoint: `${BASE}/oauth2/v2.0/token`,
-  authorization_endpoint: `${BASE}/oauth2/v2.0/authorize`,
-  jwks_uri: `${BASE}/keys`,
-  device_authorization_endpoint: `${BASE}/oauth2/v2.0/devicecode`,
-};
-const encode = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url');
-const idToken = (more: object = {}): string =>
-  `${encode({ alg: 'none' })}.${encode({ aud: DEFAULT_CLIENT, iss: `${BASE}/v2.0`, oid: 'oid', sub: 'sub', tid: TENANT, preferred_username: 'dana@example.com', ...more })}.`;
-const TOKENS = {
-  token_type: 'Bearer',
-  expires_in: 3600,
-  access_token: 'an-access-token',
-  refresh_token: 'a-refresh-token',
-  scope: 'resource/.default',
-  id_token: idToken(),
-  client_info: encode({ uid: 'oid', utid: TENANT }),
-};
-
-type Answer = { readonly status?: number; readonly body: object | string } | Error;
-
-/** A service that answers each token request with the next of these. */
-function service(
-  answers: Answer[],
-  device: object = { device_code: 'dc', user_code: 'UC', verification_uri: 'https://x/', expires_in: 900, interval: 2 },
-) {
-  const asked: SignInRequest[] = [];
-  const send: SendSignIn = (request) => {
-    asked.push(request);
-    const { pathname } = request.url;
-    const reply = (status: number, body: object | string): Promise<SignInAnswer> =>
-      Promise.resolve({ status, headers: {}, body: typeof body === 'string' ? body : JSON.stringify(body) });
-    if (pathname.endsWith('openid-configuration')) return reply(200, DISCOVERY);
-    if (pathname.endsWith('/devicecode')) return reply(200, device);
-    const next = answers.shift() ?? { status: 400, body: { error: 'authorization_pending' } };
-    return next instanceof Error ? Promise.reject(next) : reply(next.status ?? 200, next.body);
-  };
-  return { send, asked };
-}
-
-const PENDING = { status: 400, body: { error: 'authorization_pending' } };
-const label = { account: 'dana@example.com', tenant: TENANT, signedInAt: new Date(0) };
+import { type Answer, label, PENDING, PLACE, service, TENANT, TOKENS } from './person-rig.js';
 
 /** Signs in with a code, and gives the waits in seconds. */
 async function byCode(answers: Answer[]): Promise<{ waits: number[]; result: unknown }> {
