@@ -364,6 +364,15 @@ describe('LoginKeys', () => {
     expect(await textOf(storeWith(keysOf({ credentialsDirectory })))).toBe('by credential');
   });
 
+  it('goes to the keyring with a sign-in, and not with a renewal', async () => {
+    await put(storeWith(), 'by file');
+    const store = storeWith(keysOf({ ring: () => LONG }));
+    expect(await put(store, 'renewed', 1)).toMatchObject({ keptBy: { kind: 'key-file' } });
+    expect(await textOf(storeWith())).toBe('renewed');
+    expect(await put(store, 'signed in')).toMatchObject({ keptBy: { kind: 'keyring' } });
+    expect(await put(store, 'renewed again', 3)).toMatchObject({ keptBy: { kind: 'keyring' } });
+  });
+
   it.each<[string, (store: FileLoginStore) => Promise<FileLoginStore>, string]>([
     [
       'the credential is gone',
