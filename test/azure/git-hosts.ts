@@ -19,12 +19,13 @@ import {
   SIGN_IN_PAGE,
 } from './azure-answers.js';
 import type { CertificateSet, TlsFault } from './certificates.js';
-import { answerFault } from './fault-answers.js';
+import { answerFault, noPush } from './fault-answers.js';
 import { existsByName, FaultBook, type Fault } from './faults.js';
 import { HttpBackend, type BackendAnswer } from './http-backend.js';
 import { Exchange, type SeenFilter, type SeenRequest } from './journal.js';
 import { Loopback } from './loopback.js';
 import { NtlmConnections } from './ntlm.js';
+import { PatApi } from './pat-api.js';
 import type { Repositories } from './repositories.js';
 import type { TokenBook } from './token-book.js';
 
@@ -139,6 +140,11 @@ export class GitHosts extends AccessRules {
     };
     this.seen.push(entry);
     const exchange = new Exchange(request, response, entry);
+    const organization = PatApi.organizationOf(request);
+    if (organization !== undefined) {
+      await this.patApi.answer(exchange, organization, (token) => this.refusedFor(organization, token));
+      return;
+    }
     if (!address) {
       answerHtml(exchange, 404, NOT_FOUND_PAGE);
       return;
@@ -175,6 +181,10 @@ export class GitHosts extends AccessRules {
     const verdict = this.judge(address, authorization);
     if (verdict.kind === 'passed') return verdict.user;
     exchange.entry.refusedFor = verdict.reason;
+    if (verdict.reason === 'pat-scope') {
+      answerText(exchange, 403, noPush());
+      return undefined;
+    }
     const tenant = this.tenantOf(address.organization);
     answerUnauthorized(exchange, address, tenant, verdict.reason === 'claims-required' ? claimsChallenge(tenant) : undefined);
     return undefined;

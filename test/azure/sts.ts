@@ -172,6 +172,7 @@ export class Sts {
       lifeSeconds: this.tokenLifeSeconds,
       cae: claims.includes('xms_cc'),
       answersChallenge: claims.includes('nbf'),
+      isPerson: grant !== 'client_credentials',
       ...this.mint,
     });
     sendJson(response, 200, {

@@ -34,6 +34,8 @@ export interface TokenOrder {
   readonly notYet?: boolean;
   /** The client declared that it understands claims challenges. */
   readonly cae?: boolean;
+  /** For a person, not an application. */
+  readonly isPerson?: boolean;
   /** The request carried the answer to a claims challenge. */
   readonly answersChallenge?: boolean;
 }
@@ -62,7 +64,7 @@ export class TokenBook {
       appid: clientId,
       appidacr: '1',
       idp: `https://sts.windows.net/${tenant}/`,
-      idtyp: 'app',
+      idtyp: order.isPerson === true ? 'user' : 'app',
       oid: randomUUID(),
       rh: `1.${noise(60)}`,
       sub: randomUUID(),
