@@ -21,6 +21,23 @@ export function authorizationOf(credential: Credential): string | undefined {
 
 /** The claims of a token, to explain why it was refused; undefined for what is no JWT. They are not verified: that is the upstream's part. */
 export function claimsOf(credential: Credential): TokenClaims | undefined {
+  const claims = payloadOf(credential);
+  if (claims === undefined) return undefined;
+  const { aud, tid, nbf, exp } = claims;
+  return {
+    audience: typeof aud === 'string' ? aud : undefined,
+    tenant: typeof tid === 'string' ? tid : undefined,
+    notBefore: typeof nbf === 'number' ? nbf * 1000 : undefined,
+    expiresAt: typeof exp === 'number' ? exp * 1000 : undefined,
+  };
+}
+
+/** Whether a token says that it is an application's, not a person's (claim `idtyp`); false when it says nothing. */
+export function isOfApplication(credential: Credential): boolean {
+  return payloadOf(credential)?.['idtyp'] === 'app';
+}
+
+function payloadOf(credential: Credential): Readonly<Record<string, unknown>> | undefined {
   if (credential.kind !== 'bearer') return undefined;
   let claims: unknown;
   try {
@@ -30,11 +47,5 @@ export function claimsOf(credential: Credential): TokenClaims | undefined {
     return undefined;
   }
   if (typeof claims !== 'object' || claims === null) return undefined;
-  const { aud, tid, nbf, exp } = claims as Readonly<Record<string, unknown>>; // because any object may be read so
-  return {
-    audience: typeof aud === 'string' ? aud : undefined,
-    tenant: typeof tid === 'string' ? tid : undefined,
-    notBefore: typeof nbf === 'number' ? nbf * 1000 : undefined,
-    expiresAt: typeof exp === 'number' ? exp * 1000 : undefined,
-  };
+  return claims as Readonly<Record<string, unknown>>; // because any object may be read so
 }
