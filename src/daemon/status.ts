@@ -15,6 +15,7 @@ import type { SshUpstreamState } from '../ssh/host-pool.js';
 import type { PoolState } from '../upstream/connections.js';
 import type { House } from './assemble.js';
 import type { LoopLagState } from './loop-lag.js';
+import type { PatState } from './pat-care.js';
 import type { ReloadState } from './reloads.js';
 
 export interface DaemonStatus {
@@ -40,6 +41,8 @@ export interface DaemonStatus {
   /** Who may use the doors. */
   readonly access: Pick<AccessSettings, 'local' | 'remote' | 'uids'>;
   readonly identities: readonly IdentityState[];
+  /** Personal access tokens of identities, as far as there is something to tell. */
+  readonly pats: readonly PatState[];
   readonly routes: readonly RouteState[];
   readonly operations: Readonly<Record<string, number>>;
   readonly running: readonly RunningOperation[];
@@ -139,6 +142,7 @@ export function statusOf(
     listen: { ...addressesOf(house), telemetry, certificate: house.certificates?.state },
     access: settings.access,
     identities: house.vault.states(),
+    pats: house.pats.states(),
     routes: house.routes.routes.map(routeState),
     operations: house.ledger.counts(),
     running: house.ledger.running().map((record) => runningOperation(record, now)),

@@ -48,9 +48,7 @@ export class RouteTable {
   /** The routes that serve something of an organisation of Azure DevOps Services, in their order. */
   ofOrganisation(name: string): readonly Route[] {
     const whole = lookOf('azure-services', [DEV_AZURE_HOST, name, '**']);
-    return this.#routes
-      .filter(({ route, look }) => route.hostKind === 'azure-services' && overlaps(look, whole))
-      .map(({ route }) => route);
+    return this.#routes.filter(({ route, look }) => route.hostKind === 'azure-services' && overlaps(look, whole)).map(({ route }) => route);
   }
 
   #nearest(address: RepoAddress): CompiledRoute | undefined {

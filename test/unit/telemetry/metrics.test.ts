@@ -22,6 +22,7 @@ async function rig(more: Partial<HouseView> = {}) {
     life: () => ({ state: 'ready', unready: undefined, fault: undefined }),
     running: () => ledger.running(),
     identities: () => [],
+    patEnds: () => [],
     pools: () => [],
     throttled: () => 0,
     audit: () => ({ kind: 'off' }),
