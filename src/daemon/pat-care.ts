@@ -180,7 +180,7 @@ export class PatCare implements PatWitness {
     if (failure !== undefined) this.#log('warn', 'pat-lookup-failed', watched, { ...about, what: failure.what, todo: failure.todo });
     else watched.toldAt.delete('pat-lookup-failed');
     if (state === 'ends-soon') {
-      const daysLeft = Math.floor(((facts?.expiresAt.getTime() ?? 0) - this.#parts.clock.now()) / DAY_MS);
+      const daysLeft = Math.round(((facts?.expiresAt.getTime() ?? 0) - this.#parts.clock.now()) / DAY_MS);
       this.#log('warn', 'pat-ends-soon', watched, { ...about, expiresAt, daysLeft });
     } else if (state === 'ended') this.#log('error', 'pat-ended', watched, { ...about, expiresAt });
     else if (state === 'missing') this.#log('error', 'pat-missing', watched, about);

@@ -51,9 +51,9 @@ function tokenText({ name, organization, scopes }: PatLifeState): string {
   return `${named} for ${organization}${scopes.length === 0 ? '' : `, ${scopes.join(' ')}`}`;
 }
 
-/** Whole days, rounded down: nobody should count on the rest; below two days hours. */
+/** Whole days, to the nearest; below two days whole hours that are left for certain. */
 function leftText(ms: number): string {
-  if (ms >= 2 * DAY_MS) return `${Math.floor(ms / DAY_MS)} days`;
+  if (ms >= 2 * DAY_MS) return `${Math.round(ms / DAY_MS)} days`;
   const hours = Math.max(0, Math.floor(ms / HOUR_MS));
   return `${hours} ${hours === 1 ? 'hour' : 'hours'}`;
 }
