@@ -9,7 +9,7 @@ import type { PatOddity } from '../model/pat.js';
 import type { Secret } from '../model/secret.js';
 
 /** 52 letters and digits as base32 has them. */
-const OLD_FORM = /^[a-z2-7]{52}$/i;
+const OLD_FORM = /^[a-z2-7]{52}$/;
 /** 84 letters and digits, a fixed mark before the last four. */
 const NEW_FORM = /^[A-Za-z0-9]{76}AZDO[A-Za-z0-9]{4}$/;
 
