@@ -38,6 +38,7 @@ import { Attempts } from '../upstream/attempts.js';
 import { UpstreamConnections } from '../upstream/connections.js';
 import { PatApi } from '../upstream/pat-api.js';
 import { signInHttp } from '../upstream/sign-in-http.js';
+import { Tenants } from '../upstream/tenants.js';
 import { Throttle } from '../upstream/throttle.js';
 import { mostFiles } from './file-limit.js';
 import { LeaseDesk, type LeaseKeyring } from './lease-desk.js';
@@ -80,6 +81,7 @@ export interface House {
   readonly routes: RouteTable;
   readonly connections: UpstreamConnections;
   readonly throttle: Throttle;
+  readonly tenants: Tenants;
   /** To be loaded before the door opens; undefined without a state directory, and then every lease is refused. */
   readonly leases: LeaseDesk | undefined;
   /** What is revoked; kept over a change of the configuration, because it may know more than its files. */
@@ -122,12 +124,13 @@ export function assemble(
   }
   const secrets = { environment: held, credentialsDirectory: environment['CREDENTIALS_DIRECTORY'] };
   const { timeouts } = settings;
-  const send = signInHttp({ environment, timeoutMs: timeouts.token });
+  const send = signInHttp({ environment, connectMs: timeouts.connect, timeoutMs: timeouts.token });
   const identitySurroundings: IdentitySurroundings = {
     secrets,
     environment,
     timeoutMs: timeouts.token,
     send,
+    now: () => clock.now(),
     logins: undefined,
     onPatRead: (identity, oddity) => pats.read(identity, oddity),
   };
@@ -142,12 +145,13 @@ export function assemble(
   const ledger = previous?.ledger ?? new Ledger({ clock, logger, audit, operationLevel: settings.log.operations });
   const traffic = previous?.traffic ?? new Traffic({ logger, files: mostFiles() });
   const routes = new RouteTable(settings.routes);
-  const patParts = { api: new PatApi({ vault, send }), routes, identities: settings.identities, clock, logger };
-  const pats = new PatCare({ ...patParts, previous: previous?.pats });
-  const patDesk = new PatDesk({ ...patParts, onRevoked: (id) => pats.revoked(id) });
   const connections = new UpstreamConnections({ environment, connectMs: timeouts.connect });
   const throttle = previous?.throttle ?? new Throttle(clock);
-  const attempts = new Attempts({ vault, throttle, clock, logger, pats });
+  const tenants = new Tenants({ connections, clock, logger, previous: previous?.tenants });
+  const patParts = { api: new PatApi({ vault, tenants, send }), routes, identities: settings.identities, clock, logger };
+  const pats = new PatCare({ ...patParts, previous: previous?.pats });
+  const patDesk = new PatDesk({ ...patParts, onRevoked: (id) => pats.revoked(id) });
+  const attempts = new Attempts({ vault, tenants, throttle, clock, logger, pats });
   const forwarder = new Forwarder({ attempts, connections, ledger, logger, clock, timeouts, privateAgents: new PrivateAgents() });
   const { access } = settings;
   const ownUid = process.getuid?.();
@@ -249,6 +253,7 @@ export function assemble(
     routes,
     connections,
     throttle,
+    tenants,
     leases,
     register,
     shared,

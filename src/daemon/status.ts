@@ -13,6 +13,7 @@ import type { AccessSettings, Route, Settings } from '../model/settings.js';
 import type { CertificateState } from '../store/door-certificates.js';
 import type { SshUpstreamState } from '../ssh/host-pool.js';
 import type { PoolState } from '../upstream/connections.js';
+import type { TenantDifference, TenantState } from '../upstream/tenants.js';
 import type { House } from './assemble.js';
 import type { LoopLagState } from './loop-lag.js';
 import type { PatState } from './pat-care.js';
@@ -43,6 +44,10 @@ export interface DaemonStatus {
   readonly identities: readonly IdentityState[];
   /** Personal access tokens of identities, as far as there is something to tell. */
   readonly pats: readonly PatState[];
+  /** Organisations whose tenant was asked of their upstream. */
+  readonly tenants: readonly TenantState[];
+  /** Tokens that went to organisations of another tenant: right for guests. */
+  readonly tenantDifferences: readonly TenantDifference[];
   readonly routes: readonly RouteState[];
   readonly operations: Readonly<Record<string, number>>;
   readonly running: readonly RunningOperation[];
@@ -143,6 +148,8 @@ export function statusOf(
     access: settings.access,
     identities: house.vault.states(),
     pats: house.pats.states(),
+    tenants: house.tenants.states(),
+    tenantDifferences: house.tenants.differences(),
     routes: house.routes.routes.map(routeState),
     operations: house.ledger.counts(),
     running: house.ledger.running().map((record) => runningOperation(record, now)),

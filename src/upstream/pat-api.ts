@@ -8,12 +8,15 @@ import { type FailedAnswer, readFailure } from '../hosts/failure.js';
 import { findPatText, saysNotThere } from '../hosts/pat-texts.js';
 import { Vault } from '../identity/vault.js';
 import { ProxyError } from '../model/errors.js';
+import { caselessName } from '../model/fold.js';
+import { DEV_AZURE_HOST } from '../model/host-name.js';
 import { type NewPat, PAT_SCOPE, type PatFacts } from '../model/pat.js';
 import { Secret } from '../model/secret.js';
 import type { Route } from '../model/settings.js';
 import type { SendSignIn, SignInAnswer } from '../model/sign-in.js';
-import { authorizationOf, claimsOf, isOfApplication } from './authorization.js';
+import { authorizationOf, claimsOf } from './authorization.js';
 import { challengedClaims } from './claims-challenge.js';
+import type { Tenants } from './tenants.js';
 
 const HOST = 'https://vssps.dev.azure.com';
 const API_VERSION = '7.1-preview.1';
@@ -25,7 +28,7 @@ export interface PatAsk {
   /** Of a kind of Entra. */
   readonly identity: string;
   readonly organisation: string;
-  readonly route: Pick<Route, 'upstream' | 'ca' | 'proxy'>;
+  readonly route: Route;
 }
 
 export interface PatOrder {
@@ -43,10 +46,12 @@ type Json = Readonly<Record<string, unknown>>;
  */
 export class PatApi {
   readonly #vault: Vault;
+  readonly #tenants: Pick<Tenants, 'tenantOf'>;
   readonly #send: SendSignIn;
 
-  constructor({ vault, send }: { vault: Vault; send: SendSignIn }) {
+  constructor({ vault, tenants, send }: { vault: Vault; tenants: Pick<Tenants, 'tenantOf'>; send: SendSignIn }) {
     this.#vault = vault;
+    this.#tenants = tenants;
     this.#send = send;
   }
 
@@ -93,11 +98,11 @@ export class PatApi {
   async #ask(ask: PatAsk, method: string, query: Readonly<Record<string, string>>, body?: Json): Promise<PatAnswer> {
     const { identity, route } = ask;
     const url = urlOf(ask, query);
-    const target = { url };
+    const target = { url, hostKind: 'azure-services', tenant: await this.#tenantOf(ask) } as const;
     let credential = await this.#vault.credentialFor(identity, { target });
     for (let isRenewed = false; ; isRenewed = true) {
       if (credential.kind !== 'bearer') throw notOfEntra(identity);
-      if (isOfApplication(credential)) throw ofApplication(identity);
+      if (claimsOf(credential)?.isApplications === true) throw ofApplication(identity);
       const answer = await this.#send(
         {
           method,
@@ -111,7 +116,7 @@ export class PatApi {
           },
           body: body === undefined ? undefined : JSON.stringify(body),
         },
-        route,
+        { ca: route.ca, proxy: route.proxy, of: 'route' },
       );
       if (answer.status === 401 && !isRenewed) {
         this.#vault.invalidate(identity, credential, challengedClaims(answer.headers['www-authenticate']));
@@ -122,6 +127,14 @@ export class PatApi {
       }
       return readAnswer(ask, answer, claimsOf(credential));
     }
+  }
+
+  /** As for git: looked up for identities that name none. */
+  async #tenantOf({ identity, organisation, route }: PatAsk): Promise<string | undefined> {
+    if (!this.#vault.wantsTenant(identity)) return undefined;
+    const origin = route.upstream ?? new URL(`https://${DEV_AZURE_HOST}`);
+    const path = `${origin.pathname.replace(/\/$/, '')}/${encodeURIComponent(organisation)}`;
+    return this.#tenants.tenantOf({ origin, path, organisation: caselessName(organisation), route });
   }
 }
 
@@ -154,7 +167,7 @@ function readAnswer(ask: PatAsk, answer: SignInAnswer, claims: ReturnType<typeof
   if (status === 204 || (status >= 200 && status < 300 && status !== 203 && json !== undefined)) return { status, json, isNotThere: false };
   if (status === 200 || status === 404) throw noApi(ask, status);
   const failed: FailedAnswer = { status, header: (name) => answer.headers[name], text: answer.body };
-  const { code, what, todo, upstreamText } = readFailure('azure-services', failed, claims);
+  const { code, what, todo, upstreamText } = readFailure('azure-services', failed, { claims, challenge: undefined });
   throw new ProxyError(code, `${what}, asked about personal access tokens of ${ask.organisation}`, {
     todo,
     details: upstreamText === undefined ? [] : upstreamText.split('\n'),

@@ -33,8 +33,8 @@ export class FakeAz {
   /** How long the mode `slow` takes. */
   slowMs = 3000;
   tokenLifeSeconds: number;
-  /** Whether a service principal is signed in, and not a person. */
-  isApplication = false;
+  /** Who is signed in, as the token says; undefined for an application. */
+  account: string | undefined;
   readonly #book: TokenBook;
   readonly #loopback: Loopback;
   /** Only the program knows it: another process on the machine must not get tokens from this port. */
@@ -100,7 +100,7 @@ export class FakeAz {
       tenant,
       audience: resource,
       lifeSeconds: this.tokenLifeSeconds,
-      isPerson: !this.isApplication,
+      ...(this.account === undefined ? {} : { account: this.account }),
     });
     const answer = {
       accessToken: token,

@@ -70,11 +70,10 @@ describe('docs/IDENTITIES.md', () => {
     expect(ran.stderr).not.toContain('warning:');
   });
 
-  test('has a section for each kind of the schema, with an example of it', () => {
+  test('has a section for each kind of the schema', () => {
     const kinds = [...new Set(kindsOf(schema))];
     expect(kinds.length).toBeGreaterThan(14);
     for (const kind of kinds) expect(page, kind).toMatch(new RegExp(`^## ${kind}$`, 'm'));
-    expect(blocks.map(({ text }) => text).join('\n')).toMatch(/kind: pat\b/);
   });
 
   test('names in its table only kinds that there are', () => {

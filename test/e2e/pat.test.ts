@@ -19,6 +19,7 @@ let files = 0;
 
 beforeAll(async () => {
   scene = await Scene.open();
+  scene.emulator.az.account = 'dana@contoso.com';
   await scene.emulator.createRepository('contoso/Payments/web', { commits: 2 });
   await scene.emulator.createRepository('fabrikam/Payments/web', { commits: 1 });
 });
@@ -33,7 +34,7 @@ afterEach(async () => {
   git.patApi.failWith = undefined;
   git.patApi.pageSize = 100;
   git.seen.length = 0;
-  az.isApplication = false;
+  az.account = 'dana@contoso.com';
   az.mode = 'signed-in';
   az.calls.length = 0;
 });
@@ -319,7 +320,7 @@ describe('postern pat', () => {
   });
 
   test('knows by its token that a service principal is signed in to the Azure CLI', async () => {
-    scene.emulator.az.isApplication = true;
+    scene.emulator.az.account = undefined;
     const daemon = await daemonWith();
     const made = await daemon.postern(['pat', 'create']);
     expect(made.stderr).toContain('Identity me is an application, and only people can have personal access tokens');

@@ -16,6 +16,8 @@ const QUIET: DaemonStatus = {
   access: { local: 'uid', remote: 'lease', uids: [] },
   identities: [],
   pats: [],
+  tenants: [],
+  tenantDifferences: [],
   routes: [],
   operations: { passed: 3 },
   running: [],
