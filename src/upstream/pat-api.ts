@@ -16,6 +16,7 @@ import type { Route } from '../model/settings.js';
 import type { SendSignIn, SignInAnswer } from '../model/sign-in.js';
 import { authorizationOf, claimsOf } from './authorization.js';
 import { challengedClaims } from './claims-challenge.js';
+import { withoutCredential } from './echo.js';
 import type { Tenants } from './tenants.js';
 
 const HOST = 'https://vssps.dev.azure.com';
@@ -103,13 +104,14 @@ export class PatApi {
     for (let isRenewed = false; ; isRenewed = true) {
       if (credential.kind !== 'bearer') throw notOfEntra(identity);
       if (claimsOf(credential)?.isApplications === true) throw ofApplication(identity);
-      const answer = await this.#send(
+      const authorization = authorizationOf(credential) ?? '';
+      const answered = await this.#send(
         {
           method,
           url,
           headers: {
             accept: 'application/json',
-            authorization: authorizationOf(credential) ?? '',
+            authorization,
             // Otherwise what is refused is sent to a page for browsers.
             'x-tfs-fedauthredirect': 'Suppress',
             ...(body === undefined ? {} : { 'content-type': 'application/json' }),
@@ -118,6 +120,7 @@ export class PatApi {
         },
         { ca: route.ca, proxy: route.proxy, of: 'route' },
       );
+      const answer = withoutEcho(answered, authorization);
       if (answer.status === 401 && !isRenewed) {
         this.#vault.invalidate(identity, credential, challengedClaims(answer.headers['www-authenticate']));
         const renewed = await this.#vault.credentialFor(identity, { target });
@@ -172,6 +175,12 @@ function readAnswer(ask: PatAsk, answer: SignInAnswer, claims: ReturnType<typeof
     todo,
     details: upstreamText === undefined ? [] : upstreamText.split('\n'),
   });
+}
+
+/** An upstream that says back what it was sent is not repeated. */
+function withoutEcho({ status, headers, body }: SignInAnswer, authorization: string): SignInAnswer {
+  const clean = (text: string): string => withoutCredential(authorization, text);
+  return { status, headers: Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, clean(value)])), body: clean(body) };
 }
 
 function urlOf({ organisation, route }: PatAsk, query: Readonly<Record<string, string>>): URL {
