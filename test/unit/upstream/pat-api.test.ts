@@ -191,7 +191,11 @@ describe('PatApi', () => {
       json({ patTokens: [{ ...PAT, displayName: 'token 1', scope: 'token 1' }] }),
     ]) {
       const { api, ask } = rig([answer]);
-      told.push(await api.list(ask).then(JSON.stringify, (fault: ProxyError) => [fault.message, ...fault.details].join(' ')));
+      told.push(
+        await api
+          .list(ask)
+          .then(JSON.stringify, (fault: unknown) => [(fault as ProxyError).message, ...(fault as ProxyError).details].join(' ')),
+      );
     }
     expect(told).toHaveLength(3);
     for (const text of told) {
