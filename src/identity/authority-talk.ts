@@ -55,9 +55,14 @@ export interface TalkOptions {
   readonly now: () => number;
 }
 
+/** Before anything was said; for sources that ask somebody else than a sign-in service. */
+export function nothingSeen(): SeenExchange {
+  return { answer: undefined, fault: undefined, aheadMs: undefined, proofs: new Set() };
+}
+
 /** Begins a talk. */
 export function authorityTalk({ send, way, authority, others = [], now }: TalkOptions): AuthorityTalk {
-  const seen: SeenExchange = { answer: undefined, fault: undefined, aheadMs: undefined, proofs: new Set() };
+  const seen = nothingSeen();
   const origins = [authority, ...others];
   return {
     seen,

@@ -12,7 +12,7 @@ import type { PipelinePolicy } from '@azure/core-rest-pipeline';
 import { Secret } from '../model/secret.js';
 import type { EntraIdentity } from '../model/settings.js';
 import type { SendSignIn } from '../model/sign-in.js';
-import { authorityOf } from './authority.js';
+import { authorityOf, PUBLIC_AUTHORITY } from './authority.js';
 import { type AuthorityTalk, authorityTalk, noteAnswer, type SeenExchange } from './authority-talk.js';
 import { explainEntraFailure } from './entra-failure.js';
 import { httpClientOver } from './entra-http.js';
@@ -120,7 +120,8 @@ async function buildCredential(
         ...(identity.tokenFile === undefined ? {} : { tokenFilePath: identity.tokenFile }),
       });
     case 'managed-identity': {
-      const local = { retryOptions, additionalPolicies: [watch(talk.seen, now)], ...unproxied() };
+      // The authority is not asked, but the library would refuse one of the environment that it cannot use.
+      const local = { retryOptions, authorityHost: PUBLIC_AUTHORITY, additionalPolicies: [watch(talk.seen, now)], ...unproxied() };
       if (identity.resourceId !== undefined)
         return askAlways(new library.ManagedIdentityCredential({ ...local, resourceId: identity.resourceId }));
       if (identity.clientId !== undefined)

@@ -225,6 +225,10 @@ const STAND_INS: Readonly<Record<string, number>> = {
   temporarily_unavailable: 90033,
 };
 
+/** The number, and the sentence behind it: in a text of its own, and in one that may be a piece of JSON. */
+const PLAIN = /\bAADSTS([0-9]{4,8})\b(?::\s*([^.\n]*))?/;
+const QUOTED = /\bAADSTS([0-9]{4,8})\b(?::\s*([^."\n\\]*))?/;
+
 /** What an answer of Entra, or a text that quotes one, says went wrong. */
 export interface EntraError {
   /** AADSTS number; undefined when it names none. */
@@ -235,7 +239,7 @@ export interface EntraError {
   readonly known: EntraText | undefined;
   /** What the word stands for, which is less than a row says of a number. */
   readonly hint: EntraText | undefined;
-  /** Entra's own sentence, without the ids that follow it; empty when there is none. */
+  /** Entra's own first sentence, as it came; empty when there is none. */
   readonly sentence: string;
 }
 
@@ -243,7 +247,7 @@ export interface EntraError {
 export function findEntraText(text: string): EntraError | undefined {
   const answer = answerIn(text);
   const said = typeof answer?.['error_description'] === 'string' ? answer['error_description'] : text;
-  const match = /\bAADSTS([0-9]{4,8})\b(?::\s*([^."\n\\]*))?/.exec(said);
+  const match = (answer === undefined ? QUOTED : PLAIN).exec(said);
   const listed: unknown = Array.isArray(answer?.['error_codes']) ? answer['error_codes'][0] : undefined;
   const number = match?.[1] !== undefined ? Number(match[1]) : typeof listed === 'number' && Number.isInteger(listed) ? listed : undefined;
   const word = [answer?.['suberror'], answer?.['error']].find((each) => typeof each === 'string' && Object.hasOwn(STAND_INS, each));
