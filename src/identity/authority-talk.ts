@@ -85,8 +85,7 @@ export function authorityTalk({ send, way, authority, others = [], now }: TalkOp
   };
 }
 
-/** Notes an answer. `now` in ms since the epoch. */
-export function noteAnswer(seen: SeenExchange, url: string, { status, headers, body }: SignInAnswer, now: number): void {
+function noteAnswer(seen: SeenExchange, url: string, { status, headers, body }: SignInAnswer, now: number): void {
   const isJson = isObject(body);
   seen.answer = {
     url,

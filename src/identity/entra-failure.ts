@@ -27,7 +27,7 @@ export function explainEntraFailure(
   seen: SeenExchange,
   authority: string,
 ): TokenFailure | ProxyError {
-  if (seen.fault !== undefined) return unsent(seen.fault, authority);
+  if (seen.fault !== undefined) return unsent(seen.fault, authority, seen.proofs);
   // Its own words already: a secret or a certificate file that cannot be read.
   if (thrown instanceof TokenFailure || thrown instanceof ProxyError) return thrown;
   const message = withoutProofs(messageOf(thrown), seen.proofs);
@@ -38,7 +38,7 @@ export function explainEntraFailure(
 }
 
 /** No answer came. The way there says why, in the words of every other connection. */
-function unsent(fault: unknown, authority: string): TokenFailure {
+function unsent(fault: unknown, authority: string, proofs: ReadonlySet<string>): TokenFailure {
   if (fault instanceof TokenFailure) return fault;
   if (fault instanceof ProxyError)
     return new TokenFailure(fault.message, {
@@ -47,7 +47,7 @@ function unsent(fault: unknown, authority: string): TokenFailure {
       cause: fault,
     });
   const reason = [systemCodeOf(fault), messageOf(fault)].filter((part) => part !== undefined && part !== '').join(': ');
-  return new TokenFailure(`${authority} could not be reached (${reason})`, {
+  return new TokenFailure(`${authority} could not be reached (${withoutProofs(reason, proofs)})`, {
     isDefinite: false,
     todo: 'check the network, and that the service runs',
     cause: fault,

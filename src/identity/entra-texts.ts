@@ -20,7 +20,7 @@ export interface EntraText {
 }
 
 const ADMIN = 'ask the administrator of the tenant';
-const NO_PERSON = 'check `kind`, `clientId` and `tenant` of the identity: an application is not refused so';
+const NO_PERSON = 'check `kind`, `clientId` and `tenant` of the identity: this refusal is one of a person';
 const SAME = (todo: string): Pick<EntraText, 'person' | 'application'> => ({ person: todo, application: todo });
 
 /** The codes of each text, and the text. */

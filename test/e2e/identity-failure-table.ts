@@ -215,7 +215,7 @@ export async function ownCases(world: FailureWorld): Promise<readonly FailureCas
       name: 'wrong-authority',
       identity: principal(world, { authority: `'${emulator.git.origin}'` }),
       code: 'identity-rejected',
-      what: /^https:\/\/127\.0\.0\.1:[0-9]+ has no discovery document at \/ID\/v2\.0\/\.well-known\/openid-configuration \(status 404\)$/,
+      what: `${emulator.git.origin} has no discovery document at /ID/v2.0/.well-known/openid-configuration (status 401)`,
       todo: 'check `authority` of the identity: it is the sign-in service of a Microsoft Entra cloud, without the tenant; and check `tenant`',
       good,
     },
@@ -328,9 +328,9 @@ export async function ownCases(world: FailureWorld): Promise<readonly FailureCas
     {
       name: 'managed-identity-unknown',
       identity: '{ kind: managed-identity, clientId: 11111111-2222-4333-8444-555555555555 }',
-      code: 'identity-rejected',
-      what: /(?:managed identity|sign-in service).*400|managed identity/i,
-      todo: /./,
+      code: 'identity-unavailable',
+      what: /^No managed identity answered on this machine \(.*Identity not found.*\)$/,
+      todo: /^check that the machine has a managed identity, and clientId/,
       mend: () => (imds.known = undefined),
     },
     {
