@@ -31,7 +31,7 @@ export function explainEntraFailure(
   // Its own words already: a secret or a certificate file that cannot be read.
   if (thrown instanceof TokenFailure || thrown instanceof ProxyError) return thrown;
   const message = withoutProofs(messageOf(thrown), seen.proofs);
-  const entra = findEntraText(seen.answer?.body ?? '') ?? findEntraText(message);
+  const entra = findEntraText(seen.answer?.body ?? '', (said) => withoutProofs(said, seen.proofs)) ?? findEntraText(message);
   if (entra !== undefined) return refused(identity, entra, seen);
   if (seen.answer !== undefined) return oddAnswer(seen.answer, authority, thrown);
   return byKind(identity, message, thrown);
@@ -55,8 +55,8 @@ function unsent(fault: unknown, authority: string, proofs: ReadonlySet<string>):
 }
 
 /** The sign-in service gave its reasons. */
-function refused(identity: EntraIdentity, entra: EntraError, { answer, aheadMs, proofs }: SeenExchange): TokenFailure {
-  const { number, word, known, hint } = entra;
+function refused(identity: EntraIdentity, entra: EntraError, { answer, aheadMs }: SeenExchange): TokenFailure {
+  const { number, word, known, hint, sentence } = entra;
   const code = number === undefined ? (word ?? '') : `AADSTS${number}`;
   const isOff = aheadMs !== undefined && Math.abs(aheadMs) > MOST_SKEW_MS;
   const retryAfterMs = answer?.retryAfterMs ?? (number === LOOP_CODE ? LOOP_PAUSE_MS : undefined);
@@ -71,7 +71,6 @@ function refused(identity: EntraIdentity, entra: EntraError, { answer, aheadMs, 
     const { what, todo } = remedyOf(known, identity);
     return new TokenFailure(`${what} (${code})`, { isDefinite: known.isTransient !== true, todo: `${todo}${clock}`, retryAfterMs });
   }
-  const sentence = withoutProofs(entra.sentence, proofs).trim();
   const lookUp = `look up ${code} at https://login.microsoftonline.com/error?code=${number ?? ''}`;
   return new TokenFailure(`The sign-in service refused (${sentence === '' ? code : `${code}: ${sentence}`})`, {
     isDefinite: (answer?.status ?? 400) < 500,

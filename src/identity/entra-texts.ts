@@ -239,14 +239,17 @@ export interface EntraError {
   readonly known: EntraText | undefined;
   /** What the word stands for, which is less than a row says of a number. */
   readonly hint: EntraText | undefined;
-  /** Entra's own first sentence, as it came; empty when there is none. */
+  /** Entra's own first sentence; empty when there is none. */
   readonly sentence: string;
 }
 
-/** Reads an error out of the JSON of an answer, or out of any text that has an AADSTS number; undefined when there is none in it. */
-export function findEntraText(text: string): EntraError | undefined {
+/**
+ * Reads an error out of the JSON of an answer, or out of any text that has an AADSTS number; undefined when there is none in it.
+ * @param clean Takes out of what was said what must not be repeated: before a sentence is cut out of it, and after it is no JSON any more.
+ */
+export function findEntraText(text: string, clean: (said: string) => string = (said) => said): EntraError | undefined {
   const answer = answerIn(text);
-  const said = typeof answer?.['error_description'] === 'string' ? answer['error_description'] : text;
+  const said = clean(typeof answer?.['error_description'] === 'string' ? answer['error_description'] : text);
   const match = (answer === undefined ? QUOTED : PLAIN).exec(said);
   const listed: unknown = Array.isArray(answer?.['error_codes']) ? answer['error_codes'][0] : undefined;
   const number = match?.[1] !== undefined ? Number(match[1]) : typeof listed === 'number' && Number.isInteger(listed) ? listed : undefined;
