@@ -20,6 +20,8 @@ export interface FailureCase {
   /** Brings it about, and takes it away. */
   readonly arrange?: () => unknown;
   readonly mend?: () => unknown;
+  /** Requests to the token endpoint that two commands in a row make; undefined where none gets so far. */
+  readonly asked?: number;
   /** What the identity should have been; undefined when nothing is wrong with it. */
   readonly good?: string;
 }
@@ -361,6 +363,8 @@ export function sharedCases(world: FailureWorld): readonly FailureCase[] {
     code,
     what,
     todo,
+    // A definite answer, or one that wants to be left alone, is not asked for again; another one may pass by itself.
+    asked: code === 'identity-rejected' || 'retryAfterSeconds' in failure ? 1 : 3,
     arrange: () => (sts.failWith = failure),
     mend: () => (sts.failWith = undefined),
   });
