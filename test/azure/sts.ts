@@ -51,6 +51,8 @@ export class Sts {
   refreshInSeconds: number | undefined;
   /** Makes tokens that are wrong in one respect. */
   mint: Pick<TokenOrder, 'audience' | 'tenant' | 'notYet'> = {};
+  /** Gives tokens as if no claims had been asked for. */
+  ignoresClaims = false;
   /** While true every connection is destroyed. */
   down = false;
   /** Device-code and refresh-token sign-ins. */
@@ -173,7 +175,7 @@ export class Sts {
           ?.replace(/\/\.default$|\/user_impersonation$/, '') ?? '',
       lifeSeconds: this.tokenLifeSeconds,
       cae: claims.includes('xms_cc'),
-      claimsRequest: claims,
+      claimsRequest: this.ignoresClaims ? '' : claims,
       ...this.mint,
     });
     sendJson(response, 200, {
