@@ -122,7 +122,8 @@ export function assemble(
     secrets,
     environment,
     timeoutMs: timeouts.token,
-    send: signInHttp({ environment, timeoutMs: timeouts.token }),
+    send: signInHttp({ environment, connectMs: timeouts.connect, timeoutMs: timeouts.token }),
+    now: () => clock.now(),
     logins: undefined,
   };
   const vault = new Vault({

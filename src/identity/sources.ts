@@ -18,6 +18,8 @@ export interface IdentitySurroundings {
   /** ms that a program which is asked may take. */
   readonly timeoutMs: number;
   readonly send: SendSignIn;
+  /** Wall-clock time, ms since the epoch. */
+  readonly now: () => number;
   /** Undefined without a state directory. */
   readonly logins: LoginStore | undefined;
 }
@@ -26,12 +28,12 @@ type Kind = IdentitySettings['kind'];
 type Settings<K extends Kind> = Extract<IdentitySettings, { kind: K }>;
 type Row<K extends Kind> = (settings: Settings<K>, around: IdentitySurroundings) => CredentialSource;
 
-const fromLibrary = (settings: LibraryIdentity, { timeoutMs, secrets, environment }: IdentitySurroundings): CredentialSource => ({
+const fromLibrary = (settings: LibraryIdentity, around: IdentitySurroundings): CredentialSource => ({
   kind: 'token',
   source: createEntraSource(settings, {
-    readSecret: () => ('secret' in settings ? readSecret(settings.secret, secrets) : Promise.reject(new Error('this kind has no secret'))),
-    timeoutMs,
-    environment,
+    ...around,
+    readSecret: () =>
+      'secret' in settings ? readSecret(settings.secret, around.secrets) : Promise.reject(new Error('this kind has no secret')),
   }),
 });
 

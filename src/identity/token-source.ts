@@ -22,6 +22,8 @@ export interface TokenOrder {
 export interface TokenSource {
   /** Whether the tenant of the organisation makes a difference: the identity names none, and there is more than one to ask. */
   readonly wantsTenant?: boolean;
+  /** Who is asked, for the text when no answer comes: `the Azure CLI (az)`. */
+  readonly asks?: string;
   /**
    * Fetches a token.
    * @throws TokenFailure, and ProxyError `secret-unreadable` for a secret that it needs
@@ -36,11 +38,14 @@ export interface TokenSource {
 export class TokenFailure extends Error {
   readonly isDefinite: boolean;
   readonly todo: string;
+  /** How long whoever was asked wants to be left alone, ms. */
+  readonly retryAfterMs: number | undefined;
 
-  constructor(message: string, options: { isDefinite: boolean; todo: string; cause?: unknown }) {
+  constructor(message: string, options: { isDefinite: boolean; todo: string; cause?: unknown; retryAfterMs?: number | undefined }) {
     super(message, options.cause === undefined ? {} : { cause: options.cause });
     this.name = 'TokenFailure';
     this.isDefinite = options.isDefinite;
     this.todo = options.todo;
+    this.retryAfterMs = options.retryAfterMs;
   }
 }

@@ -53,7 +53,8 @@ export interface Entry {
   flight: Flight | undefined;
   /** Claims that an upstream wants to see in the next token; kept until there is one. */
   claims: string | undefined;
-  failure: { readonly error: ProxyError; readonly at: number } | undefined;
+  /** `holdMs`: for how long nobody is asked anew. */
+  failure: { readonly error: ProxyError; readonly at: number; readonly holdMs: number } | undefined;
   failures: number;
   nextTryAt: number;
   lifeWishAt: number;

@@ -12,7 +12,7 @@ import type { IdentitySettings } from '../model/settings.js';
 import type { TokenClaims } from '../model/token-claims.js';
 import { findMisuse, inspectToken, orderOf } from './purpose.js';
 import { fetchWithin } from './token-fetch.js';
-import { isAliveAt, isWorthRenewing, pauseAfter, renewalTime } from './token-life.js';
+import { holdAfter, isAliveAt, isWorthRenewing, pauseAfter, renewalTime } from './token-life.js';
 import { TokenFailure } from './token-source.js';
 import { Holders } from './vault-entries.js';
 import { type Entry, type Flight, isWrittenAlike, takeOver, type VaultIdentity } from './vault-entry.js';
@@ -28,8 +28,6 @@ export interface CredentialNeed {
   readonly target?: CredentialTarget;
 }
 
-/** After a failed first request the same answer is given for this long, so that a loop of clients does not become a loop of sign-ins. */
-const FAILURE_HOLD_MS = 3_000;
 /** An identity that nobody used for this long is no longer renewed ahead of need. */
 const KEEP_WARM_MS = 2 * 60 * 60 * 1000;
 /** Holds the credentials of every identity: one, or one for each variant. */
@@ -178,7 +176,7 @@ export class Vault {
     if (
       entry.flight === undefined &&
       failure !== undefined &&
-      this.#clock.now() - failure.at < FAILURE_HOLD_MS &&
+      this.#clock.now() - failure.at < failure.holdMs &&
       this.#clock.now() >= failure.at
     ) {
       return Promise.reject(failure.error);
@@ -242,10 +240,12 @@ export class Vault {
       const error = nameFailure(name, thrown);
       if (!isCurrent()) throw error;
       const now = this.#clock.now();
-      entry.failure = { error, at: now };
       entry.failures += 1;
       entry.failed += 1;
-      entry.nextTryAt = now + pauseAfter(entry.failures);
+      const retryAfterMs = thrown instanceof TokenFailure ? thrown.retryAfterMs : undefined;
+      const holdMs = holdAfter(entry.failures, error.code === 'identity-rejected', retryAfterMs);
+      entry.failure = { error, at: now, holdMs };
+      entry.nextTryAt = now + Math.max(pauseAfter(entry.failures), retryAfterMs === undefined ? 0 : holdMs);
       const held = entry.held !== undefined && this.#isAlive(entry.held);
       this.#logger.log(held ? 'warn' : 'error', 'token-failed', {
         identity: name,
@@ -286,9 +286,9 @@ export class Vault {
         const obtainedAt = new Date(this.#clock.now());
         const credential: Credential = { kind: 'bearer', token: fetched.token, expiresAt: fetched.expiresAt, obtainedAt };
         if (!this.#isAlive(credential)) {
-          throw new TokenFailure(`The token has already ended (${fetched.expiresAt.toISOString()})`, {
+          throw new TokenFailure(`The token has already ended (at ${fetched.expiresAt.toISOString()})`, {
             isDefinite: false,
-            todo: 'check the clock of this machine',
+            todo: `check the clock of this machine (it says ${obtainedAt.toISOString()}): it is most likely ahead`,
           });
         }
         return { credential, renewAt: renewalTime(fetched, obtainedAt), about };

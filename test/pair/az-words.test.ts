@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createEntraSource } from '../../src/identity/entra-source.js';
+import { entraAround } from '../support/entra-around.js';
 
 const former = process.env['PATH'] ?? '';
 let directory: string;
@@ -30,7 +31,7 @@ test('a failure of az is told without terminal sequences', async () => {
       ca: undefined,
       proxy: undefined,
     },
-    { readSecret: () => Promise.reject(new Error('unused')), timeoutMs: 10_000 },
+    entraAround(),
   );
   const fault: unknown = await source.fetch({ tenant: undefined, claims: undefined }).catch((thrown: unknown) => thrown);
   expect(fault).toBeInstanceOf(Error);
