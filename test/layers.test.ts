@@ -28,7 +28,7 @@ const LAW: HouseLaw = {
     'http-proxy': { files: ['http/proxying.ts'] },
     '@azure/identity': { files: ['identity/entra-source.ts'] },
     // Comes with @azure/identity and is no dependency of ours: nothing of it may be there when the program runs.
-    '@azure/core-rest-pipeline': { files: ['identity/entra-source.ts', 'identity/entra-http.ts'], typesOnly: true },
+    '@azure/core-rest-pipeline': { files: ['identity/entra-http.ts'], typesOnly: true },
     'node-cache': { files: ['identity/vault-entries.ts'] },
     winston: { files: ['daemon/log.ts'] },
     yargs: { files: ['cli/postern.ts', 'cli/tree/words.ts'] },

@@ -47,8 +47,8 @@ export interface OrganisationRules {
   readonly tellsTenant?: boolean;
   /** There is no such organisation. */
   readonly isMissing?: boolean;
-  /** What becomes of requests for the organisation itself: no answer ever, or the end of the connection. */
-  readonly discovery?: 'silent' | 'cut';
+  /** What becomes of requests for the organisation itself: the end of the connection, or a redirect with its tenant. */
+  readonly discovery?: 'cut' | 'redirect';
 }
 
 /** Who may come in, shared by all hosts of the emulator. */

@@ -186,10 +186,14 @@ export class GitHosts extends AccessRules {
   /** What an organisation does before anyone is asked who they are; true when the request has had its end. */
   #isRuledOut(exchange: Exchange, address: Address): boolean {
     if (address.kind !== 'azure' && address.kind !== 'visualstudio') return false;
-    const { isMissing, discovery } = this.rulesOf(address.organization);
-    if (isMissing === true) answerHtml(exchange, 404, NOT_FOUND_PAGE);
-    else if (discovery === undefined || address.repository !== undefined) return false;
-    else if (discovery === 'cut') exchange.cut();
+    const rules = this.rulesOf(address.organization);
+    if (rules.isMissing === true) answerHtml(exchange, 404, NOT_FOUND_PAGE);
+    else if (rules.discovery === undefined || address.repository !== undefined) return false;
+    else if (rules.discovery === 'cut') exchange.cut();
+    else {
+      const tenant = resourceTenant(this.tenantOf(address.organization), rules);
+      answerHtml(exchange, 302, SIGN_IN_PAGE, { Location: `${this.origin}/elsewhere`, ...tenant });
+    }
     return true;
   }
 
