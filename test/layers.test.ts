@@ -50,6 +50,8 @@ const LAW: HouseLaw = {
     'gate/lease-verifier.ts', // takes a lease apart
     'http/door-listener.ts', // hands the key of the door's certificate to TLS
     'identity/entra-source.ts', // hands a client secret to the library that sends it
+    'identity/git-credential.ts', // tells git's helpers whether what they gave was good
+    'identity/pipeline-token.ts', // reads when a job's token ends
     'identity/secret-reader.ts', // looks whether a variable was empty
     'ssh/server.ts', // hands the door's own key to SSH
     'store/given-lease-keys.ts', // reads the lines of keys

@@ -5,7 +5,9 @@
 import { messageOf, ProxyError, systemCodeOf } from '../model/errors.js';
 import type { EntraIdentity } from '../model/settings.js';
 import { findEntraText } from './entra-texts.js';
+import { connectionFailure } from './pipeline-connection.js';
 import { TokenFailure } from './token-source.js';
+import { toolFailure, ToolTrouble } from './tool-failure.js';
 
 const DEFAULT_AUTHORITY = 'https://login.microsoftonline.com';
 
@@ -26,6 +28,8 @@ export function explainEntraFailure(identity: EntraIdentity, thrown: unknown, se
   // Its own words already: a secret or a certificate file that cannot be read.
   if (thrown instanceof TokenFailure || thrown instanceof ProxyError) return thrown;
   const message = withoutProofs(messageOf(thrown), seen.proofs);
+  const connection = identity.kind === 'azure-pipelines' ? connectionFailure(message) : undefined;
+  if (connection !== undefined) return connection;
   const text = `${withoutProofs(seen.body, seen.proofs)}\n${message}`;
   const entra = findEntraText(text);
   if (entra !== undefined) {
@@ -76,28 +80,11 @@ function networkFailure(identity: EntraIdentity, fault: unknown): TokenFailure {
 }
 
 function byKind(identity: EntraIdentity, message: string, cause: unknown): TokenFailure {
-  const tenant = identity.tenant === undefined ? '' : ` --tenant ${identity.tenant}`;
   switch (identity.kind) {
     case 'azure-cli':
-      if (/could not be found|not found|ENOENT/i.test(message)) {
-        return new TokenFailure('The Azure CLI (az) was not found on the PATH of the daemon', {
-          isDefinite: true,
-          todo: 'install the Azure CLI, or start the daemon with a PATH that includes it',
-          cause,
-        });
-      }
-      if (/az login/i.test(message)) {
-        return new TokenFailure('The Azure CLI is not signed in', {
-          isDefinite: true,
-          todo: `run \`az login${tenant}\` as the user of the daemon`,
-          cause,
-        });
-      }
-      return new TokenFailure(`The Azure CLI gave no token (${firstLine(message)})`, {
-        isDefinite: false,
-        todo: `run \`az account get-access-token --resource ${identity.resource}${tenant}\` to see why (its output holds a token: do not share it)`,
-        cause,
-      });
+    case 'azure-developer-cli':
+    case 'azure-powershell':
+      return toolFailure(identity, cause instanceof ToolTrouble ? cause : new ToolTrouble('failed', message));
     case 'managed-identity':
       return new TokenFailure(`No managed identity answered on this machine (${firstLine(message)})`, {
         isDefinite: false,
@@ -122,8 +109,6 @@ function byKind(identity: EntraIdentity, message: string, cause: unknown): Token
         todo: 'check tenant, client id and secret of the identity',
         cause,
       });
-    case 'azure-developer-cli':
-    case 'azure-powershell':
     case 'azure-pipelines':
     case 'browser':
     case 'device-code':

@@ -15,6 +15,7 @@ import { messageOf, systemCodeOf } from '../model/errors.js';
 import { Secret } from '../model/secret.js';
 import type { EntraIdentity } from '../model/settings.js';
 import { explainEntraFailure, type SeenExchange } from './entra-failure.js';
+import { connectionOf } from './pipeline-connection.js';
 import { type FetchedToken, TokenFailure, type TokenOrder, type TokenSource } from './token-source.js';
 
 /** Form fields of a token request that prove who asks (RFC 6749 section 2.3.1, RFC 7521 section 4.2). */
@@ -28,23 +29,21 @@ const LIBRARY_RETRIES = 0;
 /** Kinds that the library serves. */
 export type LibraryIdentity = Extract<
   EntraIdentity,
-  { kind: 'azure-cli' | 'client-secret' | 'client-certificate' | 'workload-identity' | 'managed-identity' }
+  { kind: 'client-secret' | 'client-certificate' | 'workload-identity' | 'managed-identity' | 'azure-pipelines' }
 >;
 
-/**
- * A source for one identity. `readSecret` gives the client secret when one is needed; `timeoutMs` bounds a child
- * process (the vault bounds everything else).
- */
-export function createEntraSource(
-  identity: LibraryIdentity,
-  options: { readSecret: () => Promise<Secret>; timeoutMs: number },
-): TokenSource {
+/** A source for one identity. `readSecret` gives the client secret, or a job's own token, when one is needed. */
+export function createEntraSource(identity: LibraryIdentity, options: { readSecret: () => Promise<Secret> }): TokenSource {
   return {
     wantsTenant: identity.tenant === undefined && identity.kind !== 'managed-identity',
     async fetch({ tenant, claims }: TokenOrder) {
       const seen: SeenExchange = { status: undefined, body: '', fault: undefined, proofs: new Set() };
       try {
-        const credential = await buildCredential({ ...identity, tenant: identity.tenant ?? tenant }, options, seen);
+        const credential = await buildCredential(
+          { ...identity, tenant: identity.tenant ?? namedTenant(identity) ?? tenant },
+          options,
+          seen,
+        );
         // A token that satisfies claims is only given to a client that says that it understands them.
         const demand = claims === undefined ? {} : { claims, enableCae: true };
         const token = await credential.getToken(`${identity.resource}/.default`, demand);
@@ -57,6 +56,12 @@ export function createEntraSource(
   };
 }
 
+/** The tenant that the environment names for a kind: it is that of the machine or the job, and goes before one that was looked up. */
+function namedTenant({ kind }: LibraryIdentity): string | undefined {
+  if (kind === 'workload-identity') return process.env['AZURE_TENANT_ID'];
+  return kind === 'azure-pipelines' ? process.env['AZURESUBSCRIPTION_TENANT_ID'] : undefined;
+}
+
 function fetched(token: AccessToken): FetchedToken {
   return {
     token: new Secret(token.token),
@@ -67,7 +72,7 @@ function fetched(token: AccessToken): FetchedToken {
 
 async function buildCredential(
   identity: LibraryIdentity,
-  { readSecret, timeoutMs }: { readSecret: () => Promise<Secret>; timeoutMs: number },
+  { readSecret }: { readSecret: () => Promise<Secret> },
   seen: SeenExchange,
 ): Promise<TokenCredential> {
   // The library reads them when it is loaded, which is only now.
@@ -85,11 +90,6 @@ async function buildCredential(
   const tenant = identity.tenant ?? '';
   const clientId = identity.clientId ?? '';
   switch (identity.kind) {
-    case 'azure-cli':
-      return new library.AzureCliCredential({
-        ...(identity.tenant === undefined ? {} : { tenantId: identity.tenant }),
-        processTimeoutInMs: timeoutMs,
-      });
     case 'client-secret': {
       const secret = await readSecret();
       return new library.ClientSecretCredential(tenant, clientId, secret.reveal(), common);
@@ -103,12 +103,21 @@ async function buildCredential(
         ...(identity.clientId === undefined ? {} : { clientId: identity.clientId }),
         ...(identity.tokenFile === undefined ? {} : { tokenFilePath: identity.tokenFile }),
       });
+    case 'azure-pipelines': {
+      const connection = connectionOf(identity, process.env);
+      const token = (await readSecret()).reveal();
+      seen.proofs.add(token);
+      // Without a connection the kind is not the library's.
+      return new library.AzurePipelinesCredential(connection.tenant, connection.clientId, identity.serviceConnection ?? '', token, common);
+    }
     case 'managed-identity': {
       const local = { ...common, ...unproxied() };
       if (identity.resourceId !== undefined)
         return askAlways(new library.ManagedIdentityCredential({ ...local, resourceId: identity.resourceId }));
       if (identity.clientId !== undefined)
         return askAlways(new library.ManagedIdentityCredential({ ...local, clientId: identity.clientId }));
+      if (identity.objectId !== undefined)
+        return askAlways(new library.ManagedIdentityCredential({ ...local, objectId: identity.objectId }));
       return askAlways(new library.ManagedIdentityCredential(local));
     }
   }

@@ -7,7 +7,10 @@ import type { LoginStore, SendSignIn } from '../model/sign-in.js';
 import type { Secret } from '../model/secret.js';
 import type { IdentitySettings, SecretReference } from '../model/settings.js';
 import { createEntraSource, type LibraryIdentity } from './entra-source.js';
+import { createPipelineSource } from './pipeline-token.js';
 import { readSecret, type SecretSurroundings } from './secret-reader.js';
+import type { ToolIdentity } from './tool-failure.js';
+import { createToolSource } from './tool-source.js';
 import type { CredentialSource, VaultIdentity } from './vault-entry.js';
 
 /** What kinds may use of the outside. */
@@ -26,12 +29,16 @@ type Kind = IdentitySettings['kind'];
 type Settings<K extends Kind> = Extract<IdentitySettings, { kind: K }>;
 type Row<K extends Kind> = (settings: Settings<K>, around: IdentitySurroundings) => CredentialSource;
 
-const fromLibrary = (settings: LibraryIdentity, { timeoutMs, secrets }: IdentitySurroundings): CredentialSource => ({
+const fromLibrary = (settings: LibraryIdentity, { secrets }: IdentitySurroundings): CredentialSource => ({
   kind: 'token',
   source: createEntraSource(settings, {
     readSecret: () => ('secret' in settings ? readSecret(settings.secret, secrets) : Promise.reject(new Error('this kind has no secret'))),
-    timeoutMs,
   }),
+});
+
+const fromTool = (settings: ToolIdentity, around: IdentitySurroundings): CredentialSource => ({
+  kind: 'token',
+  source: createToolSource(settings, around),
 });
 
 const notYet = ({ kind }: { kind: Kind }): CredentialSource => ({
@@ -40,10 +47,13 @@ const notYet = ({ kind }: { kind: Kind }): CredentialSource => ({
 });
 
 const KINDS: { readonly [K in Kind]: Row<K> } = {
-  'azure-cli': fromLibrary,
-  'azure-developer-cli': notYet,
-  'azure-powershell': notYet,
-  'azure-pipelines': notYet,
+  'azure-cli': fromTool,
+  'azure-developer-cli': fromTool,
+  'azure-powershell': fromTool,
+  'azure-pipelines': (settings, around) =>
+    settings.serviceConnection === undefined
+      ? { kind: 'token', source: createPipelineSource(reader(settings.secret, around)) }
+      : fromLibrary(settings, around),
   browser: notYet,
   'device-code': notYet,
   'client-secret': fromLibrary,

@@ -67,6 +67,12 @@ export class Vault {
     return source.kind === 'token' && source.source.wantsTenant === true;
   }
 
+  /** What a user is told when the upstream does not take a token of this identity; undefined where the token's own claims tell best. */
+  refusedWords(name: string): { readonly what: string; readonly todo: string } | undefined {
+    const { source } = this.#holders.get(name).identity;
+    return source.kind === 'token' ? source.source.refused : undefined;
+  }
+
   /**
    * The credential of an identity. Callers that come while a token is being fetched share that one request. None of
    * them waits for a renewal while the token held is still alive.

@@ -118,11 +118,13 @@ export class Attempts {
           continue;
         }
       }
+      const failure = readFailure(operation.address.kind, failed, claimsOf(credential));
       return {
         kind: 'failure',
         refusal: {
           kind: 'refusal',
-          ...readFailure(operation.address.kind, failed, claimsOf(credential)),
+          ...failure,
+          ...(failure.code === 'upstream-unauthenticated' ? vault.refusedWords(route.identity) : undefined),
           route: route.match,
           identity: route.identity,
         },

@@ -7,6 +7,8 @@ import { join } from 'node:path';
 import { makeCertificates } from './certificates.js';
 import { ConnectProxy } from './connect-proxy.js';
 import { FakeAz } from './fake-az.js';
+import { FakeAzd } from './fake-azd.js';
+import { FakePwsh } from './fake-pwsh.js';
 import { GitHosts } from './git-hosts.js';
 import { Imds } from './imds.js';
 import { Repositories, type RepositoryOptions } from './repositories.js';
@@ -26,7 +28,7 @@ export interface EmulatorOptions {
   readonly ports?: { readonly git?: number; readonly ssh?: number; readonly sts?: number; readonly proxy?: number; readonly imds?: number };
 }
 
-type Parts = Pick<Emulator, 'directory' | 'caFile' | 'git' | 'ssh' | 'sts' | 'imds' | 'proxy' | 'az'>;
+type Parts = Pick<Emulator, 'directory' | 'caFile' | 'git' | 'ssh' | 'sts' | 'imds' | 'proxy' | 'az' | 'azd' | 'pwsh'>;
 
 export class Emulator {
   readonly directory: string;
@@ -38,6 +40,8 @@ export class Emulator {
   readonly imds: Imds;
   readonly proxy: ConnectProxy;
   readonly az: FakeAz;
+  readonly azd: FakeAzd;
+  readonly pwsh: FakePwsh;
   readonly #repositories: Repositories;
 
   /** Starts every server; resolves when all listen. */
@@ -55,12 +59,14 @@ export class Emulator {
     for (const [clientId, registration] of registrations) sts.clients.set(clientId, registration);
     const imds = new Imds(book, sts.tokenLifeSeconds);
     const az = new FakeAz(book, join(directory, 'az'), sts.tokenLifeSeconds);
+    const azd = new FakeAzd(book, join(directory, 'azd'), sts.tokenLifeSeconds);
+    const pwsh = new FakePwsh(book, join(directory, 'pwsh'), sts.tokenLifeSeconds);
     const proxy = new ConnectProxy({
       gitPort: () => git.port,
       stsPort: () => sts.port,
       noteProxied: (localPort) => git.noteProxied(localPort),
     });
-    const emulator = new Emulator({ directory, caFile, git, ssh, sts, imds, proxy, az }, repositories);
+    const emulator = new Emulator({ directory, caFile, git, ssh, sts, imds, proxy, az, azd, pwsh }, repositories);
     try {
       await Promise.all([
         git.listen(ports.git ?? 0),
@@ -69,6 +75,8 @@ export class Emulator {
         imds.listen(ports.imds ?? 0),
         proxy.listen(ports.proxy ?? 0),
         az.start(),
+        azd.start(),
+        pwsh.start(),
       ]);
     } catch (error) {
       await emulator.stop();
@@ -86,12 +94,15 @@ export class Emulator {
     this.imds = parts.imds;
     this.proxy = parts.proxy;
     this.az = parts.az;
+    this.azd = parts.azd;
+    this.pwsh = parts.pwsh;
     this.#repositories = repositories;
   }
 
   /** Ends every server, socket and child. The directory stays. */
   async stop(): Promise<void> {
-    await Promise.all([this.git.close(), this.ssh.close(), this.sts.close(), this.imds.close(), this.proxy.close(), this.az.close()]);
+    const { git, ssh, sts, imds, proxy, az, azd, pwsh } = this;
+    await Promise.all([git, ssh, sts, imds, proxy, az, azd, pwsh].map((part) => part.close()));
   }
 
   /** Where the bare repositories of a generic host are, such as `git.example.com`: another server can have them as its own. */

@@ -37,7 +37,7 @@ function source(ca: string | undefined): TokenSource {
       proxy: undefined,
       ca,
     },
-    { readSecret: () => Promise.resolve(new Secret(secretClient.secret)), timeoutMs: 10_000 },
+    { readSecret: () => Promise.resolve(new Secret(secretClient.secret)) },
   );
 }
 

@@ -110,6 +110,7 @@ function identityLines(identity: DaemonStatus['identities'][number], now: number
   const ends = identity.expiresAt === undefined ? undefined : new Date(identity.expiresAt).getTime();
   const life = ends === undefined ? '' : `, token good for ${Math.max(0, Math.round((ends - now) / 1000))} s`;
   const lines = [`  ${identity.name}  ${identity.kind}  ${identity.state}${life}`];
+  if (identity.note !== undefined) lines.push(`    ${identity.note}`);
   if (identity.failure !== undefined) lines.push(`    ${identity.failure}`, `    what to do: ${identity.todo ?? 'see the log'}`);
   return lines;
 }
