@@ -3,6 +3,7 @@
  * environment, and a time limit after which it is ended with everything that it started.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { systemCodeOf } from '../model/errors.js';
 
 /** Longest output that is read, in bytes, of each stream: tokens have some kilobytes. */
 const LONGEST_OUTPUT_BYTES = 256 * 1024;
@@ -43,13 +44,19 @@ export function childEnvironment(environment: Readonly<Record<string, string | u
 /** Runs it to its end. Never rejects. */
 export function runProgram({ program, args, environment, timeoutMs, input }: ProgramRun): Promise<ProgramEnd> {
   return new Promise((resolve) => {
-    // A session of its own: there is no terminal that it could ask a person on, and it is ended together with its children.
-    const child = spawn(program, args, {
-      cwd: '/',
-      env: environment,
-      detached: true,
-      stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
-    });
+    let child: ChildProcess;
+    try {
+      // A session of its own: there is no terminal that it could ask a person on, and it is ended together with its children.
+      child = spawn(program, args, {
+        cwd: '/',
+        env: environment,
+        detached: true,
+        stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+      });
+    } catch (thrown) {
+      resolve({ kind: 'missing', code: systemCodeOf(thrown) ?? 'unknown' });
+      return;
+    }
     const chunks = { stdout: [] as Buffer[], stderr: [] as Buffer[] };
     let linger: NodeJS.Timeout | undefined;
     const limit = setTimeout(() => finish({ kind: 'timeout' }), timeoutMs);
@@ -78,7 +85,7 @@ export function runProgram({ program, args, environment, timeoutMs, input }: Pro
         if (length > LONGEST_OUTPUT_BYTES) finish({ kind: 'endless' });
       });
     }
-    child.on('error', (fault: NodeJS.ErrnoException) => finish({ kind: 'missing', code: fault.code ?? 'unknown' }));
+    child.on('error', (fault) => finish({ kind: 'missing', code: systemCodeOf(fault) ?? 'unknown' }));
     child.on('exit', (code) => (linger = setTimeout(() => ended(code), LINGER_MS)));
     child.on('close', ended);
     // A program that does not want to read has its reasons, which are told by how it ends.

@@ -7,6 +7,7 @@ import type { LoginStore, SendSignIn } from '../model/sign-in.js';
 import type { Secret } from '../model/secret.js';
 import type { IdentitySettings, SecretReference } from '../model/settings.js';
 import { createEntraSource, type LibraryIdentity } from './entra-source.js';
+import { createGitCredentialSource } from './git-credential.js';
 import { createPipelineSource } from './pipeline-token.js';
 import { readSecret, type SecretSurroundings } from './secret-reader.js';
 import type { ToolIdentity } from './tool-failure.js';
@@ -20,6 +21,8 @@ export interface IdentitySurroundings {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** ms that a program which is asked may take. */
   readonly timeoutMs: number;
+  /** Whether an address is that of this daemon. */
+  readonly isOwn: (url: URL) => boolean;
   readonly send: SendSignIn;
   /** Undefined without a state directory. */
   readonly logins: LoginStore | undefined;
@@ -63,7 +66,7 @@ const KINDS: { readonly [K in Kind]: Row<K> } = {
   // Azure DevOps takes any user name with a personal access token.
   pat: ({ secret }, around) => ({ kind: 'basic', user: 'PAT', read: reader(secret, around) }),
   basic: ({ user, secret }, around) => ({ kind: 'basic', user, read: reader(secret, around) }),
-  'git-credential': notYet,
+  'git-credential': ({ user }, around) => ({ kind: 'asked', source: createGitCredentialSource(user, around) }),
   none: () => ({ kind: 'none' }),
   passthrough: () => ({ kind: 'passthrough' }),
 };
