@@ -2,6 +2,7 @@
  * Whether a request may pass, by the rules of the host it is for. The client is told nothing but 401; the reason is for the tests.
  */
 import type { Address } from './addresses.js';
+import { JobTokens } from './job-tokens.js';
 import { AZURE_DEVOPS, DEFAULT_TENANT, type TokenBook } from './token-book.js';
 
 export type AuthorizationKind = 'none' | 'bearer' | 'basic' | 'ntlm';
@@ -33,6 +34,8 @@ export class AccessRules {
   readonly anonymousRead = new Set<string>();
   /** Tenant of an organisation, key in lower case; one that is not listed belongs to the default tenant. */
   readonly tenants = new Map<string, string>();
+  /** Tokens of pipeline jobs. */
+  readonly jobs = new JobTokens();
   readonly #book: TokenBook;
 
   constructor(book: TokenBook) {
@@ -51,6 +54,7 @@ export class AccessRules {
       case 'visualstudio':
         if (credential.kind === 'none') return refuse('missing');
         if (credential.kind === 'other') return refuse('unsupported-scheme');
+        if (credential.kind === 'bearer' && this.jobs.isGood(credential.token, address.organization)) return pass('job');
         if (credential.kind === 'basic') {
           if (this.pats.has(credential.password)) return pass('pat');
           // Git Credential Manager sends an Entra token as the password.
