@@ -120,7 +120,6 @@ export function assemble(
     secrets,
     environment,
     timeoutMs: timeouts.token,
-    isOwn: (url: URL) => door.isAt(url),
     send: signInHttp({ environment, timeoutMs: timeouts.token }),
     logins: undefined,
   };

@@ -33,12 +33,6 @@ export class DoorNames {
     }
   }
 
-  /** Whether a request to this address would come to this door. */
-  has({ host, hostname, port, protocol }: URL): boolean {
-    const full = port === '' ? `${hostname}:${protocol === 'https:' ? USUAL_PORT.https : USUAL_PORT.http}` : host;
-    return this.#names.has(full.toLowerCase());
-  }
-
   /** All that may stand in a request on this connection. `host`: what its listener listens on. */
   on(socket: Socket, host: string): OwnNames {
     const { localAddress, localPort } = socket;

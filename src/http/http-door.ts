@@ -50,11 +50,6 @@ export class HttpDoor {
     return this.#listeners.bound;
   }
 
-  /** Whether a request to this address would come to this door. */
-  isAt(url: URL): boolean {
-    return this.#listeners.names.has(url);
-  }
-
   /** The addresses that are open, as they were asked for. */
   get addresses(): readonly ListenAddress[] {
     return this.#listeners.addresses;

@@ -15,7 +15,6 @@ import { Secret } from '../model/secret.js';
 import { type Answer, parseAnswer, unusable } from './git-credential-text.js';
 import { fillFailure } from './git-credential-failure.js';
 import { childEnvironment, type ProgramEnd, runProgram } from './run-program.js';
-import { TokenFailure } from './token-source.js';
 import type { AskedSource } from './vault-entry.js';
 
 /** git processes at once, for all repositories: a helper is often a large program, and a thousand submodules come at once. */
@@ -30,8 +29,6 @@ export interface GitCredentialSurroundings {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** ms for one run of git. */
   readonly timeoutMs: number;
-  /** Whether an address is that of this daemon: what is kept for it is a lease, and nothing for an upstream. */
-  readonly isOwn: (url: URL) => boolean;
 }
 
 /** A source that asks git. `user`: the user name to ask for, when helpers hold several. */
@@ -66,12 +63,6 @@ class GitCredentials implements AskedSource {
   async ask(target: CredentialTarget): Promise<Credential> {
     const { url } = target;
     if (url === undefined || !/^https?:$/.test(url.protocol)) throw new TypeError('git-credential is asked without an address');
-    if (this.#around.isOwn(url)) {
-      throw new TokenFailure(`${url.host} is this daemon itself`, {
-        isDefinite: true,
-        todo: 'set `upstream` of the route to the real host',
-      });
-    }
     const path = plain(url.pathname.replace(/^\/+/, '').replace(/\/+$/, ''));
     if (path === undefined) throw unusable(`the path of the address cannot be told to git`, url);
     const asked = { protocol: url.protocol.slice(0, -1), host: url.host, path, user: this.#user };

@@ -21,8 +21,6 @@ export interface IdentitySurroundings {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** ms that a program which is asked may take. */
   readonly timeoutMs: number;
-  /** Whether an address is that of this daemon. */
-  readonly isOwn: (url: URL) => boolean;
   readonly send: SendSignIn;
   /** Undefined without a state directory. */
   readonly logins: LoginStore | undefined;
