@@ -54,6 +54,7 @@ export class FakeAz extends FakeTool {
     const resource =
       optionOf(args, '--resource') ?? optionOf(args, '--scope')?.replace(/\/\.default$/, '') ?? 'https://management.core.windows.net/';
     const token = this.#token(tenant, resource);
+    this.given.push(token);
     const exp = this.#book.issued.get(token)?.exp ?? 0;
     const answer = {
       accessToken: token,

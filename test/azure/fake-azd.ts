@@ -48,6 +48,7 @@ export class FakeAzd extends FakeTool {
       cae: claims !== undefined,
       answersChallenge: claims !== undefined,
     });
+    this.given.push(token);
     // An update is announced before whatever was asked for.
     return {
       stdout: `${JSON.stringify({ token, expiresOn: new Date(issued.exp * 1000).toISOString() })}\n`,

@@ -51,6 +51,7 @@ export class FakePwsh extends FakeTool {
       lifeSeconds: this.tokenLifeSeconds,
       answersChallenge: this.satisfiesClaims,
     }).token;
+    this.given.push(this.#kept);
     const expiresOn = this.#book.issued.get(this.#kept)?.exp;
     // What is announced goes to stdout too, where it is no terminal.
     return says(

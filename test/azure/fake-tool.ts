@@ -38,6 +38,8 @@ export interface FakeToolOptions {
 
 export class FakeTool {
   readonly calls: ToolCall[] = [];
+  /** Tokens that it gave out, in their order. */
+  readonly given: string[] = [];
   readonly #options: FakeToolOptions;
   readonly #loopback: Loopback;
   /** Only the program knows it: another process on the machine must not get tokens from this port. */
