@@ -28,7 +28,7 @@ const LAW: HouseLaw = {
     'http-proxy': { files: ['http/proxying.ts'] },
     '@azure/identity': { files: ['identity/entra-source.ts'] },
     // Comes with @azure/identity and is no dependency of ours: nothing of it may be there when the program runs.
-    '@azure/core-rest-pipeline': { files: ['identity/entra-source.ts'], typesOnly: true },
+    '@azure/core-rest-pipeline': { files: ['identity/entra-source.ts', 'identity/entra-http.ts'], typesOnly: true },
     'node-cache': { files: ['identity/vault-entries.ts'] },
     winston: { files: ['daemon/log.ts'] },
     yargs: { files: ['cli/postern.ts', 'cli/tree/words.ts'] },
@@ -52,6 +52,7 @@ const LAW: HouseLaw = {
     'identity/entra-source.ts', // hands a client secret to the library that sends it
     'identity/git-credential.ts', // tells git's helpers whether what they gave was good
     'identity/pipeline-token.ts', // reads when a job's token ends
+    'identity/purpose.ts', // reads what a token says of itself
     'identity/secret-reader.ts', // looks whether a variable was empty
     'ssh/server.ts', // hands the door's own key to SSH
     'store/given-lease-keys.ts', // reads the lines of keys

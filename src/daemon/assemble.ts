@@ -37,6 +37,7 @@ import { SharedRevocations } from '../store/shared-revocations.js';
 import { Attempts } from '../upstream/attempts.js';
 import { UpstreamConnections } from '../upstream/connections.js';
 import { signInHttp } from '../upstream/sign-in-http.js';
+import { Tenants } from '../upstream/tenants.js';
 import { Throttle } from '../upstream/throttle.js';
 import { mostFiles } from './file-limit.js';
 import { LeaseDesk, type LeaseKeyring } from './lease-desk.js';
@@ -74,6 +75,7 @@ export interface House {
   readonly routes: RouteTable;
   readonly connections: UpstreamConnections;
   readonly throttle: Throttle;
+  readonly tenants: Tenants;
   /** To be loaded before the door opens; undefined without a state directory, and then every lease is refused. */
   readonly leases: LeaseDesk | undefined;
   /** What is revoked; kept over a change of the configuration, because it may know more than its files. */
@@ -120,7 +122,8 @@ export function assemble(
     secrets,
     environment,
     timeoutMs: timeouts.token,
-    send: signInHttp({ environment, timeoutMs: timeouts.token }),
+    send: signInHttp({ environment, connectMs: timeouts.connect, timeoutMs: timeouts.token }),
+    now: () => clock.now(),
     logins: undefined,
   };
   const vault = new Vault({
@@ -136,7 +139,8 @@ export function assemble(
   const routes = new RouteTable(settings.routes);
   const connections = new UpstreamConnections({ environment, connectMs: timeouts.connect });
   const throttle = previous?.throttle ?? new Throttle(clock);
-  const attempts = new Attempts({ vault, throttle, clock, logger });
+  const tenants = new Tenants({ connections, clock, logger, previous: previous?.tenants });
+  const attempts = new Attempts({ vault, tenants, throttle, clock, logger });
   const forwarder = new Forwarder({ attempts, connections, ledger, logger, clock, timeouts, privateAgents: new PrivateAgents() });
   const { access } = settings;
   const ownUid = process.getuid?.();
@@ -236,6 +240,7 @@ export function assemble(
     routes,
     connections,
     throttle,
+    tenants,
     leases,
     register,
     shared,

@@ -4,78 +4,132 @@
  */
 import { messageOf, ProxyError, systemCodeOf } from '../model/errors.js';
 import type { EntraIdentity } from '../model/settings.js';
-import { findEntraText } from './entra-texts.js';
+import type { SeenAnswer, SeenExchange } from './authority-talk.js';
+import { remedyOf } from './entra-remedy.js';
+import { type EntraError, findEntraText } from './entra-texts.js';
 import { connectionFailure } from './pipeline-connection.js';
 import { TokenFailure } from './token-source.js';
 import { toolFailure, ToolTrouble } from './tool-failure.js';
 
-const DEFAULT_AUTHORITY = 'https://login.microsoftonline.com';
-
-/** What the watching policy saw of the library's last exchange: errors do not carry it. */
-export interface SeenExchange {
-  status: number | undefined;
-  body: string;
-  fault: unknown;
-  /** Proofs that were sent: a service that says back what it was sent must not be quoted with them. */
-  readonly proofs: Set<string>;
-}
+/** Clocks that differ by more than this have assertions and tokens refused: the tolerance that Entra documents. */
+const MOST_SKEW_MS = 5 * 60 * 1000;
+/** After AADSTS50196 (too many like requests) nothing is asked for this long. */
+const LOOP_PAUSE_MS = 60_000;
+const LOOP_CODE = 50196;
 
 /**
- * Names a failure. `thrown` is what the library threw; `seen` what went over the wire. Text that came from outside is
- * quoted without proofs, tokens and control characters.
+ * Names a failure. `thrown` is what the library threw; `seen` what went over the wire; `authority` where to, an origin or a name. Text that
+ * came from outside is quoted without proofs, tokens and control characters.
  */
-export function explainEntraFailure(identity: EntraIdentity, thrown: unknown, seen: SeenExchange): TokenFailure | ProxyError {
+export function explainEntraFailure(
+  identity: EntraIdentity,
+  thrown: unknown,
+  seen: SeenExchange,
+  authority: string,
+): TokenFailure | ProxyError {
+  if (seen.fault !== undefined) return unsent(seen.fault, authority);
   // Its own words already: a secret or a certificate file that cannot be read.
   if (thrown instanceof TokenFailure || thrown instanceof ProxyError) return thrown;
   const message = withoutProofs(messageOf(thrown), seen.proofs);
   const connection = identity.kind === 'azure-pipelines' ? connectionFailure(message) : undefined;
   if (connection !== undefined) return connection;
-  const text = `${withoutProofs(seen.body, seen.proofs)}\n${message}`;
-  const entra = findEntraText(text);
-  if (entra !== undefined) {
-    const code = `AADSTS${entra.number}`;
-    if (entra.known !== undefined) {
-      return new TokenFailure(`${entra.known.what} (${code})`, { isDefinite: entra.known.isTransient !== true, todo: entra.known.todo });
-    }
-    return new TokenFailure(`The sign-in service refused (${code}: ${firstSentence(text, code)})`, {
-      isDefinite: (seen.status ?? 400) < 500,
-      todo: `look up ${code} at https://login.microsoftonline.com/error?code=${entra.number}`,
-    });
-  }
-  if (seen.status !== undefined && seen.status >= 400) {
-    const isDefinite = seen.status < 500 && seen.status !== 429 && seen.status !== 408;
-    return new TokenFailure(`The sign-in service answered with status ${seen.status}`, {
-      isDefinite,
-      todo: isDefinite
-        ? 'check `authority` of the identity, and what stands between here and it (HTTPS_PROXY): the sign-in service itself would give an AADSTS code'
-        : 'wait and try again; a token that is still held stays in use until it ends',
-    });
-  }
-  if (seen.fault !== undefined) return networkFailure(identity, seen.fault);
-  if (seen.status !== undefined) {
-    // The library's message is then about a property of something that it took for JSON.
-    return new TokenFailure(
-      `What answers at ${identity.authority ?? DEFAULT_AUTHORITY} is not a sign-in service (status ${seen.status}, and no token)`,
-      {
-        isDefinite: false,
-        todo: 'check `authority` of the identity, and what stands between here and it (HTTPS_PROXY, a portal that wants a sign-in)',
-        cause: thrown,
-      },
-    );
-  }
+  const entra = findEntraText(withoutProofs(seen.answer?.body ?? '', seen.proofs)) ?? findEntraText(message);
+  if (entra !== undefined) return refused(identity, entra, seen);
+  if (seen.answer !== undefined) return oddAnswer(seen.answer, authority, message, thrown);
   return byKind(identity, message, thrown);
 }
 
-function networkFailure(identity: EntraIdentity, fault: unknown): TokenFailure {
-  const where = identity.kind === 'managed-identity' ? 'the managed identity endpoint' : (identity.authority ?? DEFAULT_AUTHORITY);
+/** No answer came. The way there says why, in the words of every other connection. */
+function unsent(fault: unknown, authority: string): TokenFailure {
+  if (fault instanceof TokenFailure) return fault;
+  if (fault instanceof ProxyError)
+    return new TokenFailure(fault.message, {
+      isDefinite: fault.code === 'config-invalid',
+      todo: fault.todo ?? 'check the network and `authority` of the identity',
+      cause: fault,
+    });
   const reason = [systemCodeOf(fault), messageOf(fault)].filter((part) => part !== undefined && part !== '').join(': ');
-  const isTls = /certificate|self.signed|altname|TLS|SSL/i.test(reason);
-  return new TokenFailure(`The sign-in service at ${where} could not be reached (${reason})`, {
+  return new TokenFailure(`${authority} could not be reached (${reason})`, {
     isDefinite: false,
-    todo: isTls
-      ? 'check `authority` and `ca` of the identity: the certificate of the sign-in service is not trusted here'
-      : 'check the network, `authority` of the identity, and HTTPS_PROXY if there is a proxy',
+    todo: 'check the network, and that the service runs',
     cause: fault,
+  });
+}
+
+/** The sign-in service gave its reasons. */
+function refused(identity: EntraIdentity, entra: EntraError, { answer, aheadMs }: SeenExchange): TokenFailure {
+  const { number, word, known, hint, sentence } = entra;
+  const code = number === undefined ? (word ?? '') : `AADSTS${number}`;
+  const isOff = aheadMs !== undefined && Math.abs(aheadMs) > MOST_SKEW_MS;
+  const retryAfterMs = answer?.retryAfterMs ?? (number === LOOP_CODE ? LOOP_PAUSE_MS : undefined);
+  if (known?.isClock === true && isOff) {
+    return new TokenFailure(`The clock of this machine is ${clockText(aheadMs)} the sign-in service's (${code})`, {
+      isDefinite: true,
+      todo: 'set the clock of this machine, and have it kept right (`timedatectl set-ntp true`)',
+    });
+  }
+  const clock = isOff ? `; the clock of this machine is also ${clockText(aheadMs)} the sign-in service's: set it` : '';
+  if (known !== undefined) {
+    const { what, todo } = remedyOf(known, identity);
+    return new TokenFailure(`${what} (${code})`, { isDefinite: known.isTransient !== true, todo: `${todo}${clock}`, retryAfterMs });
+  }
+  const lookUp = `look up ${code} at https://login.microsoftonline.com/error?code=${number ?? ''}`;
+  return new TokenFailure(`The sign-in service refused (${sentence === '' ? code : `${code}: ${sentence}`})`, {
+    isDefinite: (answer?.status ?? 400) < 500,
+    todo: `${hint === undefined ? lookUp : `${remedyOf(hint, identity).todo}, or ${lookUp}`}${clock}`,
+    retryAfterMs,
+  });
+}
+
+/** How far ahead or behind, as a text that `the sign-in service's` follows. */
+function clockText(aheadMs: number): string {
+  const minutes = Math.round(Math.abs(aheadMs) / 60_000);
+  const span =
+    minutes < 120 ? `${minutes} minutes` : minutes < 2880 ? `${Math.round(minutes / 60)} hours` : `${Math.round(minutes / 1440)} days`;
+  return `${span} ${aheadMs > 0 ? 'ahead of' : 'behind'}`;
+}
+
+/** An answer without a reason in it: trouble of the service, or something else than the service. */
+function oddAnswer({ url, status, isJson, retryAfterMs }: SeenAnswer, authority: string, message: string, cause: unknown): TokenFailure {
+  const between = 'check `authority` of the identity, and what stands between here and it (HTTPS_PROXY, a portal that wants a sign-in)';
+  const isDiscovery = url.includes('/.well-known/');
+  const wait = 'wait and try again; a token that is still held stays in use until it ends';
+  if (status === 429) {
+    const pause = retryAfterMs === undefined ? wait : `wait ${Math.ceil(retryAfterMs / 1000)} s and try again`;
+    return new TokenFailure(`The sign-in service answered with status 429: it wants fewer requests`, {
+      isDefinite: false,
+      todo: `${pause}; see the log for what asks so often`,
+      retryAfterMs,
+    });
+  }
+  if (status >= 500 || status === 408)
+    return new TokenFailure(`The sign-in service answered with status ${status}`, { isDefinite: false, todo: wait, retryAfterMs });
+  if (isDiscovery && status >= 400) {
+    return new TokenFailure(`${authority} has no discovery document at ${new URL(url).pathname} (status ${status})`, {
+      isDefinite: true,
+      todo: 'check `authority` of the identity: it is the sign-in service of a Microsoft Entra cloud, without the tenant; and check `tenant`',
+    });
+  }
+  if (status >= 400) {
+    return new TokenFailure(`The sign-in service answered with status ${status}${isJson ? '' : ' and a page'}`, {
+      isDefinite: true,
+      todo: `${between}: the sign-in service itself would give an AADSTS code`,
+    });
+  }
+  if (!isJson) {
+    return new TokenFailure(
+      `What answers at ${authority} is not a sign-in service (status ${status}, and a page instead of a ${isDiscovery ? 'discovery document' : 'token'})`,
+      {
+        isDefinite: false,
+        todo: between,
+        cause,
+      },
+    );
+  }
+  return new TokenFailure(`What ${authority} answers is no ${isDiscovery ? 'discovery document' : 'token'} (${firstLine(message)})`, {
+    isDefinite: false,
+    todo: between,
+    cause,
   });
 }
 
@@ -132,10 +186,4 @@ function withoutProofs(text: string, proofs: ReadonlySet<string>): string {
 
 function firstLine(text: string): string {
   return (text.split('\n')[0] ?? '').trim().slice(0, 300);
-}
-
-/** The sentence after `AADSTSnnn:`, without the ids that follow it. */
-function firstSentence(text: string, code: string): string {
-  const after = text.slice(text.indexOf(code) + code.length).replace(/^:\s*/, '');
-  return (/^[^."\n\\]*/.exec(after)?.[0] ?? '').trim().slice(0, 300);
 }

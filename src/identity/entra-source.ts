@@ -6,20 +6,20 @@
  * 5xx, throw without asking anyone for a minute. A new object also reads files (certificates, federated tokens, CAs)
  * as they are now. The price is one discovery request per token.
  */
-import { readFile } from 'node:fs/promises';
 import { Agent } from 'node:http';
-import { rootCertificates } from 'node:tls';
 import type { AccessToken, TokenCredential, TokenCredentialOptions } from '@azure/identity';
 import type { PipelinePolicy } from '@azure/core-rest-pipeline';
-import { messageOf, systemCodeOf } from '../model/errors.js';
 import { Secret } from '../model/secret.js';
 import type { EntraIdentity } from '../model/settings.js';
-import { explainEntraFailure, type SeenExchange } from './entra-failure.js';
-import { connectionOf } from './pipeline-connection.js';
-import { type FetchedToken, TokenFailure, type TokenOrder, type TokenSource } from './token-source.js';
+import type { SendSignIn } from '../model/sign-in.js';
+import { authorityOf } from './authority.js';
+import { type AuthorityTalk, authorityTalk, noteAnswer, type SeenExchange } from './authority-talk.js';
+import { explainEntraFailure } from './entra-failure.js';
+import { httpClientOver } from './entra-http.js';
+import { connectionOf, connectionOrigins } from './pipeline-connection.js';
+import { lacksTenant } from './purpose.js';
+import type { FetchedToken, TokenOrder, TokenSource } from './token-source.js';
 
-/** Form fields of a token request that prove who asks (RFC 6749 section 2.3.1, RFC 7521 section 4.2). */
-const PROOF_FIELDS = ['client_secret', 'client_assertion', 'refresh_token'];
 /** Variables that make the library write its requests to stderr, past the log and its redaction. */
 const LOUD_VARIABLES = ['AZURE_LOG_LEVEL', 'TYPESPEC_RUNTIME_LOG_LEVEL'];
 
@@ -32,34 +32,48 @@ export type LibraryIdentity = Extract<
   { kind: 'client-secret' | 'client-certificate' | 'workload-identity' | 'managed-identity' | 'azure-pipelines' }
 >;
 
-/** A source for one identity. `readSecret` gives the client secret, or a job's own token, when one is needed. */
-export function createEntraSource(identity: LibraryIdentity, options: { readSecret: () => Promise<Secret> }): TokenSource {
+/** Kinds that go to no sign-in service by themselves, and what they ask, for texts. */
+const LOCAL_KINDS: { readonly [Kind in LibraryIdentity['kind']]?: string } = {
+  'managed-identity': 'the managed identity endpoint',
+};
+
+/** What a source needs of the outside. */
+export interface EntraSurroundings {
+  /** Gives the client secret, or a job's own token, when one is needed. */
+  readonly readSecret: () => Promise<Secret>;
+  readonly send: SendSignIn;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Wall-clock time, ms since the epoch. */
+  readonly now: () => number;
+}
+
+/** A source for one identity. */
+export function createEntraSource(identity: LibraryIdentity, around: EntraSurroundings): TokenSource {
   return {
-    wantsTenant: identity.tenant === undefined && identity.kind !== 'managed-identity',
+    get asks() {
+      return LOCAL_KINDS[identity.kind] ?? `the sign-in service ${authorityOf(identity, around.environment)}`;
+    },
+    get wantsTenant() {
+      return lacksTenant(identity, around.environment);
+    },
     async fetch({ tenant, claims }: TokenOrder) {
-      const seen: SeenExchange = { status: undefined, body: '', fault: undefined, proofs: new Set() };
+      const asked = { ...identity, tenant: identity.tenant ?? tenant };
+      const authority = LOCAL_KINDS[identity.kind] ?? authorityOf(identity, around.environment);
+      const { send, now } = around;
+      const others = identity.kind === 'azure-pipelines' ? connectionOrigins(around.environment) : [];
+      const talk = authorityTalk({ send, way: identity, authority, others, now });
       try {
-        const credential = await buildCredential(
-          { ...identity, tenant: identity.tenant ?? namedTenant(identity) ?? tenant },
-          options,
-          seen,
-        );
+        const credential = await buildCredential({ ...asked, authority }, around, talk);
         // A token that satisfies claims is only given to a client that says that it understands them.
         const demand = claims === undefined ? {} : { claims, enableCae: true };
         const token = await credential.getToken(`${identity.resource}/.default`, demand);
         if (token === null) throw new Error('the library returned no token');
         return fetched(token);
       } catch (thrown) {
-        throw explainEntraFailure(identity, thrown, seen);
+        throw explainEntraFailure(asked, thrown, talk.seen, authority);
       }
     },
   };
-}
-
-/** The tenant that the environment names for a kind: it is that of the machine or the job, and goes before one that was looked up. */
-function namedTenant({ kind }: LibraryIdentity): string | undefined {
-  if (kind === 'workload-identity') return process.env['AZURE_TENANT_ID'];
-  return kind === 'azure-pipelines' ? process.env['AZURESUBSCRIPTION_TENANT_ID'] : undefined;
 }
 
 function fetched(token: AccessToken): FetchedToken {
@@ -71,22 +85,21 @@ function fetched(token: AccessToken): FetchedToken {
 }
 
 async function buildCredential(
-  identity: LibraryIdentity,
-  { readSecret }: { readSecret: () => Promise<Secret> },
-  seen: SeenExchange,
+  identity: LibraryIdentity & { readonly authority: string },
+  { readSecret, environment, now }: EntraSurroundings,
+  talk: AuthorityTalk,
 ): Promise<TokenCredential> {
   // The library reads them when it is loaded, which is only now.
   for (const name of LOUD_VARIABLES) Reflect.deleteProperty(process.env, name);
   const library = await import('@azure/identity');
-  const common: TokenCredentialOptions & { disableInstanceDiscovery?: boolean } = {
-    retryOptions: { maxRetries: LIBRARY_RETRIES },
-    additionalPolicies: [{ policy: watch(seen, await trusted(identity.ca)), position: 'perRetry' }],
-  };
-  if (identity.authority !== undefined) {
-    common.authorityHost = identity.authority;
+  const retryOptions = { maxRetries: LIBRARY_RETRIES };
+  const common: TokenCredentialOptions & { disableInstanceDiscovery: boolean } = {
+    retryOptions,
+    httpClient: httpClientOver(talk),
+    authorityHost: identity.authority,
     // Otherwise the library asks the public cloud whether it knows this authority.
-    common.disableInstanceDiscovery = true;
-  }
+    disableInstanceDiscovery: true,
+  };
   const tenant = identity.tenant ?? '';
   const clientId = identity.clientId ?? '';
   switch (identity.kind) {
@@ -104,14 +117,13 @@ async function buildCredential(
         ...(identity.tokenFile === undefined ? {} : { tokenFilePath: identity.tokenFile }),
       });
     case 'azure-pipelines': {
-      const connection = connectionOf(identity, process.env);
+      const connection = connectionOf(identity, environment);
       const token = (await readSecret()).reveal();
-      seen.proofs.add(token);
       // Without a connection the kind is not the library's.
       return new library.AzurePipelinesCredential(connection.tenant, connection.clientId, identity.serviceConnection ?? '', token, common);
     }
     case 'managed-identity': {
-      const local = { ...common, ...unproxied() };
+      const local = { retryOptions, additionalPolicies: [watch(talk.seen, now)], ...unproxied() };
       if (identity.resourceId !== undefined)
         return askAlways(new library.ManagedIdentityCredential({ ...local, resourceId: identity.resourceId }));
       if (identity.clientId !== undefined)
@@ -147,45 +159,23 @@ function askAlways(credential: TokenCredential): TokenCredential {
   return credential;
 }
 
-/** The certificates for an identity with a `ca`: Node's own, those that the environment adds, and it. */
-async function trusted(ca: string | undefined): Promise<string[] | undefined> {
-  if (ca === undefined) return undefined;
-  const extra = process.env['NODE_EXTRA_CA_CERTS'];
-  const read = async (file: string, name: string): Promise<string> => {
-    try {
-      const text = await readFile(file, 'utf8');
-      if (text.includes('-----BEGIN CERTIFICATE-----')) return text;
-      throw new Error('it holds no PEM certificate');
-    } catch (thrown) {
-      throw new TokenFailure(`The certificate file ${file} cannot be used (${systemCodeOf(thrown) ?? messageOf(thrown)})`, {
-        isDefinite: true,
-        todo: `check ${name}: a PEM file with one or more certificates, readable by the daemon`,
-        cause: thrown,
-      });
-    }
-  };
-  const added = extra === undefined || extra === '' ? [] : [await read(extra, 'NODE_EXTRA_CA_CERTS')];
-  return [...rootCertificates, ...added, await read(ca, '`ca` of the identity')];
-}
-
-/**
- * Sees every answer and fault on the way, because the library's errors drop status, body and cause. It is also where
- * `ca` is put on: the library's own `tlsOptions` are dropped, with no more than a line in its log, where there is a proxy.
- */
-function watch(seen: SeenExchange, ca: string[] | undefined): PipelinePolicy {
-  return {
+/** Sees every answer and fault of a managed identity's endpoint on the way, because the library's errors drop status, body and cause. */
+function watch(seen: SeenExchange, now: () => number): NonNullable<TokenCredentialOptions['additionalPolicies']>[number] {
+  const policy: PipelinePolicy = {
     name: 'posternWatch',
     async sendRequest(request, next) {
-      if (typeof request.body === 'string') {
-        const form = new URLSearchParams(request.body);
-        for (const field of PROOF_FIELDS) seen.proofs.add(form.get(field) ?? '');
-      }
-      // Said aloud, because NODE_TLS_REJECT_UNAUTHORIZED would otherwise switch the check off, and a proof goes to whoever answers.
-      request.requestOverrides = { ...request.requestOverrides, rejectUnauthorized: true, ...(ca === undefined ? {} : { ca }) };
+      // Said aloud, because NODE_TLS_REJECT_UNAUTHORIZED would otherwise switch the check off.
+      request.requestOverrides = { ...request.requestOverrides, rejectUnauthorized: true };
+      seen.answer = undefined;
+      seen.fault = undefined;
       try {
         const response = await next(request);
-        seen.status = response.status;
-        seen.body = response.status >= 400 ? (response.bodyAsText ?? '') : '';
+        noteAnswer(
+          seen,
+          request.url,
+          { status: response.status, headers: response.headers.toJSON(), body: response.bodyAsText ?? '' },
+          now(),
+        );
         return response;
       } catch (thrown) {
         seen.fault = thrown;
@@ -193,4 +183,5 @@ function watch(seen: SeenExchange, ca: string[] | undefined): PipelinePolicy {
       }
     },
   };
+  return { policy, position: 'perRetry' };
 }

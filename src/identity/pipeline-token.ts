@@ -6,6 +6,7 @@
  * Source: Azure Pipelines, "Predefined variables" (System.AccessToken) and "Access repositories, artifacts, and other resources".
  */
 import type { Secret } from '../model/secret.js';
+import { readTokenClaims } from '../model/token-claims.js';
 import { TokenFailure, type TokenSource } from './token-source.js';
 
 /** An opaque token tells no end: it is read again after the time that a job has unless it is given more. */
@@ -16,7 +17,7 @@ const TODO =
   'let a step of the running job start the daemon, with `SYSTEM_ACCESSTOKEN: $(System.AccessToken)` in its `env:`; for longer, set `serviceConnection`';
 
 /** A source that hands on the token that `read` gives. `now` in ms since the epoch. */
-export function createPipelineSource(read: () => Promise<Secret>, now: () => number = Date.now): TokenSource {
+export function createPipelineSource(read: () => Promise<Secret>, now: () => number): TokenSource {
   return {
     note: `the job's own token: ${LIFE}`,
     refused: {
@@ -37,15 +38,8 @@ export function createPipelineSource(read: () => Promise<Secret>, now: () => num
   };
 }
 
-/** The end that a JWT tells (RFC 7519 section 4.1.4); undefined for what is no JWT or tells none. */
+/** The end that a JWT tells; undefined for what is no JWT or tells none. */
 function endOf(token: Secret): Date | undefined {
-  try {
-    const claims: unknown = JSON.parse(Buffer.from(token.reveal().split('.')[1] ?? '', 'base64url').toString('utf8'));
-    if (typeof claims !== 'object' || claims === null || !('exp' in claims) || typeof claims.exp !== 'number') return undefined;
-    const end = new Date(claims.exp * 1000);
-    return Number.isNaN(end.getTime()) ? undefined : end;
-  } catch {
-    // Opaque.
-    return undefined;
-  }
+  const end = new Date(readTokenClaims(token.reveal())?.expiresAt ?? Number.NaN);
+  return Number.isNaN(end.getTime()) ? undefined : end;
 }

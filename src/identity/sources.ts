@@ -22,6 +22,8 @@ export interface IdentitySurroundings {
   /** ms that a program which is asked may take. */
   readonly timeoutMs: number;
   readonly send: SendSignIn;
+  /** Wall-clock time, ms since the epoch. */
+  readonly now: () => number;
   /** Undefined without a state directory. */
   readonly logins: LoginStore | undefined;
 }
@@ -30,10 +32,12 @@ type Kind = IdentitySettings['kind'];
 type Settings<K extends Kind> = Extract<IdentitySettings, { kind: K }>;
 type Row<K extends Kind> = (settings: Settings<K>, around: IdentitySurroundings) => CredentialSource;
 
-const fromLibrary = (settings: LibraryIdentity, { secrets }: IdentitySurroundings): CredentialSource => ({
+const fromLibrary = (settings: LibraryIdentity, around: IdentitySurroundings): CredentialSource => ({
   kind: 'token',
   source: createEntraSource(settings, {
-    readSecret: () => ('secret' in settings ? readSecret(settings.secret, secrets) : Promise.reject(new Error('this kind has no secret'))),
+    ...around,
+    readSecret: () =>
+      'secret' in settings ? readSecret(settings.secret, around.secrets) : Promise.reject(new Error('this kind has no secret')),
   }),
 });
 
@@ -53,7 +57,7 @@ const KINDS: { readonly [K in Kind]: Row<K> } = {
   'azure-powershell': fromTool,
   'azure-pipelines': (settings, around) =>
     settings.serviceConnection === undefined
-      ? { kind: 'token', source: createPipelineSource(reader(settings.secret, around)) }
+      ? { kind: 'token', source: createPipelineSource(reader(settings.secret, around), around.now) }
       : fromLibrary(settings, around),
   browser: notYet,
   'device-code': notYet,

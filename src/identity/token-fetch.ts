@@ -22,27 +22,37 @@ export interface FetchLimits {
 
 /**
  * Fetches a token.
- * @throws ProxyError `identity-timeout` at the limit; else what the source threw last
+ * @throws What the source threw last; ProxyError `identity-timeout` at the limit, when it has thrown nothing yet
  */
 export function fetchWithin(source: TokenSource, order: TokenOrder, limits: FetchLimits): Promise<FetchedToken> {
   const { clock, timeoutMs } = limits;
   let isLate = false;
+  let last: Error | undefined;
+  const fetch = async (): Promise<FetchedToken> => {
+    try {
+      return await source.fetch(order);
+    } catch (thrown) {
+      if (thrown instanceof Error) last = thrown;
+      throw thrown;
+    }
+  };
   return new Promise((resolve, reject) => {
+    const { asks } = source;
     const cancel = clock.after(timeoutMs, () => {
       isLate = true;
-      reject(
-        new ProxyError('identity-timeout', `No token came within ${timeoutMs / 1000} s`, {
-          todo: 'check the network and the sign-in service, or raise timeouts.token',
-        }),
-      );
+      // A try that failed says more than that the next one had no time left.
+      reject(last ?? tooLate(timeoutMs, asks));
     });
-    tryToFetch(
-      () => source.fetch(order),
-      limits,
-      () => isLate || limits.isUnwanted(),
-    )
+    tryToFetch(fetch, limits, () => isLate || limits.isUnwanted())
       .then(resolve, reject)
       .finally(cancel);
+  });
+}
+
+function tooLate(timeoutMs: number, asks: string | undefined): ProxyError {
+  const whom = asks === undefined ? '' : `: ${asks} did not answer`;
+  return new ProxyError('identity-timeout', `No token came within ${timeoutMs / 1000} s${whom}`, {
+    todo: `check the network and ${asks ?? 'the sign-in service'}, or raise timeouts.token`,
   });
 }
 
@@ -54,8 +64,10 @@ async function tryToFetch(fetch: () => Promise<FetchedToken>, { clock, onTry }: 
     } catch (thrown) {
       // A ProxyError is a secret that cannot be read: that, too, stays so until a person acts.
       const isDefinite = thrown instanceof ProxyError || (thrown instanceof TokenFailure && thrown.isDefinite);
-      if (isDefinite || attempt >= TRIES || isOver()) throw thrown;
-      await new Promise<void>((resume) => clock.after(TRY_WAIT_MS * 2 ** (attempt - 1), resume));
+      const waitMs = TRY_WAIT_MS * 2 ** (attempt - 1);
+      const wantsPeace = thrown instanceof TokenFailure && (thrown.retryAfterMs ?? 0) > waitMs;
+      if (isDefinite || wantsPeace || attempt >= TRIES || isOver()) throw thrown;
+      await new Promise<void>((resume) => clock.after(waitMs, resume));
       if (isOver()) throw thrown;
     }
   }

@@ -16,6 +16,14 @@ const RENEW_JITTER = 0.05;
 /** Waits between renewals that failed. */
 const BACKOFF_FIRST_MS = 1_000;
 const BACKOFF_MOST_MS = 60_000;
+/** After a failure the same answer is given for this long, so that a loop of clients does not become a loop of sign-ins. */
+const FAILURE_HOLD_MS = 3_000;
+/** So many definite failures in a row are held no longer than the first: a person who is mending it tries again and again. */
+const PATIENT_FAILURES = 3;
+/** The longest hold of definite failures: what was mended is seen within seconds, also after a night of refusals. */
+const MOST_FAILURE_HOLD_MS = 15_000;
+/** A Retry-After is obeyed up to this; a service that asks for hours would outlast what was wrong with it. */
+const MOST_RETRY_AFTER_MS = 60_000;
 /** A wish for a longer life is met once in this time; an issuer that keeps giving the same token is not asked for every push. */
 const LIFE_WISH_HOLD_MS = 60_000;
 
@@ -36,6 +44,17 @@ export function renewalTime(fetched: FetchedToken, obtainedAt: Date): number {
 /** ms until the next try after so many failures in a row (1 or more): doubling to a bound, spread by a quarter either way. */
 export function pauseAfter(failures: number): number {
   return Math.min(BACKOFF_MOST_MS, BACKOFF_FIRST_MS * 2 ** (failures - 1)) * (0.75 + Math.random() / 2);
+}
+
+/**
+ * ms for which an answer that no token comes is given without asking anew. `failures` in a row (1 or more); `isDefinite`: it will
+ * stay so until a person acts; `retryAfterMs`: what whoever was asked wants.
+ */
+export function holdAfter(failures: number, isDefinite: boolean, retryAfterMs: number | undefined): number {
+  const own = isDefinite
+    ? Math.min(MOST_FAILURE_HOLD_MS, FAILURE_HOLD_MS * 2 ** Math.max(0, failures - PATIENT_FAILURES))
+    : FAILURE_HOLD_MS;
+  return Math.max(own, Math.min(retryAfterMs ?? 0, MOST_RETRY_AFTER_MS));
 }
 
 /**

@@ -26,6 +26,8 @@ export interface TokenSource {
   readonly note?: string;
   /** What a user is told when the upstream does not take its tokens, instead of what can be said of any token. */
   readonly refused?: { readonly what: string; readonly todo: string };
+  /** Who is asked, for the text when no answer comes: `the Azure CLI (az)`. */
+  readonly asks?: string;
   /**
    * Fetches a token.
    * @throws TokenFailure, and ProxyError `secret-unreadable` for a secret that it needs
@@ -40,11 +42,14 @@ export interface TokenSource {
 export class TokenFailure extends Error {
   readonly isDefinite: boolean;
   readonly todo: string;
+  /** How long whoever was asked wants to be left alone, ms. */
+  readonly retryAfterMs: number | undefined;
 
-  constructor(message: string, options: { isDefinite: boolean; todo: string; cause?: unknown }) {
+  constructor(message: string, options: { isDefinite: boolean; todo: string; cause?: unknown; retryAfterMs?: number | undefined }) {
     super(message, options.cause === undefined ? {} : { cause: options.cause });
     this.name = 'TokenFailure';
     this.isDefinite = options.isDefinite;
     this.todo = options.todo;
+    this.retryAfterMs = options.retryAfterMs;
   }
 }

@@ -104,6 +104,12 @@ const WORDS: { readonly [K in ToolIdentity['kind']]: Words } = {
   },
 };
 
+/** A tool as texts name it: `the Azure CLI (az)`. */
+export function toolName(kind: ToolIdentity['kind']): string {
+  const { name, program } = WORDS[kind];
+  return `${name.replace(/^The/, 'the')} (${program})`;
+}
+
 /** Names the trouble. `identity.tenant` is the one that was asked for, whoever chose it. */
 export function toolFailure(identity: ToolIdentity, { kind, message, claims }: ToolTrouble): TokenFailure {
   const { name, program, install, signedOut, again, login, show, lacks } = WORDS[identity.kind];

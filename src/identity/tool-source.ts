@@ -8,7 +8,7 @@ import { Secret } from '../model/secret.js';
 import { explainEntraFailure } from './entra-failure.js';
 import { childEnvironment, type ProgramEnd, runProgram } from './run-program.js';
 import type { FetchedToken, TokenOrder, TokenSource } from './token-source.js';
-import { type ToolIdentity, ToolTrouble } from './tool-failure.js';
+import { type ToolIdentity, toolName, ToolTrouble } from './tool-failure.js';
 
 /** What a tool is asked for. */
 interface Wish {
@@ -91,6 +91,9 @@ try {
 }
 `;
 
+/** A tool has its talk with the sign-in service by itself. */
+const NOTHING_SEEN = { answer: undefined, fault: undefined, aheadMs: undefined, proofs: new Set<string>() };
+
 /** A source that runs the tool of this kind. `environment`: the daemon's; `timeoutMs`: for one run. */
 export function createToolSource(
   identity: ToolIdentity,
@@ -100,9 +103,10 @@ export function createToolSource(
   /** What was given last, by tenant: a tool that cannot be told of claims gives the same token again until a person has signed in. */
   const given = new Map<string, Secret>();
   return {
+    asks: toolName(identity.kind),
     wantsTenant: identity.tenant === undefined,
     async fetch(order: TokenOrder) {
-      const tenant = identity.tenant ?? (order.tenant === 'organizations' ? undefined : order.tenant);
+      const { tenant = order.tenant } = identity;
       const { claims } = order;
       const wish: Wish = { resource: identity.resource, tenant, claims: tool.takesClaims ? claims : undefined };
       try {
@@ -119,7 +123,7 @@ export function createToolSource(
           throw new ToolTrouble('claims', '', claims);
         return fetched;
       } catch (thrown) {
-        throw explainEntraFailure({ ...identity, tenant }, thrown, { status: undefined, body: '', fault: undefined, proofs: new Set() });
+        throw explainEntraFailure({ ...identity, tenant }, thrown, NOTHING_SEEN, toolName(identity.kind));
       }
     },
   };

@@ -8,8 +8,11 @@
 import type { Credential, CredentialTarget } from '../model/credential.js';
 import { messageOf, ProxyError } from '../model/errors.js';
 import type { Clock, Logger } from '../model/ports.js';
+import type { IdentitySettings } from '../model/settings.js';
+import type { TokenClaims } from '../model/token-claims.js';
+import { findMisuse, inspectToken, orderOf } from './purpose.js';
 import { fetchWithin } from './token-fetch.js';
-import { isAliveAt, isWorthRenewing, pauseAfter, renewalTime } from './token-life.js';
+import { holdAfter, isAliveAt, isWorthRenewing, pauseAfter, renewalTime } from './token-life.js';
 import { TokenFailure } from './token-source.js';
 import { Holders } from './vault-entries.js';
 import { type Entry, type Flight, isWrittenAlike, takeOver, type VaultIdentity } from './vault-entry.js';
@@ -25,8 +28,6 @@ export interface CredentialNeed {
   readonly target?: CredentialTarget;
 }
 
-/** After a failed first request the same answer is given for this long, so that a loop of clients does not become a loop of sign-ins. */
-const FAILURE_HOLD_MS = 3_000;
 /** An identity that nobody used for this long is no longer renewed ahead of need. */
 const KEEP_WARM_MS = 2 * 60 * 60 * 1000;
 /** Holds the credentials of every identity: one, or one for each variant. */
@@ -73,13 +74,21 @@ export class Vault {
     return source.kind === 'token' ? source.source.refused : undefined;
   }
 
+  kindOf(name: string): IdentitySettings['kind'] {
+    return this.#holders.get(name).identity.settings.kind;
+  }
+
   /**
    * The credential of an identity. Callers that come while a token is being fetched share that one request. None of
    * them waits for a renewal while the token held is still alive.
    * @throws ProxyError `identity-unavailable`, `identity-rejected`, `identity-timeout`, `secret-unreadable`
    */
   async credentialFor(name: string, need: CredentialNeed = {}): Promise<Credential> {
-    const entry = this.#holders.get(name).entry(need.target ?? {});
+    const { target = {} } = need;
+    const holder = this.#holders.get(name);
+    const misuse = findMisuse(holder.identity, target);
+    if (misuse !== undefined) throw misuse;
+    const entry = holder.entry(target);
     const now = this.#clock.now();
     entry.lastUsed = now;
     const { held } = entry;
@@ -173,7 +182,7 @@ export class Vault {
     if (
       entry.flight === undefined &&
       failure !== undefined &&
-      this.#clock.now() - failure.at < FAILURE_HOLD_MS &&
+      this.#clock.now() - failure.at < failure.holdMs &&
       this.#clock.now() >= failure.at
     ) {
       return Promise.reject(failure.error);
@@ -212,10 +221,11 @@ export class Vault {
     const { source } = entry.identity;
     const startedAt = this.#clock.now();
     try {
-      const { credential, renewAt } = await this.#obtain(entry, claims);
+      const { credential, renewAt, about } = await this.#obtain(entry, claims);
       // One that was asked for before the upstream wanted more is for those who waited for it, and not kept.
       if (!isCurrent() || entry.claims !== claims) return credential;
       entry.held = credential;
+      entry.about = about;
       entry.isSettled = false;
       entry.claims = undefined;
       entry.failure = undefined;
@@ -236,10 +246,12 @@ export class Vault {
       const error = nameFailure(name, thrown);
       if (!isCurrent()) throw error;
       const now = this.#clock.now();
-      entry.failure = { error, at: now };
       entry.failures += 1;
       entry.failed += 1;
-      entry.nextTryAt = now + pauseAfter(entry.failures);
+      const retryAfterMs = thrown instanceof TokenFailure ? thrown.retryAfterMs : undefined;
+      const holdMs = holdAfter(entry.failures, error.code === 'identity-rejected', retryAfterMs);
+      entry.failure = { error, at: now, holdMs };
+      entry.nextTryAt = now + Math.max(pauseAfter(entry.failures), retryAfterMs === undefined ? 0 : holdMs);
       const held = entry.held !== undefined && this.#isAlive(entry.held);
       this.#logger.log(held ? 'warn' : 'error', 'token-failed', {
         identity: name,
@@ -254,7 +266,10 @@ export class Vault {
   }
 
   /** `renewAt` is missing for what has no time of its own. */
-  async #obtain(entry: Entry, claims: string | undefined): Promise<{ credential: Credential; renewAt?: number }> {
+  async #obtain(
+    entry: Entry,
+    claims: string | undefined,
+  ): Promise<{ credential: Credential; renewAt?: number; about?: TokenClaims | undefined }> {
     const { source } = entry.identity;
     switch (source.kind) {
       case 'none':
@@ -267,25 +282,22 @@ export class Vault {
         entry.requests += 1;
         return { credential: await source.source.ask(entry.target) };
       case 'token': {
-        const fetched = await fetchWithin(
-          source.source,
-          { tenant: entry.target.tenant, claims },
-          {
-            clock: this.#clock,
-            timeoutMs: this.#timeoutMs,
-            isUnwanted: () => this.#isClosed,
-            onTry: () => (entry.requests += 1),
-          },
-        );
+        const fetched = await fetchWithin(source.source, orderOf(entry.identity.settings, entry.target, claims), {
+          clock: this.#clock,
+          timeoutMs: this.#timeoutMs,
+          isUnwanted: () => this.#isClosed,
+          onTry: () => (entry.requests += 1),
+        });
+        const about = inspectToken(entry.identity.settings, fetched.token);
         const obtainedAt = new Date(this.#clock.now());
         const credential: Credential = { kind: 'bearer', token: fetched.token, expiresAt: fetched.expiresAt, obtainedAt };
         if (!this.#isAlive(credential)) {
-          throw new TokenFailure(`The token has already ended (${fetched.expiresAt.toISOString()})`, {
+          throw new TokenFailure(`The token has already ended (at ${fetched.expiresAt.toISOString()})`, {
             isDefinite: false,
-            todo: 'check the clock of this machine',
+            todo: `check the clock of this machine (it says ${obtainedAt.toISOString()}): it is most likely ahead`,
           });
         }
-        return { credential, renewAt: renewalTime(fetched, obtainedAt) };
+        return { credential, renewAt: renewalTime(fetched, obtainedAt), about };
       }
     }
   }

@@ -21,7 +21,13 @@ export interface SignInAnswer {
  * Sends such a request, over TLS that is verified, through the outgoing proxy if there is one.
  * @throws ProxyError `upstream-unreachable`, `upstream-tls`, `upstream-timeout`, `upstream-broken`, `proxy-refused`, `config-invalid`
  */
-export type SendSignIn = (request: SignInRequest, way: Pick<EntraSettings, 'ca' | 'proxy'>) => Promise<SignInAnswer>;
+export type SendSignIn = (request: SignInRequest, way: SignInWay) => Promise<SignInAnswer>;
+
+/** Whose settings lead there; texts of faults name them. */
+export interface SignInWay extends Pick<EntraSettings, 'ca' | 'proxy'> {
+  /** Default `identity`: it is the sign-in service of one. `route`: it is an upstream, or an API beside one. */
+  readonly of?: 'identity' | 'route';
+}
 
 /** A person's sign-in as it is kept, and which one of several in a row it is. */
 export interface StoredLogin {

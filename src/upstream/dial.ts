@@ -1,6 +1,6 @@
 /**
  * One new connection to an upstream: TCP, a tunnel through an outgoing proxy if there is one, TLS with the upstream's
- * name checked. Every way in which this can fail has its own text, because to the user they all look like "no network".
+ * name checked. Every way in which this can fail has its own text, in dial-texts.ts.
  *
  * Source: RFC 9110 section 9.3.6 (CONNECT), RFC 7617 (Basic, for the proxy).
  */
@@ -8,17 +8,14 @@ import { request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { connect as tcpConnect, isIP, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { connect as tlsConnect, type SecureContext } from 'node:tls';
-import { messageOf, ProxyError, systemCodeOf } from '../model/errors.js';
-import { outOfFiles } from '../model/send-faults.js';
+import { connect as tlsConnect, type PeerCertificate, type SecureContext } from 'node:tls';
+import { ProxyError } from '../model/errors.js';
+import { closedInHandshake, type Destination, proxyRefusal, proxyUnusable, tlsFault, tooLate, unreachable } from './dial-texts.js';
 import { OLDEST_TLS } from './trust.js';
 
-export interface DialPlan {
-  readonly origin: URL;
+/** `timeoutMs` is for all steps together. */
+export interface DialPlan extends Destination {
   readonly trust: SecureContext | undefined;
-  readonly proxy: URL | undefined;
-  /** ms for all steps together. */
-  readonly timeoutMs: number;
   /** TLS session of an earlier connection, to resume. */
   readonly session: Buffer | undefined;
   readonly onSession: (session: Buffer) => void;
@@ -55,25 +52,10 @@ export function dial(plan: DialPlan, done: (fault: Error | null, socket?: Duplex
     const socket = tcpConnect({ host: bare(plan.origin.hostname), port: portOf(plan.origin), noDelay: true, autoSelectFamily: true });
     current = socket;
     socket.once('connect', () => secure(socket));
-    socket.once('error', (fault) => finish(unreachable(plan.origin, fault)));
+    socket.once('error', (fault) => finish(unreachable(plan, fault)));
   } else {
     current = openTunnel(plan, plan.proxy, finish, secure);
   }
-}
-
-function tooLate({ origin, proxy, timeoutMs }: DialPlan, isTunnelling: boolean): ProxyError {
-  if (isTunnelling && proxy !== undefined) {
-    return new ProxyError(
-      'proxy-refused',
-      `The outgoing proxy ${proxy.host} opened no connection to ${origin.host} within ${timeoutMs / 1000} s`,
-      {
-        todo: 'check HTTPS_PROXY or `proxy` of the route and whoever runs that proxy, or raise timeouts.connect; `proxy: none` goes around it',
-      },
-    );
-  }
-  return new ProxyError('upstream-timeout', `No connection to ${origin.host} within ${timeoutMs / 1000} s`, {
-    todo: 'check the network and the name of the upstream, or raise timeouts.connect',
-  });
 }
 
 function startTls(plan: DialPlan, socket: Socket, finish: (fault: Error | null, socket?: Duplex) => void): Duplex {
@@ -88,16 +70,13 @@ function startTls(plan: DialPlan, socket: Socket, finish: (fault: Error | null, 
     ALPNProtocols: ['http/1.1'],
     rejectUnauthorized: true,
   });
+  let shown: PeerCertificate | undefined;
+  // Before Node looks at the certificate: of one that it refuses, the error says nothing. Without this event texts say less.
+  secured.prependOnceListener('secure', () => (shown = secured.getPeerCertificate()));
   secured.on('session', plan.onSession);
   secured.once('secureConnect', () => finish(null, secured));
-  secured.once('error', (fault: Error) => finish(tlsFault(plan.origin, fault)));
-  secured.once('close', () =>
-    finish(
-      new ProxyError('upstream-tls', `${plan.origin.host} closed the connection during the TLS handshake`, {
-        todo: 'check that the upstream speaks TLS 1.2 or newer on this port',
-      }),
-    ),
-  );
+  secured.once('error', (fault: Error) => finish(tlsFault(plan, fault, shown, Date.now())));
+  secured.once('close', () => finish(closedInHandshake(plan)));
   return secured;
 }
 
@@ -129,7 +108,7 @@ function openTunnel(
   request.once('connect', (response, socket: Socket, head: Buffer) => {
     if (response.statusCode !== 200) {
       socket.destroy();
-      finish(proxyRefusal(proxy, plan.origin, response.statusCode ?? 0));
+      finish(proxyRefusal(plan, proxy, response.statusCode ?? 0));
       return;
     }
     if (head.length > 0) {
@@ -147,16 +126,9 @@ function openTunnel(
   });
   request.once('response', (response) => {
     response.destroy();
-    finish(proxyRefusal(proxy, plan.origin, response.statusCode ?? 0));
+    finish(proxyRefusal(plan, proxy, response.statusCode ?? 0));
   });
-  request.once('error', (fault) =>
-    finish(
-      new ProxyError('proxy-refused', `The outgoing proxy ${proxy.host} cannot be used (${reasonOf(fault)})`, {
-        todo: 'check HTTPS_PROXY or `proxy` of the route; `proxy: none` goes around it',
-        cause: fault,
-      }),
-    ),
-  );
+  request.once('error', (fault) => finish(proxyUnusable(plan, proxy, fault)));
   request.end();
   return request;
 }
@@ -168,44 +140,6 @@ function decoded(text: string): string {
   } catch {
     return text;
   }
-}
-
-function proxyRefusal(proxy: URL, origin: URL, status: number): ProxyError {
-  return new ProxyError('proxy-refused', `The outgoing proxy ${proxy.host} refused a connection to ${origin.host} (status ${status})`, {
-    todo:
-      status === 407
-        ? 'the proxy wants a user name and password: put them in HTTPS_PROXY in the environment of the daemon'
-        : 'ask whoever runs the proxy to allow the host, or set `proxy` of the route',
-  });
-}
-
-function unreachable(origin: URL, fault: Error): ProxyError {
-  const short = outOfFiles(fault, origin.host);
-  if (short !== undefined) return short;
-  const code = systemCodeOf(fault);
-  const todo =
-    code === 'ENOTFOUND' || code === 'EAI_AGAIN'
-      ? 'check the host name and the DNS of this machine'
-      : 'check the network and that the upstream is running; behind a corporate proxy set HTTPS_PROXY for the daemon';
-  return new ProxyError('upstream-unreachable', `${origin.host} cannot be reached (${reasonOf(fault)})`, { todo, cause: fault });
-}
-
-function tlsFault(origin: URL, fault: Error): ProxyError {
-  const code = systemCodeOf(fault) ?? '';
-  if (code === 'ECONNRESET' || code === 'EPIPE' || code === 'ECONNREFUSED') return unreachable(origin, fault);
-  let todo = 'check that the upstream speaks TLS 1.2 or newer on this port';
-  if (/UNABLE_TO|SELF_SIGNED|UNTRUSTED|ISSUER/.test(code)) {
-    todo =
-      'if the certificate is from a company authority, name its PEM file in `ca` of the route; if a proxy intercepts TLS, name that one';
-  } else if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') todo = 'the certificate is for another name: check `upstream` of the route';
-  else if (code === 'CERT_HAS_EXPIRED') todo = 'renew the certificate of the upstream, or check the clock of this machine';
-  return new ProxyError('upstream-tls', `The TLS connection to ${origin.host} failed (${reasonOf(fault)})`, { todo, cause: fault });
-}
-
-function reasonOf(fault: Error): string {
-  const code = systemCodeOf(fault);
-  const message = messageOf(fault);
-  return code === undefined || message.includes(code) ? message : `${code}: ${message}`;
 }
 
 function bare(hostname: string): string {

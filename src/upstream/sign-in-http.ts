@@ -6,8 +6,8 @@ import { type IncomingHttpHeaders, request as httpRequest } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { ProxyError } from '../model/errors.js';
 import type { SendSignIn, SignInAnswer, SignInRequest } from '../model/sign-in.js';
-import { brokenOff } from '../model/send-faults.js';
-import { dial } from './dial.js';
+import { dial, type DialPlan } from './dial.js';
+import { silent, unanswered } from './dial-texts.js';
 import { type Environment, outgoingProxyFor } from './outgoing-proxy.js';
 import { trustContext } from './trust.js';
 
@@ -15,15 +15,25 @@ import { trustContext } from './trust.js';
 const LONGEST_ANSWER_BYTES = 4 * 1024 * 1024;
 
 /**
- * @param timeoutMs for the connection, and again for each silence after it
+ * @param connectMs for the connection
+ * @param timeoutMs for each silence after it
  */
-export function signInHttp({ environment, timeoutMs }: { environment: Environment; timeoutMs: number }): SendSignIn {
-  return async (request, { ca, proxy }) => {
-    const plan = {
+export function signInHttp({
+  environment,
+  connectMs,
+  timeoutMs,
+}: {
+  environment: Environment;
+  connectMs: number;
+  timeoutMs: number;
+}): SendSignIn {
+  return async (request, { ca, proxy, of }) => {
+    const plan: DialPlan = {
       origin: new URL(request.url.origin),
-      trust: trustContext(ca),
+      trust: trustContext(ca, of ?? 'identity'),
       proxy: outgoingProxyFor({ proxy }, request.url, environment),
-      timeoutMs,
+      timeoutMs: connectMs,
+      isSignIn: of !== 'route',
       session: undefined,
       onSession: () => undefined,
     };
@@ -33,15 +43,15 @@ export function signInHttp({ environment, timeoutMs }: { environment: Environmen
         else resolve(opened);
       });
     });
-    return exchange(request, socket, timeoutMs);
+    return exchange(request, socket, plan, timeoutMs);
   };
 }
 
-function exchange({ method, url, headers, body }: SignInRequest, socket: Duplex, timeoutMs: number): Promise<SignInAnswer> {
+function exchange({ method, url, headers, body }: SignInRequest, socket: Duplex, plan: DialPlan, silentMs: number): Promise<SignInAnswer> {
   return new Promise<SignInAnswer>((resolve, reject) => {
-    const fail = (thrown: unknown): void => {
+    const fail = (fault: Error): void => {
       socket.destroy();
-      reject(thrown instanceof ProxyError ? thrown : brokenOff(thrown, 0, timeoutMs));
+      reject(fault instanceof ProxyError ? fault : unanswered(plan, fault));
     };
     const sent = httpRequest(
       {
@@ -54,7 +64,7 @@ function exchange({ method, url, headers, body }: SignInRequest, socket: Duplex,
           connection: 'close',
           ...(body === undefined ? {} : { 'content-length': Buffer.byteLength(body) }),
         },
-        timeout: timeoutMs,
+        timeout: silentMs,
       },
       (response) => {
         const chunks: Buffer[] = [];
@@ -71,13 +81,7 @@ function exchange({ method, url, headers, body }: SignInRequest, socket: Duplex,
         response.on('error', fail);
       },
     );
-    sent.on('timeout', () =>
-      sent.destroy(
-        new ProxyError('upstream-timeout', `${url.host} did not answer within ${timeoutMs / 1000} s`, {
-          todo: 'check the network, or raise timeouts.token',
-        }),
-      ),
-    );
+    sent.on('timeout', () => sent.destroy(silent(plan, silentMs)));
     sent.on('error', fail);
     sent.end(body);
   });

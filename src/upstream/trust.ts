@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { createSecureContext, rootCertificates, type SecureContext } from 'node:tls';
-import { ProxyError, systemCodeOf } from '../model/errors.js';
+import { messageOf, ProxyError, systemCodeOf } from '../model/errors.js';
 
 /** Oldest TLS spoken upstream. */
 export const OLDEST_TLS = 'TLSv1.2';
@@ -12,22 +12,35 @@ export const OLDEST_TLS = 'TLSv1.2';
 /**
  * A TLS context that trusts the usual roots and the PEM file `ca`. Undefined without `ca`: Node's default then holds,
  * NODE_EXTRA_CA_CERTS included.
+ * @param of whose `ca` it is, for texts
  * @throws ProxyError `upstream-tls` when the file cannot be read or holds no certificate
  */
-export function trustContext(ca: string | undefined): SecureContext | undefined {
+export function trustContext(ca: string | undefined, of: 'route' | 'identity' = 'route'): SecureContext | undefined {
   if (ca === undefined) return undefined;
+  // A list given here replaces Node's own, so that is put back in, with what the environment adds to it.
+  const extra = process.env['NODE_EXTRA_CA_CERTS'];
+  const added = extra === undefined || extra === '' ? [] : [certificates(extra, 'NODE_EXTRA_CA_CERTS')];
+  const own = certificates(ca, `\`ca\` of the ${of}`);
   try {
-    const own = readFileSync(ca, 'utf8');
-    if (!own.includes('-----BEGIN CERTIFICATE-----')) throw new Error('it holds no PEM certificate');
-    // A list given here replaces Node's own, so that is put back in, with what the environment adds to it.
-    const extra = process.env['NODE_EXTRA_CA_CERTS'];
-    const added = extra === undefined || extra === '' ? [] : [readFileSync(extra, 'utf8')];
     return createSecureContext({ ca: [...rootCertificates, ...added, own], minVersion: OLDEST_TLS });
   } catch (thrown) {
-    const reason = systemCodeOf(thrown) ?? (thrown instanceof Error ? thrown.message : String(thrown));
-    throw new ProxyError('upstream-tls', `The certificate file ${ca} cannot be used (${reason})`, {
-      todo: 'check `ca` of the route: a PEM file with one or more certificates',
-      cause: thrown,
-    });
+    throw unusable(ca, `\`ca\` of the ${of}`, thrown);
   }
+}
+
+function certificates(file: string, setting: string): string {
+  try {
+    const text = readFileSync(file, 'utf8');
+    if (!text.includes('-----BEGIN CERTIFICATE-----')) throw new Error('it holds no PEM certificate');
+    return text;
+  } catch (thrown) {
+    throw unusable(file, setting, thrown);
+  }
+}
+
+function unusable(file: string, setting: string, thrown: unknown): ProxyError {
+  return new ProxyError('upstream-tls', `The certificate file ${file} cannot be used (${systemCodeOf(thrown) ?? messageOf(thrown)})`, {
+    todo: `check ${setting}: a PEM file with one or more certificates, readable by the daemon`,
+    cause: thrown,
+  });
 }

@@ -3,7 +3,7 @@
  */
 import type { Address } from './addresses.js';
 import { JobTokens } from './job-tokens.js';
-import { AZURE_DEVOPS, DEFAULT_TENANT, type TokenBook } from './token-book.js';
+import { AZURE_DEVOPS, type ClaimsDemand, DEFAULT_TENANT, type TokenBook } from './token-book.js';
 
 export type AuthorizationKind = 'none' | 'bearer' | 'basic' | 'ntlm';
 
@@ -14,6 +14,7 @@ export type RefusedFor =
   | 'not-yet-valid'
   | 'wrong-audience'
   | 'wrong-tenant'
+  | 'not-a-member'
   | 'revoked'
   | 'claims-required'
   | 'bad-pat'
@@ -23,6 +24,26 @@ export type RefusedFor =
   | 'unsupported-scheme';
 
 export type Verdict = { readonly kind: 'passed'; readonly user: string } | { readonly kind: 'refused'; readonly reason: RefusedFor };
+
+/** What an organisation of Azure DevOps Services is like, as far as it is unlike others. */
+export interface OrganisationRules {
+  /** Object ids that may come in; everybody of the tenant when left out. */
+  readonly members?: ReadonlySet<string>;
+  /** Tokens of every tenant are taken, as from guests. */
+  readonly takesGuests?: boolean;
+  /** Tokens must have been asked for with these claims. */
+  readonly demand?: ClaimsDemand | undefined;
+  /** Bearer challenges of a 401, whole lines without `WWW-Authenticate:`; the usual one when left out. */
+  readonly challenges?: readonly string[];
+  /** X-VSS-ResourceTenant: the lines of its own, if any. The tenant when left out. */
+  readonly resourceTenant?: readonly string[];
+  /** X-VSS-ResourceTenant stands on good answers too. */
+  readonly tellsTenant?: boolean;
+  /** There is no such organisation. */
+  readonly isMissing?: boolean;
+  /** What becomes of requests for the organisation itself: no answer ever, or the end of the connection. */
+  readonly discovery?: 'silent' | 'cut';
+}
 
 /** Who may come in, shared by all hosts of the emulator. */
 export class AccessRules {
@@ -36,6 +57,8 @@ export class AccessRules {
   readonly tenants = new Map<string, string>();
   /** Tokens of pipeline jobs. */
   readonly jobs = new JobTokens();
+  /** Organisations that are unlike others, key in lower case. */
+  readonly organisations = new Map<string, OrganisationRules>();
   readonly #book: TokenBook;
 
   constructor(book: TokenBook) {
@@ -44,6 +67,10 @@ export class AccessRules {
 
   tenantOf(organization: string): string {
     return this.tenants.get(organization.toLowerCase()) ?? DEFAULT_TENANT;
+  }
+
+  rulesOf(organization: string): OrganisationRules {
+    return this.organisations.get(organization.toLowerCase()) ?? {};
   }
 
   /** Judges the Authorization header of a request to a host that authenticates requests (every kind but ntlm). */
@@ -60,7 +87,7 @@ export class AccessRules {
           // Git Credential Manager sends an Entra token as the password.
           if (credential.password.split('.').length !== 3) return refuse('bad-pat');
         }
-        return this.#judgeToken(credential.kind === 'basic' ? credential.password : credential.token, this.tenantOf(address.organization));
+        return this.#judgeToken(credential.kind === 'basic' ? credential.password : credential.token, address.organization);
       case 'server':
         if (credential.kind === 'none') return refuse('missing');
         if (credential.kind !== 'basic') return refuse('unsupported-scheme');
@@ -78,7 +105,7 @@ export class AccessRules {
   answersChallenge(authorization: string | undefined): boolean {
     const credential = readCredential(authorization);
     const token = credential.kind === 'bearer' ? credential.token : credential.kind === 'basic' ? credential.password : '';
-    return this.#book.challengeAnswered.has(token);
+    return this.#book.satisfies(token, undefined);
   }
 
   #judgeAnonymous(address: Address): Verdict {
@@ -86,17 +113,19 @@ export class AccessRules {
     return open && address.service === 'git-upload-pack' ? pass('anonymous') : refuse('missing');
   }
 
-  /** Tenant undefined asks for none in particular. */
-  #judgeToken(token: string, tenant: string | undefined): Verdict {
+  /** Without an organisation no tenant in particular is asked for. */
+  #judgeToken(token: string, organization: string | undefined): Verdict {
     const claims = this.#book.issued.get(token);
     if (!claims) return refuse('unknown-token');
     if (claims.aud !== AZURE_DEVOPS) return refuse('wrong-audience');
     const now = Date.now() / 1000;
     if (claims.exp <= now) return refuse('expired');
     if (claims.nbf > now) return refuse('not-yet-valid');
-    if (tenant !== undefined && claims.tid !== tenant) return refuse('wrong-tenant');
+    const { members, takesGuests, demand } = this.rulesOf(organization ?? '');
+    if (organization !== undefined && takesGuests !== true && claims.tid !== this.tenantOf(organization)) return refuse('wrong-tenant');
     if (this.#book.revoked.has(token)) return refuse('revoked');
-    if (this.#book.requireClaims && !this.#book.challengeAnswered.has(token)) return refuse('claims-required');
+    if ((this.#book.requireClaims || demand !== undefined) && !this.#book.satisfies(token, demand)) return refuse('claims-required');
+    if (members?.has(claims.oid) === false) return refuse('not-a-member');
     return pass(claims.oid);
   }
 }

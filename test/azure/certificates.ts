@@ -13,6 +13,10 @@ export const LEAF_NAMES: readonly string[] = [
   '*.dev.azure.com',
   '*.visualstudio.com',
   'login.microsoftonline.com',
+  'login.microsoftonline.us',
+  'login.partner.microsoftonline.cn',
+  'login.chinacloudapi.cn',
+  'login.contoso.example',
   'tfs.example.com',
   'git.example.com',
   'other.example.com',
@@ -26,7 +30,7 @@ export interface KeyPairPem {
 }
 
 /** What can be wrong with the certificate that a server shows. */
-export type TlsFault = 'expired' | 'wrong-host' | 'untrusted';
+export type TlsFault = 'expired' | 'not-yet-valid' | 'wrong-host' | 'untrusted';
 
 export interface CertificateSet {
   /** The root, PEM: the only thing a client needs to trust. */
@@ -51,13 +55,18 @@ interface Authority {
 export async function makeCertificates(): Promise<CertificateSet> {
   const [root, stranger, keys] = await Promise.all([makeAuthority('Emulator Root'), makeAuthority('Stranger Root'), makeKeys(EC)]);
   const year = { from: -DAY_MS, to: 365 * DAY_MS };
-  const [good, expired, wrongHost, untrusted] = await Promise.all([
+  const [good, expired, notYetValid, wrongHost, untrusted] = await Promise.all([
     makeLeaf(root, keys, LEAF_NAMES, ['127.0.0.1', '::1'], year),
     makeLeaf(root, keys, LEAF_NAMES, ['127.0.0.1', '::1'], { from: -30 * DAY_MS, to: -DAY_MS }),
+    makeLeaf(root, keys, LEAF_NAMES, ['127.0.0.1', '::1'], { from: DAY_MS, to: 365 * DAY_MS }),
     makeLeaf(root, keys, ['elsewhere.example.net'], [], year),
     makeLeaf(stranger, keys, LEAF_NAMES, ['127.0.0.1', '::1'], year),
   ]);
-  return { ca: root.certificate.toString('pem'), good, faulty: { expired, 'wrong-host': wrongHost, untrusted } };
+  return {
+    ca: root.certificate.toString('pem'),
+    good,
+    faulty: { expired, 'not-yet-valid': notYetValid, 'wrong-host': wrongHost, untrusted },
+  };
 }
 
 /** Makes a self-signed RSA certificate such as one registered for an Entra application. */

@@ -90,7 +90,7 @@ export class ConnectProxy {
   }
 
   #tunnel(target: string, near: Duplex, head: Buffer): void {
-    const sts = /^login\.microsoftonline\.com:/i.test(target) || target.endsWith(`:${this.#routes.stsPort()}`);
+    const sts = /^login\./i.test(target) || target.endsWith(`:${this.#routes.stsPort()}`);
     const far = connect({ host: '127.0.0.1', port: sts ? this.#routes.stsPort() : this.#routes.gitPort() });
     this.#farEnds.add(far);
     this.open += 1;

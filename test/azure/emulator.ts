@@ -62,7 +62,7 @@ export class Emulator {
     const repositories = new Repositories(join(directory, 'repositories'));
     const git = new GitHosts(book, repositories, certificates, options.protocol !== 'v0');
     const ssh = new SshHost(repositories, options.protocol !== 'v0');
-    const sts = new Sts(book, samples, certificates.good, options.tokenLifeSeconds ?? 3600);
+    const sts = new Sts(book, samples, certificates, options.tokenLifeSeconds ?? 3600);
     for (const [clientId, registration] of registrations) sts.clients.set(clientId, registration);
     const imds = new Imds(book, sts.tokenLifeSeconds);
     const az = new FakeAz(book, join(directory, 'az'), sts.tokenLifeSeconds);

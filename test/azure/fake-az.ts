@@ -18,9 +18,11 @@ export class FakeAz extends FakeTool {
   tokenLifeSeconds: number;
   /** Whether it hands out the token that it has as long as it lives, as the Azure CLI does. */
   keeps = false;
-  /** Whether the sign-in was made with the claims that are asked for: tokens satisfy them from then on. */
-  satisfiesClaims = false;
+  /** Claims that the sign-in was made with, JSON: tokens satisfy them from then on. */
+  claims: string | undefined;
   readonly #kept = new Map<string, string>();
+  /** Who is signed in, as the token says; undefined for an application. */
+  account: string | undefined;
   readonly #book: TokenBook;
   readonly #subscription = randomUUID();
 
@@ -36,10 +38,10 @@ export class FakeAz extends FakeTool {
     this.tokenLifeSeconds = tokenLifeSeconds;
   }
 
-  /** Signs in anew, as `az login --claims-challenge` does. */
-  login(): void {
+  /** Signs in anew, as `az login --claims-challenge` does with claims in base64. */
+  login(challenge: string): void {
     this.mode = 'signed-in';
-    this.satisfiesClaims = true;
+    this.claims = Buffer.from(challenge, 'base64').toString('utf8');
     this.#kept.clear();
   }
 
@@ -75,7 +77,8 @@ export class FakeAz extends FakeTool {
       tenant,
       audience: resource,
       lifeSeconds: this.tokenLifeSeconds,
-      answersChallenge: this.satisfiesClaims,
+      ...(this.claims === undefined ? {} : { claimsRequest: this.claims }),
+      ...(this.account === undefined ? {} : { account: this.account }),
     });
     this.#kept.set(key, token);
     return token;

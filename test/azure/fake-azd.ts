@@ -46,7 +46,7 @@ export class FakeAzd extends FakeTool {
       audience: scope.replace(/\/\.default$/, ''),
       lifeSeconds: this.tokenLifeSeconds,
       cae: claims !== undefined,
-      answersChallenge: claims !== undefined,
+      ...(claims === undefined ? {} : { claimsRequest: Buffer.from(claims, 'base64').toString('utf8') }),
     });
     this.given.push(token);
     // An update is announced before whatever was asked for.

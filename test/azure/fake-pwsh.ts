@@ -13,7 +13,7 @@ export class FakePwsh extends FakeTool {
   mode: PwshMode = 'signed-in';
   tokenLifeSeconds: number;
   /** As of FakeAz. */
-  satisfiesClaims = false;
+  claims: string | undefined;
   #kept: string | undefined;
   readonly #book: TokenBook;
 
@@ -24,10 +24,10 @@ export class FakePwsh extends FakeTool {
     this.tokenLifeSeconds = tokenLifeSeconds;
   }
 
-  /** Signs in anew, as `Connect-AzAccount -ClaimsChallenge` does. */
-  login(): void {
+  /** Signs in anew, as `Connect-AzAccount -ClaimsChallenge` does with claims in base64. */
+  login(challenge?: string): void {
     this.mode = 'signed-in';
-    this.satisfiesClaims = true;
+    this.claims = challenge === undefined ? undefined : Buffer.from(challenge, 'base64').toString('utf8');
     this.#kept = undefined;
   }
 
@@ -49,7 +49,7 @@ export class FakePwsh extends FakeTool {
       tenant: tenant === undefined || tenant === '' ? DEFAULT_TENANT : tenant,
       audience: environment['TOKEN_RESOURCE'] ?? '',
       lifeSeconds: this.tokenLifeSeconds,
-      answersChallenge: this.satisfiesClaims,
+      ...(this.claims === undefined ? {} : { claimsRequest: this.claims }),
     }).token;
     this.given.push(this.#kept);
     const expiresOn = this.#book.issued.get(this.#kept)?.exp;

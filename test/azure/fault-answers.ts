@@ -13,6 +13,7 @@ import {
   azureHeaders,
   claimsChallenge,
   NOT_FOUND_PAGE,
+  notAuthorized,
   repositoryMissing,
   SIGN_IN_PAGE,
   signInLocation,
@@ -52,8 +53,7 @@ const ANSWERS: Readonly<Record<FaultKind, (scene: FaultScene, fault: Fault) => v
   'missing-org-404': ({ exchange }) => answerHtml(exchange, 404, NOT_FOUND_PAGE),
   'not-found-TF401019': ({ exchange, address }) => answerText(exchange, 404, repositoryMissing(address.leaf)),
   'no-push-TF401027': ({ exchange }) => answerText(exchange, 403, noPush()),
-  'forbidden-TF400813': ({ exchange }) =>
-    answerText(exchange, 403, `TF400813: The user '${randomUUID()}' is not authorized to access this resource.`),
+  'forbidden-TF400813': ({ exchange }) => answerText(exchange, 403, notAuthorized(randomUUID())),
   'throttled-429': ({ exchange }, fault) =>
     answerText(exchange, 429, throttled(), { 'Retry-After': '2', ...retryAfter(fault), ...rateLimit(0) }),
   'throttled-429-bare': ({ exchange }) => answerText(exchange, 429, throttled()),

@@ -6,6 +6,8 @@ import type { ServerResponse } from 'node:http';
 
 export type StsFailure =
   | { readonly aadsts: number; readonly status?: number; readonly text?: string; readonly detail?: string }
+  /** A JSON answer that is nothing but this. */
+  | { readonly body: Readonly<Record<string, unknown>>; readonly status?: number }
   /** 200 with `html` is what a portal or a proxy answers in the service's place. */
   | { readonly status: 500 | 503 | 429 | 200; readonly retryAfterSeconds?: number; readonly html?: true };
 
@@ -111,11 +113,15 @@ export function sendJson(response: ServerResponse, status: number, body: object)
 
 /** Answers with the failure; an AADSTS code without a row gets a general text. */
 export function answerFailure(response: ServerResponse, failure: StsFailure): void {
+  if ('body' in failure) {
+    sendJson(response, failure.status ?? 400, failure.body);
+    return;
+  }
   if (!('aadsts' in failure)) {
     const retry = failure.retryAfterSeconds === undefined ? {} : { 'Retry-After': String(failure.retryAfterSeconds) };
     const type = failure.html ? 'text/html' : 'application/json; charset=utf-8';
     response.writeHead(failure.status, { 'Content-Type': type, ...retry });
-    response.end(failure.html ? UNAVAILABLE_PAGE : JSON.stringify({ error: 'temporarily_unavailable', error_codes: [90033] }));
+    response.end(failure.html ? UNAVAILABLE_PAGE : JSON.stringify({ error: 'server_error' }));
     return;
   }
   const row = ROWS[failure.aadsts] ?? { status: 400, error: 'invalid_grant', text: 'The request was refused.' };
@@ -133,6 +139,29 @@ export function answerFailure(response: ServerResponse, failure: StsFailure): vo
     error_uri: `https://login.microsoftonline.com/error?code=${failure.aadsts}`,
     ...(row.suberror ? { suberror: row.suberror } : {}),
   });
+}
+
+/** What may answer where a sign-in service is expected: a portal's page, its redirect, a server that knows no such path, a proxy's page. */
+export type StandIn = 'portal-page' | 'portal-redirect' | 'other-server' | 'blocked-page' | 'other-json';
+
+export function answerAs(response: ServerResponse, standIn: StandIn): void {
+  switch (standIn) {
+    case 'portal-page':
+      response.writeHead(200, { 'Content-Type': 'text/html' }).end('<!DOCTYPE html><title>Welcome</title><form>Accept the terms</form>');
+      return;
+    case 'portal-redirect':
+      response.writeHead(302, { Location: 'http://portal.example.net/welcome?token=of-the-portal' }).end();
+      return;
+    case 'other-server':
+      response.writeHead(404, { 'Content-Type': 'text/html' }).end('<!DOCTYPE html><title>Not found</title>');
+      return;
+    case 'blocked-page':
+      response.writeHead(403, { 'Content-Type': 'text/html' }).end('<!DOCTYPE html><title>Blocked by policy</title>');
+      return;
+    case 'other-json':
+      sendJson(response, 200, { status: 'ok' });
+      return;
+  }
 }
 
 const UNAVAILABLE_PAGE =

@@ -5,10 +5,10 @@
 import { createServer } from 'node:https';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { text } from 'node:stream/consumers';
-import type { KeyPairPem } from './certificates.js';
+import type { CertificateSet, TlsFault } from './certificates.js';
 import { proveClient, type ClientRegistration } from './client-proof.js';
 import { Loopback } from './loopback.js';
-import { answerFailure, sendJson, type StsFailure } from './sts-answers.js';
+import { answerAs, answerFailure, sendJson, type StandIn, type StsFailure } from './sts-answers.js';
 import { DEFAULT_TENANT, type TokenBook, type TokenClaims, type TokenOrder } from './token-book.js';
 import { UserGrants } from './user-grants.js';
 
@@ -20,6 +20,8 @@ export interface TokenRequest {
   readonly tenant: string;
   readonly scope: string;
   readonly hasClaims: boolean;
+  /** The claims request as sent, JSON; empty when there is none. */
+  readonly claims: string;
 }
 
 /** Ready-made clients, one of every kind, all of the same tenant. */
@@ -49,24 +51,45 @@ export class Sts {
   refreshInSeconds: number | undefined;
   /** Makes tokens that are wrong in one respect. */
   mint: Pick<TokenOrder, 'audience' | 'tenant' | 'notYet'> = {};
+  /** What answers in its place, to whatever is asked. */
+  standIn: StandIn | undefined;
+  /** How far its clock is ahead of this machine's, ms; it shows in the Date of its answers. */
+  aheadMs = 0;
+  /** Where its discovery document says that tokens are to be had; undefined: of itself. */
+  tokenOrigin: string | undefined;
+  /** Host and port that were asked for, of every request. */
+  readonly hosts: string[] = [];
   /** While true every connection is destroyed. */
   down = false;
   /** Device-code and refresh-token sign-ins. */
   readonly users = new UserGrants();
   readonly #book: TokenBook;
   readonly #loopback: Loopback;
+  readonly #show: (fault: TlsFault | undefined) => void;
 
-  constructor(book: TokenBook, samples: StsSamples, tls: KeyPairPem, tokenLifeSeconds: number) {
+  constructor(book: TokenBook, samples: StsSamples, certificates: CertificateSet, tokenLifeSeconds: number) {
     this.#book = book;
     this.samples = samples;
     this.tokenLifeSeconds = tokenLifeSeconds;
-    const server = createServer(tls, (request, response) => {
+    const server = createServer(certificates.good, (request, response) => {
+      this.hosts.push(request.headers.host ?? '');
+      if (this.aheadMs !== 0) response.setHeader('Date', new Date(Date.now() + this.aheadMs).toUTCString());
+      if (this.standIn !== undefined) {
+        answerAs(response, this.standIn);
+        return;
+      }
       this.#handle(request, response).catch(() => request.socket.destroy());
     });
     server.on('connection', (socket) => {
       if (this.down) socket.destroy();
     });
     this.#loopback = new Loopback(server);
+    this.#show = (fault) => server.setSecureContext(fault === undefined ? certificates.good : certificates.faulty[fault]);
+  }
+
+  /** Shows a certificate with this fault from the next handshake on; undefined mends it. */
+  showTls(fault: TlsFault | undefined): void {
+    this.#show(fault);
   }
 
   get origin(): string {
@@ -121,7 +144,8 @@ export class Sts {
     const [, tenant = '', rest = ''] = /^\/([^/]+)\/([^?]*)/.exec(request.url ?? '') ?? [];
     if (request.method === 'GET' && /^(?:v2\.0\/)?\.well-known\/openid-configuration$/.test(rest)) {
       this.discoveries += 1;
-      if (this.#knows(tenant)) sendJson(response, 200, discovery(`${addressed(request)}/${tenant}`));
+      if (this.#knows(tenant))
+        sendJson(response, 200, discovery(`${addressed(request)}/${tenant}`, `${this.tokenOrigin ?? addressed(request)}/${tenant}`));
       else answerFailure(response, { aadsts: 90002, detail: tenant });
     } else if (request.method === 'POST' && rest === 'oauth2/v2.0/token') {
       this.inFlight += 1;
@@ -144,7 +168,7 @@ export class Sts {
     const grant = field('grant_type');
     const clientId = field('client_id');
     const claims = field('claims');
-    this.tokenRequests.push({ at: Date.now(), grant, clientId, tenant, scope: field('scope'), hasClaims: claims !== '' });
+    this.tokenRequests.push({ at: Date.now(), grant, clientId, tenant, scope: field('scope'), hasClaims: claims !== '', claims });
     if (this.delayMs > 0) await pause(this.delayMs, request);
     if (this.failWith) {
       answerFailure(response, this.failWith);
@@ -171,7 +195,7 @@ export class Sts {
           ?.replace(/\/\.default$|\/user_impersonation$/, '') ?? '',
       lifeSeconds: this.tokenLifeSeconds,
       cae: claims.includes('xms_cc'),
-      answersChallenge: claims.includes('nbf'),
+      claimsRequest: claims,
       ...this.mint,
     });
     sendJson(response, 200, {
@@ -194,9 +218,9 @@ function addressed(request: IncomingMessage): string {
   return `https://${request.headers.host ?? 'localhost'}`;
 }
 
-function discovery(base: string): object {
+function discovery(base: string, tokens: string): object {
   return {
-    token_endpoint: `${base}/oauth2/v2.0/token`,
+    token_endpoint: `${tokens}/oauth2/v2.0/token`,
     token_endpoint_auth_methods_supported: ['client_secret_post', 'private_key_jwt', 'client_secret_basic'],
     jwks_uri: `${base}/discovery/v2.0/keys`,
     response_types_supported: ['code', 'id_token', 'code id_token', 'id_token token'],

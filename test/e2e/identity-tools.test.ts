@@ -22,7 +22,8 @@ beforeEach(() => {
   const { az, azd, pwsh, git } = stage.scene.emulator;
   az.mode = azd.mode = pwsh.mode = 'signed-in';
   az.calls.length = azd.calls.length = pwsh.calls.length = git.seen.length = 0;
-  az.keeps = az.satisfiesClaims = pwsh.satisfiesClaims = false;
+  az.keeps = false;
+  az.claims = pwsh.claims = undefined;
   azd.satisfiesClaims = true;
 });
 afterEach(async () => {
@@ -42,16 +43,17 @@ const withTool = (kind: string, options: { keys?: string; env?: Record<string, s
     ...(options.settings === undefined ? {} : { settings: options.settings }),
   });
 
-/** The claims in the command that is shown. */
-const claimsIn = (lines: readonly string[], option: string): unknown => {
-  const encoded = new RegExp(`${option} ([A-Za-z0-9+/=]+)`).exec(lines.join('\n'))?.[1] ?? '';
-  return JSON.parse(Buffer.from(encoded, 'base64').toString('utf8'));
-};
+/** What stands behind an option of the command that is shown. */
+const challengeIn = (lines: readonly string[], option: string): string =>
+  new RegExp(`${option} ([A-Za-z0-9+/=]+)`).exec(lines.join('\n'))?.[1] ?? '';
+const claimsIn = (lines: readonly string[], option: string): unknown =>
+  JSON.parse(Buffer.from(challengeIn(lines, option), 'base64').toString('utf8'));
 
 const TOOLS = [
   {
     kind: 'azure-cli',
     tool: 'az',
+    name: 'the Azure CLI (az)',
     args: ['account', 'get-access-token', '--output', 'json', '--resource', RESOURCE, '--tenant', 'TENANT'],
     signedOut: ['The Azure CLI is not signed in', 'run `az login --tenant TENANT` as the user of the daemon'],
     missing: [
@@ -62,6 +64,7 @@ const TOOLS = [
   {
     kind: 'azure-developer-cli',
     tool: 'azd',
+    name: 'the Azure Developer CLI (azd)',
     args: ['auth', 'token', '--output', 'json', '--no-prompt', '--scope', `${RESOURCE}/.default`, '--tenant-id', 'TENANT'],
     signedOut: ['The Azure Developer CLI is not signed in', 'run `azd auth login --tenant-id TENANT` as the user of the daemon'],
     missing: [
@@ -72,6 +75,7 @@ const TOOLS = [
   {
     kind: 'azure-powershell',
     tool: 'pwsh',
+    name: 'Azure PowerShell (pwsh)',
     args: undefined,
     signedOut: ['Azure PowerShell is not signed in', 'run `Connect-AzAccount -Tenant TENANT` in pwsh as the user of the daemon'],
     missing: [
@@ -152,10 +156,10 @@ describe('each tool', () => {
 
   test('that hangs is given up at the limit', async () => {
     stage.scene.emulator.az.slowMs = 30_000;
-    await forEach(async ({ kind, tool }) => {
+    await forEach(async ({ kind, tool, name }) => {
       stage.scene.emulator[tool].mode = 'slow';
       const daemon = await withTool(kind, { settings: 'timeouts: { token: 2s }' });
-      expect((await stage.fails(daemon))[0]).toBe('postern: No token came within 2 s');
+      expect((await stage.fails(daemon))[0]).toBe(`postern: No token came within 2 s: ${name} did not answer`);
       stage.scene.emulator[tool].mode = 'signed-in';
       await stage.getsWell(daemon);
     });
@@ -211,7 +215,7 @@ describe('azure-cli', () => {
     );
     expect(claimsIn(lines, '--claims-challenge')).toHaveProperty('access_token');
     expect(az.calls).toHaveLength(2);
-    az.login();
+    az.login(challengeIn(lines, '--claims-challenge'));
     await stage.getsWell(daemon);
   });
 
@@ -300,7 +304,6 @@ describe('azure-powershell', () => {
   test('whose sign-in does not satisfy claims: the command is shown, and helps', async () => {
     const { pwsh, sts } = stage.scene.emulator;
     pwsh.login();
-    pwsh.satisfiesClaims = false;
     const daemon = await withTool('azure-powershell');
     await stage.works(daemon);
     sts.requireClaims = true;
@@ -309,7 +312,7 @@ describe('azure-powershell', () => {
     expect(lines.join('\n')).toMatch(
       new RegExp(`run \`Connect-AzAccount -Tenant ${tenant} -ClaimsChallenge [A-Za-z0-9+/=]+\` in pwsh ${RUN}`),
     );
-    pwsh.login();
+    pwsh.login(challengeIn(lines, '-ClaimsChallenge'));
     await stage.getsWell(daemon);
   });
 

@@ -176,7 +176,7 @@ describe('renewal', () => {
     await eventually(() => Date.now() > ends - 900);
     const failed = await lsRemote(daemon);
     expect(failed.code).not.toBe(0);
-    expect(failed.stderr).toContain(`The sign-in service at ${scene.emulator.sts.origin} could not be reached`);
+    expect(failed.stderr).toContain(`The sign-in service ${scene.emulator.sts.origin} cannot be reached`);
     expect(failed.stderr).toContain('what to do:');
     scene.emulator.sts.down = false;
     await eventually(async () => (await advertise(daemon)).status === 200, 15_000);
@@ -222,7 +222,9 @@ describe('renewal', () => {
 describe('every kind of identity', () => {
   const works = async (daemon: RunningDaemon, path = WEB): Promise<void> => {
     expect(await lsRemote(daemon, path)).toMatchObject({ code: 0, stderr: '' });
-    expect(scene.emulator.git.seen.every(({ refusedFor }) => refusedFor === undefined)).toBe(true);
+    // That which tells the tenant of the organisation carries nothing, and is about no repository.
+    const seen = scene.emulator.git.seen.filter(({ repository }) => repository !== undefined);
+    expect(seen.every(({ refusedFor }) => refusedFor === undefined)).toBe(true);
   };
 
   test('azure-cli asks az, once for many requests', async () => {
@@ -443,13 +445,17 @@ describe('what the sign-in service says no with', () => {
     ['500', { status: 500 as const }, 'The sign-in service answered with status 500'],
     ['503 as a page', { status: 503 as const, html: true as const }, 'The sign-in service answered with status 503'],
     ['429', { status: 429 as const, retryAfterSeconds: 5 }, 'The sign-in service answered with status 429'],
-    ['a page with 200', { status: 200 as const, html: true as const }, 'is not a sign-in service (status 200, and no token)'],
+    [
+      'a page with 200',
+      { status: 200 as const, html: true as const },
+      'is not a sign-in service (status 200, and a page instead of a token)',
+    ],
   ])('%s is told as its own trouble, and it gets well by itself', async (_, failure, what) => {
     scene.emulator.sts.failWith = failure;
     const daemon = await daemonWith(secretIdentity());
     const failed = await lsRemote(daemon);
     expect(failed.stderr).toContain(what);
-    expect(failed.stderr).toMatch(/wait and try again|check `authority`/);
+    expect(failed.stderr).toMatch(/wait (?:5 s )?and try again|check `authority`/);
     expect(failed.stderr).not.toMatch(/Cannot (?:set|read|create)|properties of/);
     scene.emulator.sts.failWith = undefined;
     await eventually(async () => (await advertise(daemon)).status === 200);
@@ -465,15 +471,15 @@ describe('a sign-in service that cannot be reached', () => {
 
   test('because its certificate is not trusted', async () => {
     const failed = await lsRemote(await daemonWith(at(scene.emulator.sts.origin, false)));
-    expect(failed.stderr).toMatch(/could not be reached \(.*(?:UNABLE_TO_VERIFY_LEAF_SIGNATURE|SELF_SIGNED|unable to)/);
+    expect(failed.stderr).toMatch(/failed \(UNABLE_TO_VERIFY_LEAF_SIGNATURE: .*; its certificate is from "Emulator Root"\)/);
     expect(failed.stderr).toContain('`ca` of the identity');
   });
 
   test('because its name does not resolve', async () => {
     const failed = await lsRemote(await daemonWith(at('https://login.nowhere.invalid')));
-    expect(failed.stderr).toContain('The sign-in service at https://login.nowhere.invalid could not be reached (');
+    expect(failed.stderr).toContain('The sign-in service https://login.nowhere.invalid cannot be reached (');
     expect(failed.stderr).toMatch(/ENOTFOUND|EAI_AGAIN/);
-    expect(failed.stderr).toContain('check the network');
+    expect(failed.stderr).toContain('the DNS of this machine');
   });
 
   test('because nothing listens there', async () => {
@@ -502,9 +508,10 @@ describe('a sign-in service that cannot be reached', () => {
   test('but for a proxy, through which a private authority is trusted by the same `ca`', async () => {
     const { proxy, sts } = scene.emulator;
     proxy.targets.length = 0;
-    const daemon = await daemonWith(secretIdentity(), { env: { HTTPS_PROXY: proxy.origin, NO_PROXY: '' } });
+    const daemon = await daemonWith(at('https://login.contoso.example'), { env: { HTTPS_PROXY: proxy.origin } });
     expect(await lsRemote(daemon)).toMatchObject({ code: 0, stderr: '' });
-    expect(proxy.targets.some(({ target }) => target === `127.0.0.1:${sts.port}`)).toBe(true);
+    expect(new Set(proxy.targets.map(({ target }) => target))).toEqual(new Set(['login.contoso.example:443']));
+    expect(sts.tokenRequests).toHaveLength(1);
   });
 
   test('because `ca` is no certificate, or has gone', async () => {
@@ -532,10 +539,10 @@ describe('a sign-in service that cannot be reached', () => {
   test('because the proxy forbids it', async () => {
     const { proxy } = scene.emulator;
     proxy.mode = 'forbid';
-    const failed = await lsRemote(await daemonWith(secretIdentity(), { env: { HTTPS_PROXY: proxy.origin, NO_PROXY: '' } }));
+    const failed = await lsRemote(await daemonWith(at('https://login.contoso.example'), { env: { HTTPS_PROXY: proxy.origin } }));
     proxy.mode = 'tunnel';
-    expect(failed.stderr).toContain('403');
-    expect(failed.stderr).toContain('HTTPS_PROXY');
+    expect(failed.stderr).toContain('refused a connection to login.contoso.example (status 403)');
+    expect(failed.stderr).toContain('`proxy` of the identity');
   });
 });
 

@@ -7,6 +7,7 @@ import { createEntraSource } from '../../src/identity/entra-source.js';
 import type { TokenSource } from '../../src/identity/token-source.js';
 import { Secret } from '../../src/model/secret.js';
 import { Emulator } from '../azure/emulator.js';
+import { entraAround } from '../support/entra-around.js';
 
 const SWITCH = 'NODE_TLS_REJECT_UNAUTHORIZED';
 let directory: string;
@@ -37,7 +38,7 @@ function source(ca: string | undefined): TokenSource {
       proxy: undefined,
       ca,
     },
-    { readSecret: () => Promise.resolve(new Secret(secretClient.secret)) },
+    entraAround({ readSecret: () => Promise.resolve(new Secret(secretClient.secret)) }),
   );
 }
 

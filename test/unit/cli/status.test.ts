@@ -15,6 +15,8 @@ const QUIET: DaemonStatus = {
   listen: { http: ['http://127.0.0.1:8417'], ssh: [], telemetry: [] },
   access: { local: 'uid', remote: 'lease', uids: [] },
   identities: [],
+  tenants: [],
+  tenantDifferences: [],
   routes: [],
   operations: { passed: 3 },
   running: [],
