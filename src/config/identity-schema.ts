@@ -2,14 +2,12 @@
  * What an identity may hold, kind by kind. Each kind takes only the keys that have an effect on it: a setting that would be
  * ignored is a fault.
  */
+import { AZURE_DEVOPS_RESOURCE } from '../model/resource.js';
 import { asMap, ownValue } from './fault.js';
 import { unknownKindText } from './not-yet.js';
 import { parseAuthority, parseProxy } from './outside-url.js';
 import { byKind, checked, kind, section, text, wrongType } from './schema-parts.js';
 import { secretFault } from './secret-reference.js';
-
-/** Azure DevOps in the Entra directory, the same in every tenant. */
-export const AZURE_DEVOPS_RESOURCE = '499b84ac-1321-427f-aa17-267ca6975798';
 
 export const PATH_RULES = '`~/` is the home directory, and a relative path begins at the folder of this file.';
 

@@ -2,10 +2,11 @@
  * From an identity of the file to its settings. Each key is read in one way whatever the kind, so that a new kind is a row of
  * identity-schema.ts (which keys) and a type in the model.
  */
+import { AZURE_DEVOPS_RESOURCE } from '../model/resource.js';
 import type { IdentitySettings, PatLifecycle, SecretReference } from '../model/settings.js';
 import type { ShownValue } from './effective-value.js';
 import { ownValue } from './fault.js';
-import { AZURE_DEVOPS_RESOURCE, keysOf } from './identity-schema.js';
+import { keysOf } from './identity-schema.js';
 import { parseAuthority, parseProxy, showProxy } from './outside-url.js';
 import { readSecretReference, showReference } from './secret-reference.js';
 

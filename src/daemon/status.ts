@@ -13,8 +13,10 @@ import type { AccessSettings, Route, Settings } from '../model/settings.js';
 import type { CertificateState } from '../store/door-certificates.js';
 import type { SshUpstreamState } from '../ssh/host-pool.js';
 import type { PoolState } from '../upstream/connections.js';
+import type { TenantDifference, TenantState } from '../upstream/tenants.js';
 import type { House } from './assemble.js';
 import type { LoopLagState } from './loop-lag.js';
+import type { PatState } from './pat-care.js';
 import type { ReloadState } from './reloads.js';
 
 export interface DaemonStatus {
@@ -40,6 +42,12 @@ export interface DaemonStatus {
   /** Who may use the doors. */
   readonly access: Pick<AccessSettings, 'local' | 'remote' | 'uids'>;
   readonly identities: readonly IdentityState[];
+  /** Personal access tokens of identities, as far as there is something to tell. */
+  readonly pats: readonly PatState[];
+  /** Organisations whose tenant was asked of their upstream. */
+  readonly tenants: readonly TenantState[];
+  /** Tokens that went to organisations of another tenant: right for guests. */
+  readonly tenantDifferences: readonly TenantDifference[];
   readonly routes: readonly RouteState[];
   readonly operations: Readonly<Record<string, number>>;
   readonly running: readonly RunningOperation[];
@@ -139,6 +147,9 @@ export function statusOf(
     listen: { ...addressesOf(house), telemetry, certificate: house.certificates?.state },
     access: settings.access,
     identities: house.vault.states(),
+    pats: house.pats.states(),
+    tenants: house.tenants.states(),
+    tenantDifferences: house.tenants.differences(),
     routes: house.routes.routes.map(routeState),
     operations: house.ledger.counts(),
     running: house.ledger.running().map((record) => runningOperation(record, now)),

@@ -2,9 +2,10 @@
  * Which route an address belongs to. The first route that matches wins; what matching means is in model/route-pattern.ts.
  */
 import type { RepoAddress } from '../model/address.js';
-import { inferHostKind } from '../model/host-name.js';
-import { canonicalPattern, lookOf, matchesHost, matchesPattern, patternHost } from '../model/route-pattern.js';
+import { DEV_AZURE_HOST, inferHostKind } from '../model/host-name.js';
+import { canonicalPattern, lookOf, matchesHost, matchesPattern, overlaps, patternHost } from '../model/route-pattern.js';
 import type { Route } from '../model/settings.js';
+import { type Mismatch, mismatchOf } from './route-mismatch.js';
 
 interface CompiledRoute {
   readonly route: Route;
@@ -43,6 +44,23 @@ export class RouteTable {
   lookAlike(address: RepoAddress): Route | undefined {
     const nearest = this.#nearest(address);
     return nearest === undefined || matchesPattern(nearest.pattern, address.canonical) ? undefined : nearest.route;
+  }
+
+  /** The routes that serve something of an organisation of Azure DevOps Services, in their order. */
+  ofOrganisation(name: string): readonly Route[] {
+    const whole = lookOf('azure-services', [DEV_AZURE_HOST, name, '**']);
+    return this.#routes.filter(({ route, look }) => route.hostKind === 'azure-services' && overlaps(look, whole)).map(({ route }) => route);
+  }
+
+  /** Of each route that the address passes by, before the one that takes it or keeps it from later ones, in which part it differs. */
+  passedBy(address: RepoAddress): Mismatch[] {
+    const look = lookOf(address.kind, address.canonical);
+    const nearest = this.#nearest(address);
+    const earlier = nearest === undefined ? this.#routes : this.#routes.slice(0, this.#routes.indexOf(nearest));
+    return earlier.flatMap(({ route: { match, hostKind }, pattern, look: wanted }) => {
+      const mismatch = mismatchOf({ match, hostKind, pattern, look: wanted }, address, look);
+      return mismatch === undefined ? [] : [mismatch];
+    });
   }
 
   #nearest(address: RepoAddress): CompiledRoute | undefined {

@@ -5,6 +5,8 @@
  */
 import type { HostKind } from '../model/address.js';
 import type { Refusal } from '../model/refusal.js';
+import { isAzureDevOps } from '../model/resource.js';
+import type { TokenClaims } from '../model/token-claims.js';
 import { findAzureText } from './azure-texts.js';
 
 export interface FailedAnswer {
@@ -18,18 +20,13 @@ export interface FailedAnswer {
 /** A refusal that does not know its route and identity yet. */
 export type Failure = Omit<Refusal, 'kind' | 'route' | 'identity'>;
 
-/** Claims of an Entra token as its JWT carries them; what is absent or of another type is undefined. */
-export interface TokenClaims {
-  readonly audience: string | undefined;
-  /** Tenant id. */
-  readonly tenant: string | undefined;
-  /** ms since the epoch. */
-  readonly notBefore: number | undefined;
-  readonly expiresAt: number | undefined;
+/** What the failed request carried. */
+export interface SentCredential {
+  /** What its token says of itself. */
+  readonly claims: TokenClaims | undefined;
+  /** What is to be said of a claims challenge in the answer; undefined when there is none. */
+  readonly challenge: Pick<Refusal, 'what' | 'todo'> | undefined;
 }
-
-/** Audiences that Azure DevOps Services takes: its application id, and the same as a URI. */
-const AZURE_DEVOPS_AUDIENCES: readonly string[] = ['499b84ac-1321-427f-aa17-267ca6975798', 'https://app.vssps.visualstudio.com'];
 
 const MOST_LINES = 8;
 const LONGEST_LINE = 400;
@@ -49,8 +46,8 @@ const SIGN_IN = {
   todo: 'run `postern status` to see the identity and its token; sign in again or renew its secret if it has changed',
 } as const;
 
-/** Reads a failed answer to a request with a token of `claims`, if it carried one. Never throws; an answer that nobody knows gets a plain name and its status. */
-export function readFailure(kind: HostKind, answer: FailedAnswer, claims?: TokenClaims): Failure {
+/** Reads a failed answer. Never throws; an answer that nobody knows gets a plain name and its status. */
+export function readFailure(kind: HostKind, answer: FailedAnswer, sent?: SentCredential): Failure {
   const upstreamText = upstreamWords(answer);
   const about = {
     upstreamStatus: answer.status,
@@ -59,16 +56,8 @@ export function readFailure(kind: HostKind, answer: FailedAnswer, claims?: Token
   };
   const retryAfterSeconds = readRetryAfter(answer.header('retry-after'), answer.header('date'));
   if (answer.status === 401) {
-    if (kind !== 'generic' && /\bclaims="?[A-Za-z0-9+/=_-]+/.test(answer.header('www-authenticate') ?? '')) {
-      return {
-        ...about,
-        code: 'upstream-claims',
-        status: 403,
-        what: 'Azure DevOps withdrew the token and asks for a new sign-in with more proof (continuous access evaluation)',
-        todo: 'sign in again (`az logout` and `az login` for the Azure CLI) from an allowed network and device, then try again',
-      };
-    }
-    const fault = kind === 'azure-services' && claims !== undefined ? findTokenFault(claims, answer) : undefined;
+    if (sent?.challenge !== undefined) return { ...about, code: 'upstream-claims', status: 403, ...sent.challenge };
+    const fault = kind === 'azure-services' && sent?.claims !== undefined ? findTokenFault(sent.claims, answer) : undefined;
     return { ...about, ...SIGN_IN, what: `The upstream did not accept the credential (401)`, ...fault };
   }
   if (isSignInPage(answer))
@@ -86,7 +75,7 @@ export function readActivityId(header: FailedAnswer['header']): string | undefin
 /** What is wrong with a refused token as far as its own claims tell: Azure DevOps answers 401 alike for all of these. */
 function findTokenFault(claims: TokenClaims, answer: FailedAnswer): Pick<Failure, 'what' | 'todo'> | undefined {
   const now = Date.now();
-  if (claims.audience !== undefined && !AZURE_DEVOPS_AUDIENCES.includes(claims.audience.toLowerCase().replace(/\/$/, ''))) {
+  if (claims.audience !== undefined && !isAzureDevOps(claims.audience)) {
     return {
       what: `The upstream did not accept the credential (401): the token is for another service (${cleanLine(claims.audience)}), not for Azure DevOps`,
       todo: 'leave `resource` of the identity out: its default is Azure DevOps',

@@ -15,6 +15,7 @@ import { authorityOf, otherOriginsOf, PUBLIC_AUTHORITY } from './authority.js';
 import { type AuthorityTalk, authorityTalk } from './authority-talk.js';
 import { explainEntraFailure } from './entra-failure.js';
 import { httpClientOver } from './entra-http.js';
+import { lacksTenant } from './purpose.js';
 import type { FetchedToken, TokenOrder, TokenSource } from './token-source.js';
 
 /** Variables that make the library write its requests to stderr, past the log and its redaction. */
@@ -53,7 +54,9 @@ export function createEntraSource(identity: LibraryIdentity, around: EntraSurrou
     get asks() {
       return LOCAL_KINDS[identity.kind] ?? `the sign-in service ${authorityOf(identity, around.environment)}`;
     },
-    wantsTenant: identity.tenant === undefined && identity.kind !== 'managed-identity',
+    get wantsTenant() {
+      return lacksTenant(identity, around.environment);
+    },
     async fetch({ tenant, claims }: TokenOrder) {
       const asked = { ...identity, tenant: identity.tenant ?? tenant };
       const authority = LOCAL_KINDS[identity.kind] ?? authorityOf(identity, around.environment);

@@ -6,6 +6,7 @@ import type { Credential, CredentialTarget } from '../model/credential.js';
 import type { ProxyError } from '../model/errors.js';
 import type { Secret } from '../model/secret.js';
 import type { IdentitySettings } from '../model/settings.js';
+import type { TokenClaims } from '../model/token-claims.js';
 import type { TokenSource } from './token-source.js';
 
 /** Where each identity's credential comes from. */
@@ -44,6 +45,8 @@ export interface Entry {
   readonly variant: string;
   readonly target: CredentialTarget;
   held: Credential | undefined;
+  /** What the token that is held says of itself; undefined for what says nothing. */
+  about: TokenClaims | undefined;
   /** Whether the source was told that what is held is good. */
   isSettled: boolean;
   renewAt: number;
@@ -75,6 +78,7 @@ export function newEntry(identity: VaultIdentity, variant = '', target: Credenti
     variant,
     target,
     held: undefined,
+    about: undefined,
     isSettled: false,
     renewAt: 0,
     flight: undefined,
@@ -101,6 +105,7 @@ export function takeOver(entry: Entry, before: Entry): boolean {
   entry.claims = before.claims;
   if (before.held?.kind !== 'bearer' || entry.identity.source.kind !== 'token') return false;
   entry.held = before.held;
+  entry.about = before.about;
   entry.renewAt = before.renewAt;
   entry.nextTryAt = before.renewAt;
   return true;

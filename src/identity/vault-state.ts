@@ -13,12 +13,16 @@ export interface VariantState {
   readonly expiresAt: Date | undefined;
   readonly failure: string | undefined;
   readonly todo: string | undefined;
+  /** Who the token that is held says is signed in: an account, else the client id of an application. */
+  readonly account: string | undefined;
+  /** Tenant that it is of, an id. */
+  readonly tenant: string | undefined;
   /** Claims that an upstream asked for and that no token has yet, JSON. */
   readonly claims: string | undefined;
 }
 
 /** What `status` shows of an identity. Of several variants: failing when one is, and the times of the token that ends first. */
-export interface IdentityState extends Omit<VariantState, 'variant' | 'claims'> {
+export interface IdentityState extends Omit<VariantState, 'variant' | 'claims' | 'account' | 'tenant'> {
   readonly name: string;
   readonly kind: IdentitySettings['kind'];
   /** Requests since the start, each try by itself; and how often all tries together gave a credential, or none. */
@@ -64,6 +68,8 @@ function variantState(entry: Entry, now: number): VariantState {
     expiresAt: token?.expiresAt,
     failure: failure?.error.message,
     todo: failure?.error.todo,
+    account: token && (entry.about?.account ?? entry.about?.application),
+    tenant: token && entry.about?.tenant,
     claims: entry.claims,
   };
 }

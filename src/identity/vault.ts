@@ -8,6 +8,9 @@
 import type { Credential, CredentialTarget } from '../model/credential.js';
 import { messageOf, ProxyError } from '../model/errors.js';
 import type { Clock, Logger } from '../model/ports.js';
+import type { IdentitySettings } from '../model/settings.js';
+import type { TokenClaims } from '../model/token-claims.js';
+import { findMisuse, inspectToken, orderOf } from './purpose.js';
 import { fetchWithin } from './token-fetch.js';
 import { holdAfter, isAliveAt, isWorthRenewing, pauseAfter, renewalTime } from './token-life.js';
 import { TokenFailure } from './token-source.js';
@@ -65,13 +68,21 @@ export class Vault {
     return source.kind === 'token' && source.source.wantsTenant === true;
   }
 
+  kindOf(name: string): IdentitySettings['kind'] {
+    return this.#holders.get(name).identity.settings.kind;
+  }
+
   /**
    * The credential of an identity. Callers that come while a token is being fetched share that one request. None of
    * them waits for a renewal while the token held is still alive.
    * @throws ProxyError `identity-unavailable`, `identity-rejected`, `identity-timeout`, `secret-unreadable`
    */
   async credentialFor(name: string, need: CredentialNeed = {}): Promise<Credential> {
-    const entry = this.#holders.get(name).entry(need.target ?? {});
+    const { target = {} } = need;
+    const holder = this.#holders.get(name);
+    const misuse = findMisuse(holder.identity, target);
+    if (misuse !== undefined) throw misuse;
+    const entry = holder.entry(target);
     const now = this.#clock.now();
     entry.lastUsed = now;
     const { held } = entry;
@@ -204,10 +215,11 @@ export class Vault {
     const { source } = entry.identity;
     const startedAt = this.#clock.now();
     try {
-      const { credential, renewAt } = await this.#obtain(entry, claims);
+      const { credential, renewAt, about } = await this.#obtain(entry, claims);
       // One that was asked for before the upstream wanted more is for those who waited for it, and not kept.
       if (!isCurrent() || entry.claims !== claims) return credential;
       entry.held = credential;
+      entry.about = about;
       entry.isSettled = false;
       entry.claims = undefined;
       entry.failure = undefined;
@@ -248,7 +260,10 @@ export class Vault {
   }
 
   /** `renewAt` is missing for what has no time of its own. */
-  async #obtain(entry: Entry, claims: string | undefined): Promise<{ credential: Credential; renewAt?: number }> {
+  async #obtain(
+    entry: Entry,
+    claims: string | undefined,
+  ): Promise<{ credential: Credential; renewAt?: number; about?: TokenClaims | undefined }> {
     const { source } = entry.identity;
     switch (source.kind) {
       case 'none':
@@ -261,16 +276,13 @@ export class Vault {
         entry.requests += 1;
         return { credential: await source.source.ask(entry.target) };
       case 'token': {
-        const fetched = await fetchWithin(
-          source.source,
-          { tenant: entry.target.tenant, claims },
-          {
-            clock: this.#clock,
-            timeoutMs: this.#timeoutMs,
-            isUnwanted: () => this.#isClosed,
-            onTry: () => (entry.requests += 1),
-          },
-        );
+        const fetched = await fetchWithin(source.source, orderOf(entry.identity.settings, entry.target, claims), {
+          clock: this.#clock,
+          timeoutMs: this.#timeoutMs,
+          isUnwanted: () => this.#isClosed,
+          onTry: () => (entry.requests += 1),
+        });
+        const about = inspectToken(entry.identity.settings, fetched.token);
         const obtainedAt = new Date(this.#clock.now());
         const credential: Credential = { kind: 'bearer', token: fetched.token, expiresAt: fetched.expiresAt, obtainedAt };
         if (!this.#isAlive(credential)) {
@@ -279,7 +291,7 @@ export class Vault {
             todo: `check the clock of this machine (it says ${obtainedAt.toISOString()}): it is most likely ahead`,
           });
         }
-        return { credential, renewAt: renewalTime(fetched, obtainedAt) };
+        return { credential, renewAt: renewalTime(fetched, obtainedAt), about };
       }
     }
   }

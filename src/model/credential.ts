@@ -1,6 +1,7 @@
 /**
  * What goes on the wire for an identity. Born in the identity room, put on a request in the upstream room.
  */
+import type { HostKind } from './address.js';
 import type { Secret } from './secret.js';
 
 export type Credential =
@@ -26,6 +27,8 @@ export type Credential =
 export interface CredentialTarget {
   /** Tenant of the organisation: an id, or `organizations` for one without; undefined where there is none or nobody knows. */
   readonly tenant?: string | undefined;
+  /** Kind of the host that it goes to. */
+  readonly hostKind?: HostKind | undefined;
   /** Address of the repository at its upstream, without git's own suffix. */
   readonly url?: URL | undefined;
 }

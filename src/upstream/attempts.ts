@@ -4,17 +4,21 @@
  * the wire is the door's own.
  */
 import type { IncomingMessage } from 'node:http';
-import { isSignInPage, readActivityId, readFailure, readRetryAfter } from '../hosts/failure.js';
+import { type Failure, isSignInPage, readActivityId, readFailure, readRetryAfter } from '../hosts/failure.js';
 import { Vault } from '../identity/vault.js';
-import type { Credential } from '../model/credential.js';
+import type { Credential, CredentialTarget } from '../model/credential.js';
+import type { PatWitness } from '../model/pat.js';
 import type { Clock, Logger } from '../model/ports.js';
 import type { Refusal } from '../model/refusal.js';
 import { claimsOf } from './authorization.js';
-import { challengedClaims } from './claims-challenge.js';
+import { challengedClaims, isClaimsChallenge } from './claims-challenge.js';
+import { type ChallengeState, claimsText } from './claims-texts.js';
 import { headerOf } from './git-answer.js';
 import { type Journey, throttled } from './journey.js';
 import { judge, type Outcome } from './judge.js';
+import { explainRefusedPat } from './refused-pat.js';
 import { Renewals } from './renewals.js';
+import { placeOf, type Tenants } from './tenants.js';
 import { CallerGone, StaleConnection } from '../model/send-faults.js';
 import { DEFAULT_WAIT_MS, LONGEST_WAIT_MS, MOST_TRIES, type Throttle } from './throttle.js';
 
@@ -40,9 +44,12 @@ export interface Sending {
 
 export interface AttemptsParts {
   readonly vault: Vault;
+  readonly tenants: Tenants;
   readonly throttle: Throttle;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** What is known of personal access tokens, for the text of a refusal. */
+  readonly pats?: PatWitness | undefined;
 }
 
 /** Sends until there is an outcome. One for all doors: what is known of refused credentials is shared. */
@@ -60,10 +67,10 @@ export class Attempts {
    * @throws CallerGone, ProxyError (Unanswered when the request may have been carried out)
    */
   async run(journey: Journey, sending: Sending): Promise<Outcome> {
-    const { vault } = this.#parts;
+    const { vault, tenants } = this.#parts;
     const { route, throttleKey, operation } = journey;
     const { spent } = journey.record;
-    const target = { url: new URL(journey.path, journey.origin) };
+    const target = await this.#targetOf(journey);
     let renewedFrom: Credential | undefined;
     for (let attempt = 1; ; attempt++) {
       const mayRetry = sending.isKept && attempt < MOST_TRIES;
@@ -83,6 +90,7 @@ export class Attempts {
         spent.enter('own');
       }
       this.#note(journey, answer);
+      tenants.compare(journey, credential, answer);
       this.#obeyDelay(journey, answer);
       const judged = await judge(journey, answer, {
         isPassthrough: credential.kind === 'passthrough',
@@ -94,8 +102,11 @@ export class Attempts {
         return judged;
       }
       const { failed } = judged;
+      let challenge: ChallengeState | undefined;
       if ((failed.status === 401 || isSignInPage(failed)) && (credential.kind === 'bearer' || credential.kind === 'basic')) {
-        const claims = credential.kind === 'bearer' ? challengedClaims(failed.header('www-authenticate')) : undefined;
+        const header = credential.kind === 'bearer' ? failed.header('www-authenticate') : undefined;
+        const claims = challengedClaims(header);
+        if (isClaimsChallenge(header)) challenge = claims === undefined ? 'unreadable' : 'refused';
         if (renewedFrom === undefined && this.#renewals.mayTry(route.identity, throttleKey)) {
           vault.invalidate(route.identity, credential, claims);
           if (mayRetry) {
@@ -103,9 +114,13 @@ export class Attempts {
             this.#replayed(journey, claims === undefined ? 'credential refused' : 'claims asked for');
             const renewed = await spent.during('token', vault.credentialFor(route.identity, { target }));
             if (!Vault.isSame(renewed, credential)) continue;
-          }
+            if (claims !== undefined) challenge = 'unchanged';
+          } else if (claims !== undefined) challenge = 'open';
         }
-        if (renewedFrom !== undefined) this.#renewals.wasFruitless(route.identity, throttleKey);
+        if (renewedFrom !== undefined) {
+          this.#renewals.wasFruitless(route.identity, throttleKey);
+          if (target.tenant !== undefined) tenants.forget(placeOf(journey));
+        }
       }
       if (failed.status === 429 || failed.status === 503) {
         const seconds = readRetryAfter(failed.header('retry-after'), failed.header('date'));
@@ -122,12 +137,37 @@ export class Attempts {
         kind: 'failure',
         refusal: {
           kind: 'refusal',
-          ...readFailure(operation.address.kind, failed, claimsOf(credential)),
+          ...this.#explained(
+            journey,
+            credential,
+            readFailure(operation.address.kind, failed, {
+              claims: claimsOf(credential),
+              challenge: challenge && claimsText(challenge, { name: route.identity, kind: vault.kindOf(route.identity) }),
+            }),
+          ),
           route: route.match,
           identity: route.identity,
         },
       };
     }
+  }
+
+  /** A refused personal access token is told with all that is known of it. */
+  #explained({ route, operation }: Journey, credential: Credential, failure: Failure): Failure {
+    const known = credential.kind === 'basic' ? this.#parts.pats?.knownOf(route.identity) : undefined;
+    if (known === undefined) return failure;
+    if (failure.code === 'upstream-unauthenticated') this.#parts.pats?.refused(route.identity);
+    return explainRefusedPat(failure, operation.address.kind, known);
+  }
+
+  /** What the credential is wanted for; the tenant of the organisation is looked up for those to whom it makes a difference. */
+  async #targetOf(journey: Journey): Promise<CredentialTarget> {
+    const { vault, tenants } = this.#parts;
+    const { route, record, path, origin } = journey;
+    const hostKind = journey.operation.address.kind;
+    const isWanted = hostKind === 'azure-services' && vault.wantsTenant(route.identity);
+    const tenant = isWanted ? await record.spent.during('token', tenants.tenantOf(placeOf(journey))) : undefined;
+    return { url: new URL(path, origin), hostKind, tenant };
   }
 
   async #waitForThrottle(journey: Journey, sending: Sending): Promise<Refusal | undefined> {

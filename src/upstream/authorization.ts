@@ -3,8 +3,8 @@
  *
  * Source: RFC 6750 section 2.1 (Bearer), RFC 7617 (Basic), RFC 7519 section 4.1 (claims).
  */
-import type { TokenClaims } from '../hosts/failure.js';
 import type { Credential } from '../model/credential.js';
+import { readTokenClaims, type TokenClaims } from '../model/token-claims.js';
 
 /** The value of the Authorization header, or undefined when the identity adds none. */
 export function authorizationOf(credential: Credential): string | undefined {
@@ -21,20 +21,5 @@ export function authorizationOf(credential: Credential): string | undefined {
 
 /** The claims of a token, to explain why it was refused; undefined for what is no JWT. They are not verified: that is the upstream's part. */
 export function claimsOf(credential: Credential): TokenClaims | undefined {
-  if (credential.kind !== 'bearer') return undefined;
-  let claims: unknown;
-  try {
-    claims = JSON.parse(Buffer.from(credential.token.reveal().split('.')[1] ?? '', 'base64url').toString('utf8'));
-  } catch {
-    // An opaque token explains nothing.
-    return undefined;
-  }
-  if (typeof claims !== 'object' || claims === null) return undefined;
-  const { aud, tid, nbf, exp } = claims as Readonly<Record<string, unknown>>; // because any object may be read so
-  return {
-    audience: typeof aud === 'string' ? aud : undefined,
-    tenant: typeof tid === 'string' ? tid : undefined,
-    notBefore: typeof nbf === 'number' ? nbf * 1000 : undefined,
-    expiresAt: typeof exp === 'number' ? exp * 1000 : undefined,
-  };
+  return credential.kind === 'bearer' ? readTokenClaims(credential.token.reveal()) : undefined;
 }

@@ -10,14 +10,14 @@ import { CallerGone, closedEarly, silent, StaleConnection } from '../model/send-
 import type { Phase } from '../model/time-spent.js';
 
 export interface GitRequest {
-  readonly method: 'GET' | 'POST';
+  readonly method: 'GET' | 'HEAD' | 'POST';
   /** Scheme, host and port of the upstream. */
   readonly origin: URL;
   /** Path and query, sent as they are. */
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly agent: Agent;
-  /** Whole, or a stream that is sent chunked; none for a GET. */
+  /** Whole, or a stream that is sent chunked; none for a GET or HEAD. */
   readonly body: Buffer | Readable | undefined;
   /** ms of silence after which the exchange counts as dead. */
   readonly stallMs: number;

@@ -4,8 +4,10 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { OutgoingHttpHeaders } from 'node:http';
+import type { OrganisationRules } from './access.js';
 import type { Address } from './addresses.js';
 import type { Exchange } from './journal.js';
+import type { ClaimsDemand } from './token-book.js';
 
 export const ANONYMOUS_ID = 'aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa';
 
@@ -29,11 +31,17 @@ export function azureHeaders(): OutgoingHttpHeaders {
 }
 
 /** 401 in the shape of the host. `challenge` replaces the Bearer line. */
-export function answerUnauthorized(exchange: Exchange, address: Address, tenant: string, challenge?: string): void {
+export function answerUnauthorized(
+  exchange: Exchange,
+  address: Address,
+  tenant: string,
+  challenge?: string,
+  rules: OrganisationRules = {},
+): void {
   switch (address.kind) {
     case 'azure':
     case 'visualstudio':
-      exchange.answer(401, { ...azureHeaders(), ...federation(address, tenant, challenge) }, SIGN_IN_PAGE);
+      exchange.answer(401, { ...azureHeaders(), ...federation(address, tenant, challenge, rules) }, SIGN_IN_PAGE);
       return;
     case 'server':
       exchange.answer(
@@ -50,9 +58,10 @@ export function answerUnauthorized(exchange: Exchange, address: Address, tenant:
   }
 }
 
-/** A Bearer challenge that asks for a token with fresh claims. */
-export function claimsChallenge(tenant: string): string {
-  const claims = { access_token: { nbf: { essential: true, value: String(Math.floor(Date.now() / 1000)) } } };
+/** A Bearer challenge that asks for a token with claims: those of the demand, else a fresh one. */
+export function claimsChallenge(tenant: string, demand: ClaimsDemand = { nbf: String(Math.floor(Date.now() / 1000)) }): string {
+  const wanted = Object.entries(demand).map(([name, value]) => [name, { essential: true, value }] as const);
+  const claims = { access_token: Object.fromEntries(wanted) };
   const encoded = Buffer.from(JSON.stringify(claims)).toString('base64');
   return `Bearer authorization_uri="https://login.microsoftonline.com/${tenant}", error="insufficient_claims", claims="${encoded}"`;
 }
@@ -65,6 +74,11 @@ export function answerText(exchange: Exchange, status: number, text: string, hea
 /** An answer that a browser was meant to see. */
 export function answerHtml(exchange: Exchange, status: number, html: string, headers: OutgoingHttpHeaders = {}): void {
   exchange.answer(status, { ...azureHeaders(), 'Content-Type': HTML, ...headers }, html);
+}
+
+/** Said to whom the organisation does not know. */
+export function notAuthorized(user: string): string {
+  return `TF400813: The user '${user}' is not authorized to access this resource.`;
 }
 
 export function repositoryMissing(name: string): string {
@@ -81,7 +95,12 @@ export function signInLocation(exchange: Exchange, address: Address): string {
 const HTML = 'text/html; charset=utf-8';
 const TEXT = 'text/plain; charset=utf-8';
 
-function federation(address: Address, tenant: string, challenge: string | undefined): OutgoingHttpHeaders {
+/** X-VSS-ResourceTenant of an organisation. */
+export function resourceTenant(tenant: string, { resourceTenant: own }: OrganisationRules): OutgoingHttpHeaders {
+  return own?.length === 0 ? {} : { 'X-VSS-ResourceTenant': own === undefined ? tenant : [...own] };
+}
+
+function federation(address: Address, tenant: string, challenge: string | undefined, rules: OrganisationRules): OutgoingHttpHeaders {
   const organization = address.organization;
   const error = `TF400813: The user '${ANONYMOUS_ID}' is not authorized to access this resource.`;
   const issuer = `https://dev.azure.com/${organization}/`;
@@ -89,11 +108,13 @@ function federation(address: Address, tenant: string, challenge: string | undefi
   return {
     'Content-Type': HTML,
     'WWW-Authenticate': [
-      challenge ?? `Bearer authorization_uri=https://login.microsoftonline.com/${tenant}`,
+      ...(challenge === undefined
+        ? (rules.challenges ?? [`Bearer authorization_uri=https://login.microsoftonline.com/${tenant}`])
+        : [challenge]),
       'Basic realm="https://tfsprodweu1.visualstudio.com/"',
       'TFS-Federated',
     ],
-    'X-VSS-ResourceTenant': tenant,
+    ...resourceTenant(tenant, rules),
     'X-VSS-AuthorizationEndpoint': `https://vssps.dev.azure.com/${organization}/`,
     'X-TFS-FedAuthRealm': 'https://tfsprodweu1.visualstudio.com/',
     'X-TFS-FedAuthIssuer': issuer,

@@ -33,6 +33,8 @@ export class FakeAz {
   /** How long the mode `slow` takes. */
   slowMs = 3000;
   tokenLifeSeconds: number;
+  /** Who is signed in, as the token says; undefined for an application. */
+  account: string | undefined;
   readonly #book: TokenBook;
   readonly #loopback: Loopback;
   /** Only the program knows it: another process on the machine must not get tokens from this port. */
@@ -94,7 +96,12 @@ export class FakeAz {
     };
     const tenant = option('--tenant') ?? DEFAULT_TENANT;
     const resource = option('--resource') ?? option('--scope')?.replace(/\/\.default$/, '') ?? 'https://management.core.windows.net/';
-    const { token, claims } = this.#book.issue({ tenant, audience: resource, lifeSeconds: this.tokenLifeSeconds });
+    const { token, claims } = this.#book.issue({
+      tenant,
+      audience: resource,
+      lifeSeconds: this.tokenLifeSeconds,
+      ...(this.account === undefined ? {} : { account: this.account }),
+    });
     const answer = {
       accessToken: token,
       expiresOn: localTime(new Date(claims.exp * 1000)),

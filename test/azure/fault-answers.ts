@@ -13,6 +13,7 @@ import {
   azureHeaders,
   claimsChallenge,
   NOT_FOUND_PAGE,
+  notAuthorized,
   repositoryMissing,
   SIGN_IN_PAGE,
   signInLocation,
@@ -52,8 +53,7 @@ const ANSWERS: Readonly<Record<FaultKind, (scene: FaultScene, fault: Fault) => v
   'missing-org-404': ({ exchange }) => answerHtml(exchange, 404, NOT_FOUND_PAGE),
   'not-found-TF401019': ({ exchange, address }) => answerText(exchange, 404, repositoryMissing(address.leaf)),
   'no-push-TF401027': ({ exchange }) => answerText(exchange, 403, noPush()),
-  'forbidden-TF400813': ({ exchange }) =>
-    answerText(exchange, 403, `TF400813: The user '${randomUUID()}' is not authorized to access this resource.`),
+  'forbidden-TF400813': ({ exchange }) => answerText(exchange, 403, notAuthorized(randomUUID())),
   'throttled-429': ({ exchange }, fault) =>
     answerText(exchange, 429, throttled(), { 'Retry-After': '2', ...retryAfter(fault), ...rateLimit(0) }),
   'throttled-429-bare': ({ exchange }) => answerText(exchange, 429, throttled()),
@@ -188,7 +188,7 @@ function redirectBase(fault: Fault, address: Address): string {
 }
 
 /** The pkt-line framing is what the real service sends with this 403. */
-function noPush(): string {
+export function noPush(): string {
   const sentence = `TF401027: You need the Git 'GenericContribute' permission to perform this action. Details: identity 'Build\\${randomUUID()}', scope 'repository'.`;
   const length = (sentence.length + 5).toString(16).padStart(4, '0');
   return `001f# service=git-receive-pack\n00000000${length}${sentence}\n${sentence}`;

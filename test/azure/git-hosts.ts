@@ -2,6 +2,7 @@
  * All git hosts in one https server (HTTP/1.1, keep-alive): admits a request, then hands it to the real git http-backend. The host
  * played follows from the address (addresses.ts), the rules from access.ts, the wording from azure-answers.ts.
  */
+import { randomUUID } from 'node:crypto';
 import { createServer, type Server } from 'node:https';
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
@@ -15,16 +16,19 @@ import {
   azureHeaders,
   claimsChallenge,
   NOT_FOUND_PAGE,
+  notAuthorized,
   repositoryMissing,
+  resourceTenant,
   SIGN_IN_PAGE,
 } from './azure-answers.js';
 import type { CertificateSet, TlsFault } from './certificates.js';
-import { answerFault } from './fault-answers.js';
+import { answerFault, noPush } from './fault-answers.js';
 import { existsByName, FaultBook, type Fault } from './faults.js';
 import { HttpBackend, type BackendAnswer } from './http-backend.js';
 import { Exchange, type SeenFilter, type SeenRequest } from './journal.js';
 import { Loopback } from './loopback.js';
 import { NtlmConnections } from './ntlm.js';
+import { PatApi } from './pat-api.js';
 import type { Repositories } from './repositories.js';
 import type { TokenBook } from './token-book.js';
 
@@ -132,6 +136,7 @@ export class GitHosts extends AccessRules {
       url: request.url ?? '',
       status: 0,
       authorization: authorizationKind(authorization),
+      organization: address?.organization ?? '',
       headers,
       connection: this.#numbers.get(request.socket) ?? 0,
       ...(this.#viaProxy.has(request.socket.remotePort ?? 0) ? { viaProxy: true } : {}),
@@ -139,6 +144,11 @@ export class GitHosts extends AccessRules {
     };
     this.seen.push(entry);
     const exchange = new Exchange(request, response, entry);
+    const organization = PatApi.organizationOf(request);
+    if (organization !== undefined) {
+      await this.patApi.answer(exchange, organization, (token) => this.refusedFor(organization, token));
+      return;
+    }
     if (!address) {
       answerHtml(exchange, 404, NOT_FOUND_PAGE);
       return;
@@ -147,6 +157,7 @@ export class GitHosts extends AccessRules {
       answerHtml(exchange, 203, SIGN_IN_PAGE);
       return;
     }
+    if (this.#isRuledOut(exchange, address)) return;
     const early = this.faults.take(address, 'before-access');
     if (early) {
       await this.#spoil(early, exchange, address, '');
@@ -166,17 +177,49 @@ export class GitHosts extends AccessRules {
     const repository = await this.#repository(exchange, address);
     if (repository === undefined) return;
     const answer = await this.#run(exchange, address, repository, user);
-    exchange.begin(answer.status, headersOf(address, answer));
+    const rules = this.rulesOf(address.organization);
+    const tenant = rules.tellsTenant === true ? resourceTenant(this.tenantOf(address.organization), rules) : {};
+    exchange.begin(answer.status, { ...headersOf(address, answer), ...tenant });
     await pipeline(answer.body, response);
+  }
+
+  /** What an organisation does before anyone is asked who they are; true when the request has had its end. */
+  #isRuledOut(exchange: Exchange, address: Address): boolean {
+    if (address.kind !== 'azure' && address.kind !== 'visualstudio') return false;
+    const rules = this.rulesOf(address.organization);
+    if (rules.isMissing === true) answerHtml(exchange, 404, NOT_FOUND_PAGE);
+    else if (rules.discovery === undefined || address.repository !== undefined) return false;
+    else if (rules.discovery === 'cut') exchange.cut();
+    else {
+      const tenant = resourceTenant(this.tenantOf(address.organization), rules);
+      answerHtml(exchange, 302, SIGN_IN_PAGE, { Location: `${this.origin}/elsewhere`, ...tenant });
+    }
+    return true;
   }
 
   /** The user, when the request carries what this host wants; otherwise it has been answered. */
   #admitRequest(exchange: Exchange, address: Address, authorization: string | undefined): string | undefined {
     const verdict = this.judge(address, authorization);
-    if (verdict.kind === 'passed') return verdict.user;
+    if (verdict.kind === 'passed') {
+      exchange.entry.user = verdict.user;
+      return verdict.user;
+    }
     exchange.entry.refusedFor = verdict.reason;
+    if (verdict.reason === 'pat-scope') {
+      answerText(exchange, 403, noPush());
+      return undefined;
+    }
     const tenant = this.tenantOf(address.organization);
-    answerUnauthorized(exchange, address, tenant, verdict.reason === 'claims-required' ? claimsChallenge(tenant) : undefined);
+    const rules = this.rulesOf(address.organization);
+    if (verdict.reason === 'not-a-member') answerText(exchange, 403, notAuthorized(randomUUID()), resourceTenant(tenant, rules));
+    else
+      answerUnauthorized(
+        exchange,
+        address,
+        tenant,
+        verdict.reason === 'claims-required' ? claimsChallenge(tenant, rules.demand) : undefined,
+        rules,
+      );
     return undefined;
   }
 

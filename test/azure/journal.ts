@@ -15,6 +15,10 @@ export interface SeenRequest {
   /** 0 until an answer begins, and for good when none ever does. */
   status: number;
   authorization: AuthorizationKind;
+  /** Organisation or collection; empty on generic hosts. */
+  readonly organization: string;
+  /** Who was let in: the object id of a token. */
+  user?: string;
   refusedFor?: RefusedFor;
   /** Lower-cased names; authorization left out. */
   readonly headers: Readonly<IncomingHttpHeaders>;
@@ -26,7 +30,9 @@ export interface SeenRequest {
 }
 
 /** Properties that an entry must have; a function is asked instead. */
-export type SeenFilter = Partial<Pick<SeenRequest, 'host' | 'method' | 'url' | 'status' | 'authorization' | 'refusedFor' | 'connection'>>;
+export type SeenFilter = Partial<
+  Pick<SeenRequest, 'host' | 'method' | 'url' | 'status' | 'authorization' | 'organization' | 'refusedFor' | 'connection'>
+>;
 
 /** A request being answered, and its journal entry. */
 export class Exchange {

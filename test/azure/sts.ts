@@ -20,6 +20,8 @@ export interface TokenRequest {
   readonly tenant: string;
   readonly scope: string;
   readonly hasClaims: boolean;
+  /** The claims request as sent, JSON; empty when there is none. */
+  readonly claims: string;
 }
 
 /** Ready-made clients, one of every kind, all of the same tenant. */
@@ -49,6 +51,8 @@ export class Sts {
   refreshInSeconds: number | undefined;
   /** Makes tokens that are wrong in one respect. */
   mint: Pick<TokenOrder, 'audience' | 'tenant' | 'notYet'> = {};
+  /** Gives tokens as if no claims had been asked for. */
+  ignoresClaims = false;
   /** What answers in its place, to whatever is asked. */
   standIn: StandIn | undefined;
   /** How far its clock is ahead of this machine's, ms; it shows in the Date of its answers. */
@@ -166,7 +170,7 @@ export class Sts {
     const grant = field('grant_type');
     const clientId = field('client_id');
     const claims = field('claims');
-    this.tokenRequests.push({ at: Date.now(), grant, clientId, tenant, scope: field('scope'), hasClaims: claims !== '' });
+    this.tokenRequests.push({ at: Date.now(), grant, clientId, tenant, scope: field('scope'), hasClaims: claims !== '', claims });
     if (this.delayMs > 0) await pause(this.delayMs, request);
     if (this.failWith) {
       answerFailure(response, this.failWith);
@@ -193,7 +197,7 @@ export class Sts {
           ?.replace(/\/\.default$|\/user_impersonation$/, '') ?? '',
       lifeSeconds: this.tokenLifeSeconds,
       cae: claims.includes('xms_cc'),
-      answersChallenge: claims.includes('nbf'),
+      claimsRequest: this.ignoresClaims ? '' : claims,
       ...this.mint,
     });
     sendJson(response, 200, {

@@ -2,7 +2,7 @@
  * Every access token that this emulator gave out, by whatever door (sign-in service, metadata endpoint, az). A token is recognised by
  * look-up, not by signature: the signature part is noise of the right length.
  */
-import { randomBytes, randomUUID } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 
 /** Application id of Azure DevOps, the audience of a token for Azure Repos. */
 export const AZURE_DEVOPS = '499b84ac-1321-427f-aa17-267ca6975798';
@@ -34,15 +34,20 @@ export interface TokenOrder {
   readonly notYet?: boolean;
   /** The client declared that it understands claims challenges. */
   readonly cae?: boolean;
-  /** The request carried the answer to a claims challenge. */
-  readonly answersChallenge?: boolean;
+  /** Claims request that the token was asked for with, JSON (OpenID Connect Core 1.0 section 5.5). */
+  readonly claimsRequest?: string;
+  /** Name of the person who is signed in; none for an application. */
+  readonly account?: string;
 }
+
+/** Claims that a token must have been asked for with, by name: `nbf` not before that second, any other with that very value. */
+export type ClaimsDemand = Readonly<Record<string, string>>;
 
 export class TokenBook {
   readonly issued = new Map<string, TokenClaims>();
   readonly revoked = new Set<string>();
-  /** Tokens obtained with the answer to a claims challenge. */
-  readonly challengeAnswered = new Set<string>();
+  /** Values of the claims that a token was asked for with, by name; a token that is not here was asked for without any. */
+  readonly #asked = new Map<string, ReadonlyMap<string, string>>();
   /** While true the git hosts let in only tokens obtained with the answer to a claims challenge. */
   requireClaims = false;
 
@@ -63,21 +68,46 @@ export class TokenBook {
       appidacr: '1',
       idp: `https://sts.windows.net/${tenant}/`,
       idtyp: 'app',
-      oid: randomUUID(),
+      oid: objectId(order.account ?? clientId, tenant),
       rh: `1.${noise(60)}`,
-      sub: randomUUID(),
+      sub: objectId(`sub ${order.account ?? clientId}`, tenant),
       tid: tenant,
       uti: noise(22),
       ver: '1.0',
       xms_rd: noise(120),
+      ...(order.account === undefined ? {} : { upn: order.account, idtyp: 'user' }),
       ...(order.cae ? { xms_cc: ['CP1'], xms_ssm: '1' } : {}),
     };
     const kid = noise(27);
     const token = [encode({ typ: 'JWT', alg: 'RS256', x5t: kid, kid }), encode(claims), noise(342)].join('.');
     this.issued.set(token, claims);
-    if (order.answersChallenge) this.challengeAnswered.add(token);
+    const asked = readClaimsRequest(order.claimsRequest);
+    if (asked.size > 0) this.#asked.set(token, asked);
     return { token, claims };
   }
+
+  /** Whether a token was asked for with these claims; without a demand: with any. */
+  satisfies(token: string, demand: ClaimsDemand | undefined): boolean {
+    const asked = this.#asked.get(token);
+    if (asked === undefined) return false;
+    return Object.entries(demand ?? {}).every(([name, wanted]) => {
+      const value = asked.get(name);
+      return value !== undefined && (name === 'nbf' ? Number(value) >= Number(wanted) : value === wanted);
+    });
+  }
+}
+
+/** The object id of an account or application in a tenant, always the same. */
+export function objectId(name: string, tenant: string): string {
+  const hex = createHash('sha256').update(`${tenant} ${name}`).digest('hex');
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20, 32)].join('-');
+}
+
+/** What is asked of the access token, without the client's own capabilities. */
+function readClaimsRequest(text: string | undefined): ReadonlyMap<string, string> {
+  if (text === undefined || text === '') return new Map();
+  const { access_token: wanted } = JSON.parse(text) as { access_token?: Record<string, { value?: string } | null> }; // as the library writes it
+  return new Map(Object.entries(wanted ?? {}).flatMap(([name, each]) => (name === 'xms_cc' ? [] : [[name, each?.value ?? ''] as const])));
 }
 
 function encode(part: object): string {

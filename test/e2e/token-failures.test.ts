@@ -32,16 +32,8 @@ const refusals = (): (string | undefined)[] =>
   stage.scene.emulator.git.seen.filter(({ status }) => status === 401).map(({ refusedFor }) => refusedFor);
 
 describe('a token that the upstream does not take', () => {
-  const GRAPH = 'https://graph.microsoft.com';
   const TENANT = randomUUID();
   const cases = [
-    [
-      'for another service',
-      { audience: GRAPH },
-      'wrong-audience',
-      `the token is for another service (${GRAPH}), not for Azure DevOps`,
-      'leave `resource` of the identity out: its default is Azure DevOps',
-    ],
     [
       'of another tenant',
       { tenant: TENANT },
@@ -70,6 +62,26 @@ describe('a token that the upstream does not take', () => {
     stage.scene.emulator.sts.mint = {};
     const next = await stage.place();
     expect(await stage.clone(next)).toMatchObject({ code: 0, stderr: '' });
+  });
+
+  test('for another service: not even sent, told with both, and mended with the next good one', async () => {
+    const GRAPH = 'https://graph.microsoft.com';
+    revokeAll();
+    stage.scene.emulator.sts.mint = { audience: GRAPH };
+    const place = await stage.place();
+    const cloned = await stage.clone(place);
+    expect(cloned).toMatchObject({ code: 128, left: false });
+    expect(told(cloned.stderr).slice(0, 3)).toEqual([
+      `postern: The token is for another service (${GRAPH}), not for Azure DevOps (ID)`,
+      '  route dev.azure.com/**, identity sp',
+      '  what to do: check what gives tokens here (`authority` of the identity, or the program that it asks): it was asked for Azure DevOps',
+    ]);
+    // The one before it was refused; the new one never arrived.
+    expect(refusals()).toEqual(['revoked']);
+    stage.scene.emulator.sts.mint = {};
+    // A failed sign-in is remembered for some seconds.
+    await expect.poll(async () => (await stage.git(['ls-remote', place.url])).code, { timeout: 20_000, interval: 500 }).toBe(0);
+    expect(refusals()).toEqual(['revoked']);
   });
 
   test('a claims challenge is answered with a token that satisfies it', async () => {

@@ -135,7 +135,7 @@ describe('faults', () => {
   test('a claims challenge ends with a token that answers it', async () => {
     emulator.git.faults.set('*', { kind: 'cae-challenge' });
     expect(await ask(emulator, ca, { path: REFS, headers: authorization() })).toMatchObject({ status: 401 });
-    const Authorization = `Bearer ${emulator.sts.issue({ cae: true, answersChallenge: true })}`;
+    const Authorization = `Bearer ${emulator.sts.issue({ cae: true, claimsRequest: JSON.stringify({ access_token: { nbf: { value: '1' } } }) })}`;
     expect(await ask(emulator, ca, { path: REFS, headers: { Authorization } })).toMatchObject({ status: 200 });
   });
 

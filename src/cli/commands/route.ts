@@ -1,5 +1,6 @@
 /** `postern route explain URL`: how an address is read, which route it takes, and what git would be shown. */
 import { writeSshUpstream } from '../../config/ssh-settings.js';
+import { askStatus } from '../../daemon/admin.js';
 import { RouteTable } from '../../gate/route-table.js';
 import { inferHostKind } from '../../model/host-name.js';
 import { parseRepoAddress } from '../../hosts/repo-address.js';
@@ -8,7 +9,9 @@ import { ProxyError } from '../../model/errors.js';
 import { REF_CHANGES, type RefRules } from '../../model/refs.js';
 import type { Route } from '../../model/settings.js';
 import { type Context, loadFor, type SettingsFlags } from '../context.js';
+import { visibleAll } from '../visible.js';
 import { baseOf } from './door-base.js';
+import { accountOf, mismatchLines, tenantOrigin } from './route-why.js';
 
 /** @throws ProxyError `usage` for what is no address, and the faults of the configuration */
 export async function routeExplain(context: Context, url: string, flags: SettingsFlags): Promise<number> {
@@ -27,6 +30,12 @@ export async function routeExplain(context: Context, url: string, flags: Setting
   const route = table.find(address);
   const door = `${baseOf(settings)}/${address.host}${spelled.path}`;
   const to = route === undefined ? undefined : upstreamUrl(route.upstream, address.upstreamHost, address.path, address.mainPath);
+  // What a daemon that does not answer knows is of no use here.
+  const status = await askStatus(context.places.adminSocket).then(visibleAll, () => undefined);
+  const identity = settings.identities.find(({ name }) => name === route?.identity);
+  const tenant = to === undefined ? undefined : tenantOrigin(identity, address, new URL(to).host, status);
+  const account = route && accountOf(status, route, tenant?.tenant);
+  const mismatches = table.passedBy(address);
   const { printer } = context;
   if (flags['json'] === true) {
     printer.json({
@@ -34,6 +43,9 @@ export async function routeExplain(context: Context, url: string, flags: Setting
       host: kind,
       route: route?.match,
       identity: route?.identity,
+      passedBy: mismatches,
+      tenant: tenant && { from: tenant.from, tenant: tenant.tenant },
+      account,
       allow: route?.allow,
       refs: route?.refs,
       upstream: to,
@@ -44,12 +56,20 @@ export async function routeExplain(context: Context, url: string, flags: Setting
   } else {
     printer.line(`address    ${address.display} (${kind})`);
     const alike = table.lookAlike(address);
+    const passedBy = mismatchLines(mismatches);
     if (alike !== undefined)
       printer.line(`route      none: it only looks like what ${alike.match} names, and may be another repository; requests are refused`);
     else if (route === undefined) printer.line('route      none matches: requests are refused');
+    if (route === undefined) for (const line of passedBy) printer.line(line);
     else {
       printer.line(`route      ${route.match} (number ${settings.routes.indexOf(route) + 1} of ${settings.routes.length})`);
-      printer.line(`identity   ${route.identity} (${settings.identities.find(({ name }) => name === route.identity)?.kind ?? 'unknown'})`);
+      for (const line of passedBy) printer.line(line);
+      printer.line(`identity   ${route.identity} (${identity?.kind ?? 'unknown'})`);
+      if (tenant !== undefined) printer.line(`tenant     ${tenant.text}`);
+      if (account !== undefined)
+        printer.line(
+          `account    ${account.account}${account.tenant === undefined ? '' : ` of tenant ${account.tenant}`}, as the daemon is signed in now`,
+        );
       printer.line(`allow      ${route.allow.join(', ')}`);
       for (const line of refLines(route.refs)) printer.line(line);
       printer.line(`upstream   ${to ?? ''}`);

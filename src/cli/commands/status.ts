@@ -5,6 +5,8 @@ import { isLoopback } from '../../upstream/outgoing-proxy.js';
 import { bytesText, columns, countText, spanText } from '../amounts.js';
 import type { Context } from '../context.js';
 import { visibleAll } from '../visible.js';
+import { patLines } from './pat-lines.js';
+import { identityLines, tenantLines } from './status-identities.js';
 import { notRunning } from './stop.js';
 
 /** An event loop that late is worth a line. */
@@ -34,7 +36,11 @@ export function statusLines(status: DaemonStatus, now: number, bold: (text: stri
     ...accessLines(status),
     ...auditLines(status.audit),
     bold('identities'),
-    ...status.identities.flatMap((identity) => identityLines(identity, now)),
+    ...status.identities.flatMap((identity) => [
+      ...identityLines(identity, status.tenantDifferences, now),
+      ...status.pats.filter((pat) => pat.identity === identity.name).flatMap((pat) => patLines(pat, now)),
+    ]),
+    ...tenantLines(status.tenants, bold),
     bold('routes'),
     ...status.routes.map(
       ({ match, identity, allow, upstream, ssh }) =>
@@ -102,15 +108,6 @@ function auditLines(audit: DaemonStatus['audit']): string[] {
   }
   if (waiting > 0 || lost > 0) lines.push(`    ${waiting} records wait, ${lost} are lost`);
   for (const finding of findings) lines.push(`    NOT AS IT WAS LEFT: ${finding} (\`postern audit verify\` tells more)`);
-  return lines;
-}
-
-function identityLines(identity: DaemonStatus['identities'][number], now: number): string[] {
-  // Dates are text once they have been through JSON.
-  const ends = identity.expiresAt === undefined ? undefined : new Date(identity.expiresAt).getTime();
-  const life = ends === undefined ? '' : `, token good for ${Math.max(0, Math.round((ends - now) / 1000))} s`;
-  const lines = [`  ${identity.name}  ${identity.kind}  ${identity.state}${life}`];
-  if (identity.failure !== undefined) lines.push(`    ${identity.failure}`, `    what to do: ${identity.todo ?? 'see the log'}`);
   return lines;
 }
 

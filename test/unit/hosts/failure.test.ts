@@ -20,6 +20,13 @@ const TF401019 =
   'TF401019: The Git repository with name or identifier app does not exist or you do not have permissions for the operation you are attempting.';
 
 describe('readFailure() of azure-services', () => {
+  it('says of a claims challenge what it is told', () => {
+    const challenge = { what: 'more is wanted', todo: 'sign in' };
+    const sent = { claims: undefined, challenge };
+    expect(readFailure('azure-services', answer(401), sent)).toMatchObject({ code: 'upstream-claims', status: 403, ...challenge });
+    expect(readFailure('azure-services', answer(403), sent).code).toBe('upstream-forbidden');
+  });
+
   it.each<[what: string, answer: FailedAnswer, code: string, status: number, upstreamText: string | undefined]>([
     [
       'no credential, older text',
@@ -38,15 +45,6 @@ describe('readFailure() of azure-services', () => {
       'upstream-unauthenticated',
       502,
       "TF400813: The user 'aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa' is not authorized to access this resource.",
-    ],
-    [
-      'a claims challenge',
-      answer(401, {
-        'www-authenticate': 'Bearer authorization_uri="x", error="insufficient_claims", claims="eyJhY2Nlc3NfdG9rZW4iOnt9fQ=="',
-      }),
-      'upstream-claims',
-      403,
-      undefined,
     ],
     ['a sign-in page with 203', answer(203, HTML, '<title>Sign in</title>'), 'upstream-unauthenticated', 502, undefined],
     [

@@ -52,10 +52,8 @@ describe('docs/ERRORS.md', () => {
     const told = new Map(rows().map(({ code, statuses }) => [code, statuses]));
     const failures = [...AZURE_TEXTS.values()].map(({ code, status }) => ({ code, status }));
     for (let status = 200; status < 600; status++)
-      for (const challenge of ['Bearer claims="eyJ9"', ''])
-        failures.push(
-          readFailure('azure-services', { status, text: '', header: (name) => (name === 'www-authenticate' ? challenge : '') }),
-        );
+      for (const challenge of [{ what: 'more is wanted', todo: 'sign in' }, undefined])
+        failures.push(readFailure('azure-services', { status, text: '', header: () => '' }, { claims: undefined, challenge }));
     for (const { code, status } of failures) expect(told.get(code), code).toContain(status);
   });
 
