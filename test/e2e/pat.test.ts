@@ -173,6 +173,8 @@ describe('a token from its making to its end', () => {
     places.set('status', JSON.stringify(await second.status()));
     expect(canaries.inAll(places)).toEqual([]);
     expect(canaries.in(made.stdout)).not.toEqual([]);
+    // Nothing had to be taken out of the log either.
+    expect(first.output + second.output).not.toContain('[pat]');
   });
 
   test('that is revoked elsewhere is found out after a refusal', async () => {
@@ -317,6 +319,7 @@ describe('postern pat', () => {
     expect(scene.emulator.git.patApi.requests).toEqual([]);
     expect(scene.emulator.sts.tokenRequests.length).toBe(tokens);
     expect(scene.emulator.az.calls).toEqual([]);
+    expect(daemon.log.some(({ event }) => event === 'secret-read')).toBe(false);
   });
 
   test('knows by its token that a service principal is signed in to the Azure CLI', async () => {

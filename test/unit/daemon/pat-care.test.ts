@@ -181,9 +181,9 @@ describe('PatCare', () => {
 
   it('asks and says nothing once it is closed', async () => {
     const { clock, api, care, logger } = rig();
+    api.answer = DOWN;
     care.start();
     care.close();
-    api.answer = DOWN;
     await clock.advance(3 * DAY);
     care.refused('ci');
     expect(api.asked).toBe(1);

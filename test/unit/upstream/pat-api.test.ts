@@ -165,6 +165,7 @@ describe('PatApi', () => {
   it.each<[string, SignInAnswer, string]>([
     ['a portal', json('<html>Welcome</html>', 200, { 'content-type': 'text/html' }), 'upstream-not-found'],
     ['a sign-in page', json('<html>Sign in</html>', 203, { 'content-type': 'text/html' }), 'upstream-unauthenticated'],
+    ['the status of one', json({ patTokens: [] }, 203), 'upstream-unauthenticated'],
     ['a way to one', json('', 302, { location: 'https://x/_signin' }), 'upstream-unauthenticated'],
     ['no organisation', json('<html>', 404, { 'content-type': 'text/html' }), 'upstream-not-found'],
     ['JSON of something else', json({ value: [] }), 'upstream-not-found'],
