@@ -51,7 +51,9 @@ const LAW: HouseLaw = {
     'gate/lease-verifier.ts', // takes a lease apart
     'http/door-listener.ts', // hands the key of the door's certificate to TLS
     'identity/entra-source.ts', // hands a client secret to the library that sends it
+    'identity/git-credential.ts', // tells git's helpers whether what they gave was good
     'identity/pat-shape.ts', // looks whether a text has the form of a personal access token
+    'identity/pipeline-token.ts', // reads when a job's token ends
     'identity/purpose.ts', // reads what a token says of itself
     'identity/secret-reader.ts', // looks whether a variable was empty
     'ssh/server.ts', // hands the door's own key to SSH

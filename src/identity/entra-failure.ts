@@ -7,7 +7,9 @@ import type { EntraIdentity } from '../model/settings.js';
 import type { SeenAnswer, SeenExchange } from './authority-talk.js';
 import { remedyOf } from './entra-remedy.js';
 import { type EntraError, findEntraText } from './entra-texts.js';
+import { connectionFailure } from './pipeline-connection.js';
 import { TokenFailure } from './token-source.js';
+import { toolFailure, ToolTrouble } from './tool-failure.js';
 
 /** Clocks that differ by more than this have assertions and tokens refused: the tolerance that Entra documents. */
 const MOST_SKEW_MS = 5 * 60 * 1000;
@@ -31,6 +33,8 @@ export function explainEntraFailure(
   // Its own words already: a secret or a certificate file that cannot be read.
   if (thrown instanceof TokenFailure || thrown instanceof ProxyError) return thrown;
   const message = withoutProofs(messageOf(thrown), seen.proofs);
+  const connection = identity.kind === 'azure-pipelines' ? connectionFailure(message) : undefined;
+  if (connection !== undefined) return connection;
   const entra = findEntraText(seen.answer?.body ?? '', (said) => withoutProofs(said, seen.proofs)) ?? findEntraText(message);
   if (entra !== undefined) return refused(identity, entra, seen);
   if (seen.answer !== undefined) return oddAnswer(seen.answer, authority, thrown);
@@ -132,28 +136,11 @@ function oddAnswer({ url, status, isJson, retryAfterMs }: SeenAnswer, authority:
 }
 
 function byKind(identity: EntraIdentity, message: string, cause: unknown): TokenFailure {
-  const tenant = identity.tenant === undefined ? '' : ` --tenant ${identity.tenant}`;
   switch (identity.kind) {
     case 'azure-cli':
-      if (/could not be found|not found|ENOENT/i.test(message)) {
-        return new TokenFailure('The Azure CLI (az) was not found on the PATH of the daemon', {
-          isDefinite: true,
-          todo: 'install the Azure CLI, or start the daemon with a PATH that includes it',
-          cause,
-        });
-      }
-      if (/az login/i.test(message)) {
-        return new TokenFailure('The Azure CLI is not signed in', {
-          isDefinite: true,
-          todo: `run \`az login${tenant}\` as the user of the daemon`,
-          cause,
-        });
-      }
-      return new TokenFailure(`The Azure CLI gave no token (${firstLine(message)})`, {
-        isDefinite: false,
-        todo: `run \`az account get-access-token --resource ${identity.resource}${tenant}\` to see why (its output holds a token: do not share it)`,
-        cause,
-      });
+    case 'azure-developer-cli':
+    case 'azure-powershell':
+      return toolFailure(identity, cause instanceof ToolTrouble ? cause : new ToolTrouble('failed', message));
     case 'managed-identity':
       return new TokenFailure(`No managed identity answered on this machine (${firstLine(message)})`, {
         isDefinite: false,
@@ -187,8 +174,6 @@ function byKind(identity: EntraIdentity, message: string, cause: unknown): Token
         todo: 'check tenant, client id and secret of the identity',
         cause,
       });
-    case 'azure-developer-cli':
-    case 'azure-powershell':
     case 'azure-pipelines':
     case 'browser':
     case 'device-code':

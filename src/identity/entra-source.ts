@@ -15,6 +15,7 @@ import { authorityOf, otherOriginsOf, PUBLIC_AUTHORITY } from './authority.js';
 import { type AuthorityTalk, authorityTalk } from './authority-talk.js';
 import { explainEntraFailure } from './entra-failure.js';
 import { httpClientOver } from './entra-http.js';
+import { connectionOf } from './pipeline-connection.js';
 import { lacksTenant } from './purpose.js';
 import type { FetchedToken, TokenOrder, TokenSource } from './token-source.js';
 
@@ -27,21 +28,18 @@ const LIBRARY_RETRIES = 0;
 /** Kinds that the library serves. */
 export type LibraryIdentity = Extract<
   EntraIdentity,
-  { kind: 'azure-cli' | 'client-secret' | 'client-certificate' | 'workload-identity' | 'managed-identity' }
+  { kind: 'client-secret' | 'client-certificate' | 'workload-identity' | 'managed-identity' | 'azure-pipelines' }
 >;
 
 /** Kinds that go to no sign-in service by themselves, and what they ask, for texts. */
 const LOCAL_KINDS: { readonly [Kind in LibraryIdentity['kind']]?: string } = {
-  'azure-cli': 'the Azure CLI (az)',
   'managed-identity': 'the managed identity endpoint',
 };
 
 /** What a source needs of the outside. */
 export interface EntraSurroundings {
-  /** Gives the client secret when one is needed. */
+  /** Gives the client secret, or a job's own token, when one is needed. */
   readonly readSecret: () => Promise<Secret>;
-  /** ms that a child process may take; the vault bounds everything else. */
-  readonly timeoutMs: number;
   readonly send: SendSignIn;
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Wall-clock time, ms since the epoch. */
@@ -86,7 +84,7 @@ function fetched(token: AccessToken): FetchedToken {
 
 async function buildCredential(
   identity: LibraryIdentity & { readonly authority: string },
-  { readSecret, timeoutMs }: EntraSurroundings,
+  { readSecret, environment }: EntraSurroundings,
   talk: AuthorityTalk,
 ): Promise<TokenCredential> {
   // The library reads them when it is loaded, which is only now.
@@ -103,11 +101,6 @@ async function buildCredential(
   const tenant = identity.tenant ?? '';
   const clientId = identity.clientId ?? '';
   switch (identity.kind) {
-    case 'azure-cli':
-      return new library.AzureCliCredential({
-        ...(identity.tenant === undefined ? {} : { tenantId: identity.tenant }),
-        processTimeoutInMs: timeoutMs,
-      });
     case 'client-secret': {
       const secret = await readSecret();
       return new library.ClientSecretCredential(tenant, clientId, secret.reveal(), common);
@@ -121,6 +114,12 @@ async function buildCredential(
         ...(identity.clientId === undefined ? {} : { clientId: identity.clientId }),
         ...(identity.tokenFile === undefined ? {} : { tokenFilePath: identity.tokenFile }),
       });
+    case 'azure-pipelines': {
+      const connection = connectionOf(identity, environment);
+      const token = (await readSecret()).reveal();
+      // Without a connection the kind is not the library's.
+      return new library.AzurePipelinesCredential(connection.tenant, connection.clientId, identity.serviceConnection ?? '', token, common);
+    }
     case 'managed-identity': {
       // The authority is not asked, but the library would refuse one of the environment that it cannot use.
       const local = { retryOptions, authorityHost: PUBLIC_AUTHORITY, ...unproxied() };
@@ -128,6 +127,8 @@ async function buildCredential(
         return askAlways(new library.ManagedIdentityCredential({ ...local, resourceId: identity.resourceId }));
       if (identity.clientId !== undefined)
         return askAlways(new library.ManagedIdentityCredential({ ...local, clientId: identity.clientId }));
+      if (identity.objectId !== undefined)
+        return askAlways(new library.ManagedIdentityCredential({ ...local, objectId: identity.objectId }));
       return askAlways(new library.ManagedIdentityCredential(local));
     }
   }

@@ -9,7 +9,11 @@ import type { Secret } from '../model/secret.js';
 import type { IdentitySettings } from '../model/settings.js';
 import { createEntraSource, type LibraryIdentity } from './entra-source.js';
 import { oddityOf } from './pat-shape.js';
+import { createGitCredentialSource } from './git-credential.js';
+import { createPipelineSource } from './pipeline-token.js';
 import { readSecret, type SecretSurroundings } from './secret-reader.js';
+import type { ToolIdentity } from './tool-failure.js';
+import { createToolSource } from './tool-source.js';
 import type { CredentialSource, VaultIdentity } from './vault-entry.js';
 
 /** What kinds may use of the outside. */
@@ -41,16 +45,24 @@ const fromLibrary = (settings: LibraryIdentity, around: IdentitySurroundings): C
   }),
 });
 
+const fromTool = (settings: ToolIdentity, around: IdentitySurroundings): CredentialSource => ({
+  kind: 'token',
+  source: createToolSource(settings, around),
+});
+
 const notYet = ({ kind }: { kind: Kind }): CredentialSource => ({
   kind: 'token',
   source: { fetch: () => Promise.reject(new ProxyError('internal', `Identities of kind ${kind} are not served yet`)) },
 });
 
 const KINDS: { readonly [K in Kind]: Row<K> } = {
-  'azure-cli': fromLibrary,
-  'azure-developer-cli': notYet,
-  'azure-powershell': notYet,
-  'azure-pipelines': notYet,
+  'azure-cli': fromTool,
+  'azure-developer-cli': fromTool,
+  'azure-powershell': fromTool,
+  'azure-pipelines': (settings, around) =>
+    settings.serviceConnection === undefined
+      ? { kind: 'token', source: createPipelineSource(() => readSecret(settings.secret, around.secrets), around.now) }
+      : fromLibrary(settings, around),
   browser: notYet,
   'device-code': notYet,
   'client-secret': fromLibrary,
@@ -60,7 +72,7 @@ const KINDS: { readonly [K in Kind]: Row<K> } = {
   // Azure DevOps takes any user name with a personal access token.
   pat: (settings, around) => ({ kind: 'basic', user: 'PAT', read: patReader(settings, around) }),
   basic: (settings, around) => ({ kind: 'basic', user: settings.user, read: patReader(settings, around) }),
-  'git-credential': notYet,
+  'git-credential': ({ user }, around) => ({ kind: 'asked', source: createGitCredentialSource(user, around) }),
   none: () => ({ kind: 'none' }),
   passthrough: () => ({ kind: 'passthrough' }),
 };

@@ -133,18 +133,16 @@ export class Attempts {
           continue;
         }
       }
+      const failure = readFailure(operation.address.kind, failed, {
+        claims: claimsOf(credential),
+        challenge: challenge && claimsText(challenge, { name: route.identity, kind: vault.kindOf(route.identity) }),
+      });
       return {
         kind: 'failure',
         refusal: {
           kind: 'refusal',
-          ...this.#explained(
-            journey,
-            credential,
-            readFailure(operation.address.kind, failed, {
-              claims: claimsOf(credential),
-              challenge: challenge && claimsText(challenge, { name: route.identity, kind: vault.kindOf(route.identity) }),
-            }),
-          ),
+          ...this.#explained(journey, credential, failure),
+          ...(failure.code === 'upstream-unauthenticated' ? vault.refusedWords(route.identity) : undefined),
           route: route.match,
           identity: route.identity,
         },

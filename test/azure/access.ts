@@ -2,6 +2,7 @@
  * Whether a request may pass, by the rules of the host it is for. The client is told nothing but 401; the reason is for the tests.
  */
 import type { Address } from './addresses.js';
+import { JobTokens } from './job-tokens.js';
 import { PatApi } from './pat-api.js';
 import { AZURE_DEVOPS, type ClaimsDemand, DEFAULT_TENANT, type TokenBook } from './token-book.js';
 
@@ -63,6 +64,8 @@ export class AccessRules {
   readonly tenants = new Map<string, string>();
   /** Tokens with a life of their own, and the API for them. */
   readonly patApi: PatApi;
+  /** Tokens of pipeline jobs. */
+  readonly jobs = new JobTokens();
   /** Organisations that are unlike others, key in lower case. */
   readonly organisations = new Map<string, OrganisationRules>();
   readonly #book: TokenBook;
@@ -88,6 +91,7 @@ export class AccessRules {
       case 'visualstudio':
         if (credential.kind === 'none') return refuse('missing');
         if (credential.kind === 'other') return refuse('unsupported-scheme');
+        if (credential.kind === 'bearer' && this.jobs.isGood(credential.token, address.organization)) return pass('job');
         if (credential.kind === 'basic') {
           if (this.pats.has(credential.password)) return pass('pat');
           const pat = this.patApi.judge(credential.password, address.organization, address.service === 'git-receive-pack');
