@@ -20,6 +20,7 @@ import { lifeActions } from './life-actions.js';
 import { openListeners, refuseLoops } from './listeners.js';
 import type { DaemonLog } from './log.js';
 import { LoopLag } from './loop-lag.js';
+import { patActions } from './pat-actions.js';
 import type { Places } from './places.js';
 import { withHolder } from './port-holder.js';
 import { type ReloadCause, Reloads, type ReloadState } from './reloads.js';
@@ -154,6 +155,7 @@ export class Daemon {
       await this.#admin?.close();
       await this.#release?.();
       house.vault.close();
+      house.pats.close();
       await manager?.close();
       throw await withHolder(thrown);
     }
@@ -162,6 +164,7 @@ export class Daemon {
     await this.#warnOfUids();
     warnOfFiles(settings.limits, log);
     if (load !== undefined && watched !== undefined) this.#watch = watchFile(watched, clock, () => void this.reload('file'));
+    house.pats.start();
     // Whoever was told to stop meanwhile is not ready any more.
     if (this.#state === 'starting') this.#state = 'ready';
     log.log('info', 'ready', { pid: process.pid, version: this.#options.version, configuration: settings.file ?? 'defaults' });
@@ -198,8 +201,14 @@ export class Daemon {
 
   /** What the admin socket does with JSON: it is always the house of the moment that is asked. */
   #actions(): ReadonlyMap<string, JsonAction> {
-    const { leases } = this.#house;
-    return new Map([...(leases === undefined ? [] : leaseActions(leases)), ...identityActions(this.#house), ...lifeActions(this)]);
+    const { leases, patDesk } = this.#house;
+    const isShared = this.#options.places.adminGroup !== undefined;
+    return new Map([
+      ...(leases === undefined ? [] : leaseActions(leases)),
+      ...identityActions(this.#house),
+      ...patActions(patDesk, { isShared }),
+      ...lifeActions(this),
+    ]);
   }
 
   /** Reads the configuration again and goes over to it, or stays with the one in force. Never rejects. */
@@ -226,6 +235,7 @@ export class Daemon {
     }
     this.#house = house;
     this.#settings = settings;
+    house.pats.start();
     this.#retiring.add(retire(former.house, house, { clock, onClosed: (close) => this.#retiring.delete(close) }));
     if (JSON.stringify(settings.log) !== JSON.stringify(former.settings.log)) logger.adjust(settings.log);
     house.ledger.operationLevel = settings.log.operations;
@@ -305,6 +315,7 @@ export class Daemon {
     house.connections.close();
     house.sshUpstreams.close();
     house.vault.close();
+    house.pats.close();
     for (const close of this.#retiring) close();
     const closedAt = performance.now();
     while (ledger.running().length > 0 && performance.now() - closedAt < CUT_MS) await pause(DRAIN_LOOK_MS);

@@ -93,14 +93,18 @@ export async function moveListeners(
   };
 }
 
+/** Ports that an address leaves out. */
+const USUAL_PORT = { http: '80', https: '443' } as const;
+
 /** A route whose upstream is this very door would ask itself until all connections are used up. @throws ProxyError `config-invalid` */
 export function refuseLoops({ door, sshDoor }: House, { routes, listen }: Pick<Settings, 'routes' | 'listen'>): void {
   const ports = new Set(door.bound.map(({ port }) => String(port)));
   const sshPorts = new Set(sshDoor.bound.map(({ port }) => port));
   const own = new Set([...door.bound.map(({ host }) => host), ...sshDoor.bound.map(({ host }) => host), ...listen.names]);
   const isOwn = (hostname: string): boolean => isLoopback(hostname) || own.has(hostname.replace(/^\[|\]$/g, ''));
-  const loop = routes.find(({ upstream, ssh }) => {
-    if (upstream !== undefined && isOwn(upstream.hostname) && ports.has(upstream.port)) return true;
+  const loop = routes.find(({ match, upstream, ssh }) => {
+    const { hostname, port, protocol } = upstream ?? new URL(`https://${match.split('/')[0] ?? ''}`);
+    if (isOwn(hostname) && ports.has(port === '' ? USUAL_PORT[protocol === 'http:' ? 'http' : 'https'] : port)) return true;
     return ssh.kind === 'agent' && ssh.upstream !== undefined && isOwn(ssh.upstream.host) && sshPorts.has(ssh.upstream.port);
   });
   if (loop === undefined) return;

@@ -17,6 +17,7 @@ import type { TenantDifference, TenantState } from '../upstream/tenants.js';
 import type { House } from './assemble.js';
 import { loginStates, type LoginState } from './login-state.js';
 import type { LoopLagState } from './loop-lag.js';
+import type { PatState } from './pat-care.js';
 import type { ReloadState } from './reloads.js';
 
 export interface DaemonStatus {
@@ -42,6 +43,8 @@ export interface DaemonStatus {
   /** Who may use the doors. */
   readonly access: Pick<AccessSettings, 'local' | 'remote' | 'uids'>;
   readonly identities: readonly IdentityState[];
+  /** Personal access tokens of identities, as far as there is something to tell. */
+  readonly pats: readonly PatState[];
   /** Of the identities that people sign in for. */
   readonly logins: readonly LoginState[];
   /** Organisations whose tenant was asked of their upstream. */
@@ -147,6 +150,7 @@ export function statusOf(
     listen: { ...addressesOf(house), telemetry, certificate: house.certificates?.state },
     access: settings.access,
     identities: house.vault.states(),
+    pats: house.pats.states(),
     logins: loginStates(settings.identities, house.logins),
     tenants: house.tenants.states(),
     tenantDifferences: house.tenants.differences(),

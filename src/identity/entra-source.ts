@@ -8,14 +8,14 @@
  */
 import { Agent } from 'node:http';
 import type { AccessToken, TokenCredential, TokenCredentialOptions } from '@azure/identity';
-import type { PipelinePolicy } from '@azure/core-rest-pipeline';
 import { Secret } from '../model/secret.js';
 import type { EntraIdentity } from '../model/settings.js';
 import type { SendSignIn } from '../model/sign-in.js';
-import { authorityOf } from './authority.js';
-import { type AuthorityTalk, authorityTalk, noteAnswer, type SeenExchange } from './authority-talk.js';
+import { authorityOf, otherOriginsOf, PUBLIC_AUTHORITY } from './authority.js';
+import { type AuthorityTalk, authorityTalk } from './authority-talk.js';
 import { explainEntraFailure } from './entra-failure.js';
 import { httpClientOver } from './entra-http.js';
+import { connectionOf } from './pipeline-connection.js';
 import { lacksTenant } from './purpose.js';
 import type { FetchedToken, TokenOrder, TokenSource } from './token-source.js';
 
@@ -28,21 +28,18 @@ const LIBRARY_RETRIES = 0;
 /** Kinds that the library serves. */
 export type LibraryIdentity = Extract<
   EntraIdentity,
-  { kind: 'azure-cli' | 'client-secret' | 'client-certificate' | 'workload-identity' | 'managed-identity' }
+  { kind: 'client-secret' | 'client-certificate' | 'workload-identity' | 'managed-identity' | 'azure-pipelines' }
 >;
 
 /** Kinds that go to no sign-in service by themselves, and what they ask, for texts. */
 const LOCAL_KINDS: { readonly [Kind in LibraryIdentity['kind']]?: string } = {
-  'azure-cli': 'the Azure CLI (az)',
   'managed-identity': 'the managed identity endpoint',
 };
 
 /** What a source needs of the outside. */
 export interface EntraSurroundings {
-  /** Gives the client secret when one is needed. */
+  /** Gives the client secret, or a job's own token, when one is needed. */
   readonly readSecret: () => Promise<Secret>;
-  /** ms that a child process may take; the vault bounds everything else. */
-  readonly timeoutMs: number;
   readonly send: SendSignIn;
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Wall-clock time, ms since the epoch. */
@@ -61,8 +58,8 @@ export function createEntraSource(identity: LibraryIdentity, around: EntraSurrou
     async fetch({ tenant, claims }: TokenOrder) {
       const asked = { ...identity, tenant: identity.tenant ?? tenant };
       const authority = LOCAL_KINDS[identity.kind] ?? authorityOf(identity, around.environment);
-      const { send, now } = around;
-      const talk = authorityTalk({ send, way: identity, authority, now });
+      const { send, now, environment } = around;
+      const talk = authorityTalk({ send, way: identity, authority, others: otherOriginsOf(identity, environment), now });
       try {
         const credential = await buildCredential({ ...asked, authority }, around, talk);
         // A token that satisfies claims is only given to a client that says that it understands them.
@@ -87,7 +84,7 @@ function fetched(token: AccessToken): FetchedToken {
 
 async function buildCredential(
   identity: LibraryIdentity & { readonly authority: string },
-  { readSecret, timeoutMs, now }: EntraSurroundings,
+  { readSecret, environment }: EntraSurroundings,
   talk: AuthorityTalk,
 ): Promise<TokenCredential> {
   // The library reads them when it is loaded, which is only now.
@@ -104,11 +101,6 @@ async function buildCredential(
   const tenant = identity.tenant ?? '';
   const clientId = identity.clientId ?? '';
   switch (identity.kind) {
-    case 'azure-cli':
-      return new library.AzureCliCredential({
-        ...(identity.tenant === undefined ? {} : { tenantId: identity.tenant }),
-        processTimeoutInMs: timeoutMs,
-      });
     case 'client-secret': {
       const secret = await readSecret();
       return new library.ClientSecretCredential(tenant, clientId, secret.reveal(), common);
@@ -122,12 +114,21 @@ async function buildCredential(
         ...(identity.clientId === undefined ? {} : { clientId: identity.clientId }),
         ...(identity.tokenFile === undefined ? {} : { tokenFilePath: identity.tokenFile }),
       });
+    case 'azure-pipelines': {
+      const connection = connectionOf(identity, environment);
+      const token = (await readSecret()).reveal();
+      // Without a connection the kind is not the library's.
+      return new library.AzurePipelinesCredential(connection.tenant, connection.clientId, identity.serviceConnection ?? '', token, common);
+    }
     case 'managed-identity': {
-      const local = { retryOptions, additionalPolicies: [watch(talk.seen, now)], ...unproxied() };
+      // The authority is not asked, but the library would refuse one of the environment that it cannot use.
+      const local = { retryOptions, authorityHost: PUBLIC_AUTHORITY, ...unproxied() };
       if (identity.resourceId !== undefined)
         return askAlways(new library.ManagedIdentityCredential({ ...local, resourceId: identity.resourceId }));
       if (identity.clientId !== undefined)
         return askAlways(new library.ManagedIdentityCredential({ ...local, clientId: identity.clientId }));
+      if (identity.objectId !== undefined)
+        return askAlways(new library.ManagedIdentityCredential({ ...local, objectId: identity.objectId }));
       return askAlways(new library.ManagedIdentityCredential(local));
     }
   }
@@ -155,31 +156,4 @@ function askAlways(credential: TokenCredential): TokenCredential {
   const acquire = managedIdentityApp.acquireToken.bind(managedIdentityApp);
   managedIdentityApp.acquireToken = (request) => acquire({ ...request, forceRefresh: true });
   return credential;
-}
-
-/** Sees every answer and fault of a managed identity's endpoint on the way, because the library's errors drop status, body and cause. */
-function watch(seen: SeenExchange, now: () => number): NonNullable<TokenCredentialOptions['additionalPolicies']>[number] {
-  const policy: PipelinePolicy = {
-    name: 'posternWatch',
-    async sendRequest(request, next) {
-      // Said aloud, because NODE_TLS_REJECT_UNAUTHORIZED would otherwise switch the check off.
-      request.requestOverrides = { ...request.requestOverrides, rejectUnauthorized: true };
-      seen.answer = undefined;
-      seen.fault = undefined;
-      try {
-        const response = await next(request);
-        noteAnswer(
-          seen,
-          request.url,
-          { status: response.status, headers: response.headers.toJSON(), body: response.bodyAsText ?? '' },
-          now(),
-        );
-        return response;
-      } catch (thrown) {
-        seen.fault = thrown;
-        throw thrown;
-      }
-    },
-  };
-  return { policy, position: 'perRetry' };
 }

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { ProxyError, systemCodeOf } from '../model/errors.js';
 import { Secret } from '../model/secret.js';
 import type { SecretReference } from '../model/settings.js';
+import { childEnvironment } from './run-program.js';
 
 /** A command that has not answered by then is ended: it most likely waits for a person. */
 export const COMMAND_TIMEOUT_MS = 20_000;
@@ -78,7 +79,13 @@ function checked(text: string, name: string, lines: boolean): Secret {
 function runCommand(argv: readonly string[]): Promise<string> {
   const [program = '', ...rest] = argv;
   return new Promise((resolve, reject) => {
-    execFile(program, rest, { timeout: COMMAND_TIMEOUT_MS, maxBuffer: LONGEST_SECRET_BYTES, encoding: 'utf8' }, (fault, stdout) => {
+    const options = {
+      env: childEnvironment(process.env),
+      timeout: COMMAND_TIMEOUT_MS,
+      maxBuffer: LONGEST_SECRET_BYTES,
+      encoding: 'utf8',
+    } as const;
+    execFile(program, rest, options, (fault, stdout) => {
       if (fault === null) {
         resolve(stdout);
         return;

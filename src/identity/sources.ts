@@ -2,13 +2,19 @@
  * From an identity's settings to where its credential comes from: one row for each kind. A kind that needs more than a line has a
  * file of its own; those of Entra that the token library serves share entra-source.ts.
  */
-import { ProxyError } from '../model/errors.js';
+import type { ProxyError } from '../model/errors.js';
+import type { PatOddity } from '../model/pat.js';
 import type { LoginStore, SendSignIn } from '../model/sign-in.js';
 import type { Secret } from '../model/secret.js';
-import type { IdentitySettings, SecretReference } from '../model/settings.js';
+import type { IdentitySettings } from '../model/settings.js';
 import { createEntraSource, type LibraryIdentity } from './entra-source.js';
+import { createGitCredentialSource } from './git-credential.js';
 import { createLoginSource } from './login-source.js';
+import { oddityOf } from './pat-shape.js';
+import { createPipelineSource } from './pipeline-token.js';
 import { readSecret, type SecretSurroundings } from './secret-reader.js';
+import type { ToolIdentity } from './tool-failure.js';
+import { createToolSource } from './tool-source.js';
 import type { CredentialSource, VaultIdentity } from './vault-entry.js';
 
 /** What kinds may use of the outside. */
@@ -23,6 +29,8 @@ export interface IdentitySurroundings {
   readonly now: () => number;
   /** Undefined without a state directory. */
   readonly logins: LoginStore | undefined;
+  /** Told what a personal access token looked like when it was read; undefined: like one. */
+  readonly onPatRead?: (identity: string, oddity: PatOddity | undefined) => void;
   /** Told of what does not keep a token from coming and yet wants to be mended. */
   readonly onFault: (fault: ProxyError) => void;
 }
@@ -40,26 +48,34 @@ const fromLibrary = (settings: LibraryIdentity, around: IdentitySurroundings): C
   }),
 });
 
-const notYet = ({ kind }: { kind: Kind }): CredentialSource => ({
+const fromTool = (settings: ToolIdentity, around: IdentitySurroundings): CredentialSource => ({
   kind: 'token',
-  source: { fetch: () => Promise.reject(new ProxyError('internal', `Identities of kind ${kind} are not served yet`)) },
+  source: createToolSource(settings, around),
+});
+
+const fromLogin = (settings: Settings<'browser' | 'device-code'>, around: IdentitySurroundings): CredentialSource => ({
+  kind: 'token',
+  source: createLoginSource(settings, around),
 });
 
 const KINDS: { readonly [K in Kind]: Row<K> } = {
-  'azure-cli': fromLibrary,
-  'azure-developer-cli': notYet,
-  'azure-powershell': notYet,
-  'azure-pipelines': notYet,
-  browser: (settings, around) => ({ kind: 'token', source: createLoginSource(settings, around) }),
-  'device-code': (settings, around) => ({ kind: 'token', source: createLoginSource(settings, around) }),
+  'azure-cli': fromTool,
+  'azure-developer-cli': fromTool,
+  'azure-powershell': fromTool,
+  'azure-pipelines': (settings, around) =>
+    settings.serviceConnection === undefined
+      ? { kind: 'token', source: createPipelineSource(() => readSecret(settings.secret, around.secrets), around.now) }
+      : fromLibrary(settings, around),
+  browser: fromLogin,
+  'device-code': fromLogin,
   'client-secret': fromLibrary,
   'client-certificate': fromLibrary,
   'workload-identity': fromLibrary,
   'managed-identity': fromLibrary,
   // Azure DevOps takes any user name with a personal access token.
-  pat: ({ secret }, around) => ({ kind: 'basic', user: 'PAT', read: reader(secret, around) }),
-  basic: ({ user, secret }, around) => ({ kind: 'basic', user, read: reader(secret, around) }),
-  'git-credential': notYet,
+  pat: (settings, around) => ({ kind: 'basic', user: 'PAT', read: patReader(settings, around) }),
+  basic: (settings, around) => ({ kind: 'basic', user: settings.user, read: patReader(settings, around) }),
+  'git-credential': ({ user }, around) => ({ kind: 'asked', source: createGitCredentialSource(user, around) }),
   none: () => ({ kind: 'none' }),
   passthrough: () => ({ kind: 'passthrough' }),
 };
@@ -70,8 +86,13 @@ export function createIdentity(settings: IdentitySettings, around: IdentitySurro
   return { settings, source: row(settings, around) };
 }
 
-function reader(reference: SecretReference, { secrets }: IdentitySurroundings): () => Promise<Secret> {
-  return () => readSecret(reference, secrets);
+/** Azure DevOps takes nothing but tokens for a password; other hosts do not ask what it looked like. */
+function patReader({ name, secret }: Settings<'pat' | 'basic'>, { secrets, onPatRead }: IdentitySurroundings): () => Promise<Secret> {
+  return async () => {
+    const token = await readSecret(secret, secrets);
+    onPatRead?.(name, oddityOf(token));
+    return token;
+  };
 }
 
 /** Names of the environment variables that hold secrets of these identities. */

@@ -22,6 +22,10 @@ export interface TokenOrder {
 export interface TokenSource {
   /** Whether the tenant of the organisation makes a difference: the identity names none, and there is more than one to ask. */
   readonly wantsTenant?: boolean;
+  /** What `status` says of its tokens besides their end. */
+  readonly note?: string;
+  /** What a user is told when the upstream does not take its tokens, instead of what can be said of any token. */
+  readonly refused?: { readonly what: string; readonly todo: string };
   /** Who is asked, for the text when no answer comes: `the Azure CLI (az)`. */
   readonly asks?: string;
   /**

@@ -25,6 +25,8 @@ export interface VariantState {
 export interface IdentityState extends Omit<VariantState, 'variant' | 'claims' | 'account' | 'tenant'> {
   readonly name: string;
   readonly kind: IdentitySettings['kind'];
+  /** What there is to say of its tokens besides their end. */
+  readonly note?: string | undefined;
   /** Requests since the start, each try by itself; and how often all tries together gave a credential, or none. */
   readonly requests: number;
   readonly obtained: number;
@@ -34,7 +36,7 @@ export interface IdentityState extends Omit<VariantState, 'variant' | 'claims' |
 }
 
 /** `entries`: all of the identity; `forgotten`: the counts of those that gave way to others. `now` in ms since the epoch. */
-export function stateOf({ settings }: VaultIdentity, entries: readonly Entry[], forgotten: Counts, now: number): IdentityState {
+export function stateOf({ settings, source }: VaultIdentity, entries: readonly Entry[], forgotten: Counts, now: number): IdentityState {
   const variants = [...entries].sort((a, b) => b.lastUsed - a.lastUsed).map((entry) => variantState(entry, now));
   const failing = variants.find(({ state }) => state === 'failing');
   const first = variants
@@ -44,6 +46,7 @@ export function stateOf({ settings }: VaultIdentity, entries: readonly Entry[], 
   return {
     name: settings.name,
     kind: settings.kind,
+    ...(source.kind === 'token' && source.source.note !== undefined ? { note: source.source.note } : {}),
     state: failing !== undefined ? 'failing' : variants.some(({ state }) => state === 'ready') ? 'ready' : 'unused',
     obtainedAt: first?.obtainedAt,
     expiresAt: first?.expiresAt,

@@ -68,6 +68,12 @@ export class Vault {
     return source.kind === 'token' && source.source.wantsTenant === true;
   }
 
+  /** What a user is told when the upstream does not take a token of this identity; undefined where the token's own claims tell best. */
+  refusedWords(name: string): { readonly what: string; readonly todo: string } | undefined {
+    const { source } = this.#holders.get(name).identity;
+    return source.kind === 'token' ? source.source.refused : undefined;
+  }
+
   kindOf(name: string): IdentitySettings['kind'] {
     return this.#holders.get(name).identity.settings.kind;
   }

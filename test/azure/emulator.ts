@@ -5,10 +5,14 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { makeCertificates } from './certificates.js';
+import { AppService } from './app-service.js';
 import { ConnectProxy } from './connect-proxy.js';
 import { FakeAz } from './fake-az.js';
+import { FakeAzd } from './fake-azd.js';
+import { FakePwsh } from './fake-pwsh.js';
 import { GitHosts } from './git-hosts.js';
 import { Imds } from './imds.js';
+import { Pipelines } from './pipelines.js';
 import { Repositories, type RepositoryOptions } from './repositories.js';
 import { makeSamples } from './samples.js';
 import { SshHost } from './ssh-host.js';
@@ -26,7 +30,10 @@ export interface EmulatorOptions {
   readonly ports?: { readonly git?: number; readonly ssh?: number; readonly sts?: number; readonly proxy?: number; readonly imds?: number };
 }
 
-type Parts = Pick<Emulator, 'directory' | 'caFile' | 'git' | 'ssh' | 'sts' | 'imds' | 'proxy' | 'az'>;
+type Parts = Pick<
+  Emulator,
+  'directory' | 'caFile' | 'git' | 'ssh' | 'sts' | 'imds' | 'proxy' | 'az' | 'azd' | 'pwsh' | 'pipelines' | 'appService'
+>;
 
 export class Emulator {
   readonly directory: string;
@@ -38,6 +45,10 @@ export class Emulator {
   readonly imds: Imds;
   readonly proxy: ConnectProxy;
   readonly az: FakeAz;
+  readonly azd: FakeAzd;
+  readonly pwsh: FakePwsh;
+  readonly pipelines: Pipelines;
+  readonly appService: AppService;
   readonly #repositories: Repositories;
 
   /** Starts every server; resolves when all listen. */
@@ -55,12 +66,17 @@ export class Emulator {
     for (const [clientId, registration] of registrations) sts.clients.set(clientId, registration);
     const imds = new Imds(book, sts.tokenLifeSeconds);
     const az = new FakeAz(book, join(directory, 'az'), sts.tokenLifeSeconds);
+    const pipelines = new Pipelines(git.jobs, certificates.good);
+    sts.clients.set(pipelines.clientId, { federated: pipelines.federation });
+    const appService = new AppService(book, sts.tokenLifeSeconds);
+    const azd = new FakeAzd(book, join(directory, 'azd'), sts.tokenLifeSeconds);
+    const pwsh = new FakePwsh(book, join(directory, 'pwsh'), sts.tokenLifeSeconds);
     const proxy = new ConnectProxy({
       gitPort: () => git.port,
       stsPort: () => sts.port,
       noteProxied: (localPort) => git.noteProxied(localPort),
     });
-    const emulator = new Emulator({ directory, caFile, git, ssh, sts, imds, proxy, az }, repositories);
+    const emulator = new Emulator({ directory, caFile, git, ssh, sts, imds, proxy, az, azd, pwsh, pipelines, appService }, repositories);
     try {
       await Promise.all([
         git.listen(ports.git ?? 0),
@@ -69,6 +85,10 @@ export class Emulator {
         imds.listen(ports.imds ?? 0),
         proxy.listen(ports.proxy ?? 0),
         az.start(),
+        azd.start(),
+        pwsh.start(),
+        pipelines.listen(0),
+        appService.listen(0),
       ]);
     } catch (error) {
       await emulator.stop();
@@ -86,12 +106,17 @@ export class Emulator {
     this.imds = parts.imds;
     this.proxy = parts.proxy;
     this.az = parts.az;
+    this.azd = parts.azd;
+    this.pwsh = parts.pwsh;
+    this.pipelines = parts.pipelines;
+    this.appService = parts.appService;
     this.#repositories = repositories;
   }
 
   /** Ends every server, socket and child. The directory stays. */
   async stop(): Promise<void> {
-    await Promise.all([this.git.close(), this.ssh.close(), this.sts.close(), this.imds.close(), this.proxy.close(), this.az.close()]);
+    const { git, ssh, sts, imds, proxy, az, azd, pwsh, pipelines, appService } = this;
+    await Promise.all([git, ssh, sts, imds, proxy, az, azd, pwsh, pipelines, appService].map((part) => part.close()));
   }
 
   /** Where the bare repositories of a generic host are, such as `git.example.com`: another server can have them as its own. */

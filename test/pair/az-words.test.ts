@@ -3,24 +3,20 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { createEntraSource } from '../../src/identity/entra-source.js';
-import { entraAround } from '../support/entra-around.js';
+import { createToolSource } from '../../src/identity/tool-source.js';
 
-const former = process.env['PATH'] ?? '';
 let directory: string;
 
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'postern-az-'));
-  process.env['PATH'] = `${directory}${delimiter}${former}`;
 });
 afterEach(async () => {
-  process.env['PATH'] = former;
   await rm(directory, { recursive: true, force: true });
 });
 
 test('a failure of az is told without terminal sequences', async () => {
   await writeFile(join(directory, 'az'), `#!/bin/sh\nprintf '\\033]0;title\\007\\033[31mboom\\302\\2330m' >&2\nexit 1\n`, { mode: 0o755 });
-  const source = createEntraSource(
+  const source = createToolSource(
     {
       kind: 'azure-cli',
       name: 'me',
@@ -31,7 +27,7 @@ test('a failure of az is told without terminal sequences', async () => {
       ca: undefined,
       proxy: undefined,
     },
-    entraAround(),
+    { environment: { PATH: `${directory}${delimiter}${process.env['PATH'] ?? ''}` }, timeoutMs: 10_000 },
   );
   const fault: unknown = await source.fetch({ tenant: undefined, claims: undefined }).catch((thrown: unknown) => thrown);
   expect(fault).toBeInstanceOf(Error);

@@ -7,7 +7,6 @@ export function entraAround(changes: Partial<EntraSurroundings> = {}): EntraSurr
   const environment = changes.environment ?? {};
   return {
     readSecret: () => Promise.reject(new Error('this test has no secret')),
-    timeoutMs: 10_000,
     send: signInHttp({ environment, connectMs: 10_000, timeoutMs: 10_000 }),
     environment,
     now: () => Date.now(),

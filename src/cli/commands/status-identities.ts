@@ -18,6 +18,7 @@ export function identityLines(
   const { name, kind, state, variants } = identity;
   const [only] = variants.length === 1 ? variants : [];
   const lines = [`  ${name}  ${kind}  ${state}${lifeText(identity.expiresAt, now)}${only === undefined ? '' : whose(only)}`];
+  if (identity.note !== undefined) lines.push(`    ${identity.note}`);
   if (identity.failure !== undefined) lines.push(`    ${identity.failure}`, `    what to do: ${identity.todo ?? 'see the log'}`);
   if (only === undefined) {
     lines.push(
