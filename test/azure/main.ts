@@ -113,6 +113,7 @@ Resource          ${AZURE_DEVOPS}
 Client, secret    ${secretClient.clientId}   ${secretClient.secret}
 Client, key file  ${certificateClient.clientId}   ${certificateClient.pemFile}
 Client, federated ${federatedClient.clientId}   ${federatedClient.tokenFile}
+People            ${[...sts.users.people.keys()].join(', ')}   (whoever opens the sign-in page, or waits for a code, is signed in)
 PAT               ${PAT}
 Basic             ${BASIC.user}:${BASIC.password}   (git.example.com)
 

@@ -1,6 +1,7 @@
 /** What the tests of sign-ins share: daemons with identities of people, and the command line as a person uses it. */
 import type { ChildProcess } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type BrowserScript, browserScript, visit } from '../support/browser.js';
 import { type Ran, type RunningDaemon, type RunOptions, Scene } from '../support/scene.js';
@@ -30,6 +31,7 @@ export class LoginStage {
   async reset(): Promise<void> {
     for (const daemon of this.#daemons) await daemon.kill();
     this.#daemons = [];
+    await rm(join(this.scene.directory, 'browser.html'), { force: true });
     const { users } = this.scene.emulator.sts;
     Object.assign(users, {
       inBrowser: undefined,

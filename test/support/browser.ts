@@ -1,8 +1,13 @@
 /** A script in the place of a browser: it opens an address, follows where it is sent, and notes the page at the end. */
-import { chmod, readFile, writeFile } from 'node:fs/promises';
+import { chmod, readFile, rm, writeFile } from 'node:fs/promises';
 import { request } from 'node:https';
 import { request as plainRequest } from 'node:http';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** How long a page may take, and how often is looked. */
+const PAGE_MS = 10_000;
+const LOOK_MS = 50;
 
 /** Follows redirects from a sign-in page. `isStopping`: not to the last one, which leads back to the machine that signs in. */
 export async function visit(
@@ -30,7 +35,7 @@ export async function visit(
 export interface BrowserScript {
   /** For the variable BROWSER. */
   readonly program: string;
-  /** The last page that it showed. */
+  /** The page that it showed since the last look; it may still be reading it when who started it has ended. */
   readonly shown: () => Promise<string>;
 }
 
@@ -40,7 +45,7 @@ export async function browserScript(directory: string, caFile: string): Promise<
   await writeFile(
     program,
     `#!${process.execPath}
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
 const ca = readFileSync(${JSON.stringify(caFile)});
@@ -51,7 +56,10 @@ const go = (address) => {
     answer.on('data', (chunk) => (page += chunk));
     answer.on('end', () => {
       if (answer.headers.location) go(new URL(answer.headers.location, address).href);
-      else writeFileSync(${JSON.stringify(notes)}, page);
+      else {
+        writeFileSync(${JSON.stringify(`${notes}.part`)}, page);
+        renameSync(${JSON.stringify(`${notes}.part`)}, ${JSON.stringify(notes)});
+      }
     });
   });
 };
@@ -59,5 +67,14 @@ go(process.argv[2]);
 `,
   );
   await chmod(program, 0o755);
-  return { program, shown: () => readFile(notes, 'utf8') };
+  const look = async (until: number): Promise<string> => {
+    const page = await readFile(notes, 'utf8').catch(() => undefined);
+    if (page === undefined && performance.now() < until) {
+      await sleep(LOOK_MS);
+      return look(until);
+    }
+    await rm(notes, { force: true });
+    return page ?? 'no page';
+  };
+  return { program, shown: () => look(performance.now() + PAGE_MS) };
 }
