@@ -8,6 +8,7 @@
  */
 import { readFileSync } from 'node:fs';
 import yargs from 'yargs';
+import { redact } from '../daemon/redaction.js';
 import { messageOf, ProxyError, type ErrorCode } from '../model/errors.js';
 import { type Context, createContext, STANDARD_INPUT } from './context.js';
 import { endOnSignals } from './first-process.js';
@@ -16,6 +17,7 @@ import { addGit } from './tree/git.js';
 import { addLease } from './tree/lease.js';
 import { addLife } from './tree/life.js';
 import { addLook } from './tree/look.js';
+import { addPat } from './tree/pat.js';
 import { addService } from './tree/service.js';
 import { addSshKey } from './tree/ssh-key.js';
 
@@ -58,6 +60,7 @@ addLife(tree, run);
 addGit(tree, run, command);
 addLook(tree, run);
 addLease(tree, run);
+addPat(tree, run);
 addSshKey(tree, run);
 addService(tree, run);
 await tree
@@ -70,7 +73,7 @@ await tree
     // A failed command has printed its own failure; what comes here is what yargs itself has against the line.
     if ((thrown as Error | undefined) !== undefined && !message) throw thrown;
     parser.showHelp('error');
-    printer.failure(new ProxyError('usage', message.replace(/ptl1_[\w-]*/g, '[lease]'), { todo: 'see `postern --help`' }));
+    printer.failure(new ProxyError('usage', redact(message), { todo: 'see `postern --help`' }));
     process.exit(EXIT_USAGE);
   })
   .parseAsync();

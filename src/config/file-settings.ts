@@ -16,7 +16,7 @@ import { parseRoutePattern } from './route-pattern.js';
 import { readSecretReference, showReference } from './secret-reference.js';
 import { readRouteSsh, shownRouteSsh } from './ssh-settings.js';
 import type { SettingsSource } from './settings-source.js';
-import { BUILT_IN_IDENTITY } from './whole-faults.js';
+import { BUILT_IN_IDENTITY, lifecycleOwners } from './whole-faults.js';
 
 /** What takes the place of a file's `routes`. Every spelling of Azure DevOps Services is brought to this host. */
 export const DEFAULT_ROUTES = [{ match: 'dev.azure.com/**', identity: BUILT_IN_IDENTITY }] as const;
@@ -61,7 +61,8 @@ export function fileSettings(
   else show(['audit'], asMap(rawAudit), shownAudit);
   const routes = rawRoutes.map((raw) => readRoute(raw, resolve));
   const names = Object.keys(rawIdentities);
-  if (!names.includes(BUILT_IN_IDENTITY) && routes.some((route) => route.identity === BUILT_IN_IDENTITY)) names.push(BUILT_IN_IDENTITY);
+  const wanted = [...routes.map(({ identity }) => identity), ...lifecycleOwners(rawIdentities)];
+  if (!names.includes(BUILT_IN_IDENTITY) && wanted.includes(BUILT_IN_IDENTITY)) names.push(BUILT_IN_IDENTITY);
   const identities = names.map((name) => {
     const raw = asMap(ownValue(rawIdentities, name));
     const identity = readIdentity(name, raw ?? { kind: 'azure-cli' }, resolve);

@@ -4,6 +4,7 @@
  * together with those of shape.
  */
 import { HOST_KINDS } from '../model/address.js';
+import { APPLICATION_KINDS, PERSON_KINDS } from '../model/pat.js';
 import { asMap, ownValue, quote, writeKeyPath } from './fault.js';
 import type { Fault, KeyPath } from './fault.js';
 import { nearestName } from './nearest-name.js';
@@ -39,6 +40,8 @@ export function wholeFaults(source: SettingsSource): WholeFaults {
       at(faults, ['identities', name], text, 'key');
     }
     const identity = asMap(value);
+    const [owner] = lifecycleOwners({ identity });
+    if (owner !== undefined) ownerFault(owner, identities, (text) => at(faults, ['identities', name, 'lifecycle', 'identity'], text));
     if (ownValue(identity, 'kind') !== 'managed-identity') continue;
     const [first, ...more] = ['clientId', 'resourceId', 'objectId'].filter((key) => ownValue(identity, key) !== undefined);
     for (const key of more)
@@ -82,7 +85,7 @@ export function wholeFaults(source: SettingsSource): WholeFaults {
     seen.push({ pattern, index });
   }
 
-  const used = new Set(routes.map((route) => ownValue(route, 'identity')));
+  const used = new Set([...routes.map((route) => ownValue(route, 'identity')), ...lifecycleOwners(identities)]);
   if (rawRoutes === undefined) used.add(BUILT_IN_IDENTITY);
   for (const name of Object.keys(identities)) {
     if (!used.has(name)) at(warnings, ['identities', name], 'is used by no route; name it in a route, or leave it out', 'key');
@@ -91,6 +94,25 @@ export function wholeFaults(source: SettingsSource): WholeFaults {
 }
 
 type Report = (text: string, ...rest: KeyPath) => void;
+
+/** Names of identities that others of the file are asked about with: `lifecycle.identity`. */
+export function lifecycleOwners(identities: Readonly<Record<string, unknown>>): string[] {
+  return Object.values(identities).flatMap((identity) => {
+    const owner = ownValue(asMap(ownValue(asMap(identity), 'lifecycle')), 'identity');
+    return typeof owner === 'string' ? [owner] : [];
+  });
+}
+
+/** Who is asked about a personal access token has to be its owner, a person. */
+function ownerFault(name: string, identities: Readonly<Record<string, unknown>>, report: (text: string) => void): void {
+  identityFault(name, identities, report);
+  const kind = Object.hasOwn(identities, name) ? ownValue(asMap(identities[name]), 'kind') : undefined;
+  if (typeof kind !== 'string' || PERSON_KINDS.some((each) => each === kind)) return;
+  const why = APPLICATION_KINDS.some((each) => each === kind)
+    ? 'is an application, and has no personal access tokens'
+    : 'holds no Entra token';
+  report(`${quote(name)} is of kind \`${kind}\`: it ${why}; name the identity by which the owner signs in (${PERSON_KINDS.join(', ')})`);
+}
 
 function identityFault(name: unknown, identities: Readonly<Record<string, unknown>>, report: Report): void {
   if (typeof name !== 'string' || name === '' || name === BUILT_IN_IDENTITY || Object.hasOwn(identities, name)) return;

@@ -14,7 +14,7 @@ import { HttpDoor, type HttpDoorParts } from '../http/http-door.js';
 import { doorNames, hasTls } from '../http/listener-tls.js';
 import { PrivateAgents } from '../http/private-agents.js';
 import { readSecret } from '../identity/secret-reader.js';
-import { createIdentity, secretVariables } from '../identity/sources.js';
+import { createIdentity, type IdentitySurroundings, secretVariables } from '../identity/sources.js';
 import { Vault } from '../identity/vault.js';
 import type { AuditState } from '../model/audit.js';
 import { ProxyError } from '../model/errors.js';
@@ -36,11 +36,14 @@ import { GivenLeaseKeys } from '../store/given-lease-keys.js';
 import { SharedRevocations } from '../store/shared-revocations.js';
 import { Attempts } from '../upstream/attempts.js';
 import { UpstreamConnections } from '../upstream/connections.js';
+import { PatApi } from '../upstream/pat-api.js';
 import { signInHttp } from '../upstream/sign-in-http.js';
 import { Tenants } from '../upstream/tenants.js';
 import { Throttle } from '../upstream/throttle.js';
 import { mostFiles } from './file-limit.js';
 import { LeaseDesk, type LeaseKeyring } from './lease-desk.js';
+import { PatCare } from './pat-care.js';
+import { PatDesk } from './pat-desk.js';
 import { redact } from './redaction.js';
 
 /** The audit, with its life. */
@@ -70,6 +73,9 @@ export interface House {
   /** Undefined when TLS is off; else they are made when a listener first needs them. */
   readonly certificates: DoorCertificates | undefined;
   readonly vault: Vault;
+  /** Begins to ask when it is started. */
+  readonly pats: PatCare;
+  readonly patDesk: PatDesk;
   readonly ledger: Ledger;
   readonly traffic: Traffic;
   readonly routes: RouteTable;
@@ -118,13 +124,15 @@ export function assemble(
   }
   const secrets = { environment: held, credentialsDirectory: environment['CREDENTIALS_DIRECTORY'] };
   const { timeouts } = settings;
-  const identitySurroundings = {
+  const send = signInHttp({ environment, connectMs: timeouts.connect, timeoutMs: timeouts.token });
+  const identitySurroundings: IdentitySurroundings = {
     secrets,
     environment,
     timeoutMs: timeouts.token,
-    send: signInHttp({ environment, connectMs: timeouts.connect, timeoutMs: timeouts.token }),
+    send,
     now: () => clock.now(),
     logins: undefined,
+    onPatRead: (identity, oddity) => pats.read(identity, oddity),
   };
   const vault = new Vault({
     identities: settings.identities.map((identity) => createIdentity(identity, identitySurroundings)),
@@ -140,7 +148,10 @@ export function assemble(
   const connections = new UpstreamConnections({ environment, connectMs: timeouts.connect });
   const throttle = previous?.throttle ?? new Throttle(clock);
   const tenants = new Tenants({ connections, clock, logger, previous: previous?.tenants });
-  const attempts = new Attempts({ vault, tenants, throttle, clock, logger });
+  const patParts = { api: new PatApi({ vault, tenants, send }), routes, identities: settings.identities, clock, logger };
+  const pats = new PatCare({ ...patParts, previous: previous?.pats });
+  const patDesk = new PatDesk({ ...patParts, onRevoked: (id) => pats.revoked(id) });
+  const attempts = new Attempts({ vault, tenants, throttle, clock, logger, pats });
   const forwarder = new Forwarder({ attempts, connections, ledger, logger, clock, timeouts, privateAgents: new PrivateAgents() });
   const { access } = settings;
   const ownUid = process.getuid?.();
@@ -235,6 +246,8 @@ export function assemble(
     sshUpstreams,
     certificates,
     vault,
+    pats,
+    patDesk,
     ledger,
     traffic,
     routes,

@@ -81,6 +81,7 @@ export function retire(
 /** Closes what `one` has and `other` has not. */
 async function letGo(one: House, other: House): Promise<void> {
   one.vault.close();
+  one.pats.close();
   one.connections.close();
   one.sshUpstreams.close();
   if (one.certificates !== other.certificates) one.certificates?.close();

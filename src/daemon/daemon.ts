@@ -19,6 +19,7 @@ import { lifeActions } from './life-actions.js';
 import { openListeners, refuseLoops } from './listeners.js';
 import type { DaemonLog } from './log.js';
 import { LoopLag } from './loop-lag.js';
+import { patActions } from './pat-actions.js';
 import type { Places } from './places.js';
 import { withHolder } from './port-holder.js';
 import { type ReloadCause, Reloads, type ReloadState } from './reloads.js';
@@ -153,6 +154,7 @@ export class Daemon {
       await this.#admin?.close();
       await this.#release?.();
       house.vault.close();
+      house.pats.close();
       await manager?.close();
       throw await withHolder(thrown);
     }
@@ -161,6 +163,7 @@ export class Daemon {
     await this.#warnOfUids();
     warnOfFiles(settings.limits, log);
     if (load !== undefined && watched !== undefined) this.#watch = watchFile(watched, clock, () => void this.reload('file'));
+    house.pats.start();
     // Whoever was told to stop meanwhile is not ready any more.
     if (this.#state === 'starting') this.#state = 'ready';
     log.log('info', 'ready', { pid: process.pid, version: this.#options.version, configuration: settings.file ?? 'defaults' });
@@ -197,8 +200,9 @@ export class Daemon {
 
   /** What the admin socket does with JSON: it is always the house of the moment that is asked. */
   #actions(): ReadonlyMap<string, JsonAction> {
-    const { leases } = this.#house;
-    return new Map([...(leases === undefined ? [] : leaseActions(leases)), ...lifeActions(this)]);
+    const { leases, patDesk } = this.#house;
+    const isShared = this.#options.places.adminGroup !== undefined;
+    return new Map([...(leases === undefined ? [] : leaseActions(leases)), ...patActions(patDesk, { isShared }), ...lifeActions(this)]);
   }
 
   /** Reads the configuration again and goes over to it, or stays with the one in force. Never rejects. */
@@ -225,6 +229,7 @@ export class Daemon {
     }
     this.#house = house;
     this.#settings = settings;
+    house.pats.start();
     this.#retiring.add(retire(former.house, house, { clock, onClosed: (close) => this.#retiring.delete(close) }));
     if (JSON.stringify(settings.log) !== JSON.stringify(former.settings.log)) logger.adjust(settings.log);
     house.ledger.operationLevel = settings.log.operations;
@@ -304,6 +309,7 @@ export class Daemon {
     house.connections.close();
     house.sshUpstreams.close();
     house.vault.close();
+    house.pats.close();
     for (const close of this.#retiring) close();
     const closedAt = performance.now();
     while (ledger.running().length > 0 && performance.now() - closedAt < CUT_MS) await pause(DRAIN_LOOK_MS);

@@ -16,6 +16,7 @@ import type { PoolState } from '../upstream/connections.js';
 import type { TenantDifference, TenantState } from '../upstream/tenants.js';
 import type { House } from './assemble.js';
 import type { LoopLagState } from './loop-lag.js';
+import type { PatState } from './pat-care.js';
 import type { ReloadState } from './reloads.js';
 
 export interface DaemonStatus {
@@ -41,6 +42,8 @@ export interface DaemonStatus {
   /** Who may use the doors. */
   readonly access: Pick<AccessSettings, 'local' | 'remote' | 'uids'>;
   readonly identities: readonly IdentityState[];
+  /** Personal access tokens of identities, as far as there is something to tell. */
+  readonly pats: readonly PatState[];
   /** Organisations whose tenant was asked of their upstream. */
   readonly tenants: readonly TenantState[];
   /** Tokens that went to organisations of another tenant: right for guests. */
@@ -144,6 +147,7 @@ export function statusOf(
     listen: { ...addressesOf(house), telemetry, certificate: house.certificates?.state },
     access: settings.access,
     identities: house.vault.states(),
+    pats: house.pats.states(),
     tenants: house.tenants.states(),
     tenantDifferences: house.tenants.differences(),
     routes: house.routes.routes.map(routeState),

@@ -61,6 +61,12 @@ function viewOf({ house, limits, state, tally, clock, version }: TelemetryParts)
     life: () => lifeOf(house(), state()),
     running: () => house().ledger.running(),
     identities: () => house().vault.states(),
+    patEnds: () =>
+      house()
+        .pats.states()
+        .flatMap(({ identity, life }) =>
+          life?.expiresAt === undefined ? [] : [{ identity, expiresAt: new Date(life.expiresAt).getTime() }],
+        ),
     pools: () => poolsOf(house()),
     throttled: () => house().throttle.states().length,
     audit: () => house().audit.state(),

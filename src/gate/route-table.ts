@@ -2,8 +2,8 @@
  * Which route an address belongs to. The first route that matches wins; what matching means is in model/route-pattern.ts.
  */
 import type { RepoAddress } from '../model/address.js';
-import { inferHostKind } from '../model/host-name.js';
-import { canonicalPattern, lookOf, matchesHost, matchesPattern, patternHost } from '../model/route-pattern.js';
+import { DEV_AZURE_HOST, inferHostKind } from '../model/host-name.js';
+import { canonicalPattern, lookOf, matchesHost, matchesPattern, overlaps, patternHost } from '../model/route-pattern.js';
 import type { Route } from '../model/settings.js';
 import { type Mismatch, mismatchOf } from './route-mismatch.js';
 
@@ -44,6 +44,12 @@ export class RouteTable {
   lookAlike(address: RepoAddress): Route | undefined {
     const nearest = this.#nearest(address);
     return nearest === undefined || matchesPattern(nearest.pattern, address.canonical) ? undefined : nearest.route;
+  }
+
+  /** The routes that serve something of an organisation of Azure DevOps Services, in their order. */
+  ofOrganisation(name: string): readonly Route[] {
+    const whole = lookOf('azure-services', [DEV_AZURE_HOST, name, '**']);
+    return this.#routes.filter(({ route, look }) => route.hostKind === 'azure-services' && overlaps(look, whole)).map(({ route }) => route);
   }
 
   /** Of each route that the address passes by, before the one that takes it or keeps it from later ones, in which part it differs. */

@@ -55,9 +55,14 @@ export interface TalkOptions {
   readonly now: () => number;
 }
 
+/** Before anything was said; for sources that ask somebody else than a sign-in service. */
+export function nothingSeen(): SeenExchange {
+  return { answer: undefined, fault: undefined, aheadMs: undefined, proofs: new Set() };
+}
+
 /** Begins a talk. */
 export function authorityTalk({ send, way, authority, others = [], now }: TalkOptions): AuthorityTalk {
-  const seen: SeenExchange = { answer: undefined, fault: undefined, aheadMs: undefined, proofs: new Set() };
+  const seen = nothingSeen();
   const origins = [authority, ...others];
   return {
     seen,
@@ -80,8 +85,7 @@ export function authorityTalk({ send, way, authority, others = [], now }: TalkOp
   };
 }
 
-/** Notes an answer. `now` in ms since the epoch. */
-export function noteAnswer(seen: SeenExchange, url: string, { status, headers, body }: SignInAnswer, now: number): void {
+function noteAnswer(seen: SeenExchange, url: string, { status, headers, body }: SignInAnswer, now: number): void {
   const isJson = isObject(body);
   seen.answer = {
     url,
@@ -140,6 +144,6 @@ function isObject(body: string): boolean {
 function retryAfterOf(text: string | undefined, now: number): number | undefined {
   if (text === undefined) return undefined;
   if (/^[0-9]{1,6}$/.test(text)) return Number(text) * 1000;
-  const at = Date.parse(text);
+  const at = /^[A-Z][a-z]{2}, /.test(text) ? Date.parse(text) : NaN;
   return Number.isNaN(at) ? undefined : Math.max(0, at - now);
 }

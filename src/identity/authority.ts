@@ -1,5 +1,5 @@
-/** Which sign-in service an identity goes to. */
-import type { EntraSettings } from '../model/settings.js';
+/** Which sign-in service an identity goes to, and where else its proofs may go. */
+import type { EntraIdentity, EntraSettings } from '../model/settings.js';
 import { TokenFailure } from './token-source.js';
 
 export const PUBLIC_AUTHORITY = 'https://login.microsoftonline.com';
@@ -29,4 +29,13 @@ export function authorityOf(
     isDefinite: true,
     todo: `set it to the sign-in service alone, such as ${PUBLIC_AUTHORITY}, or set \`authority\` of the identity`,
   });
+}
+
+/** Origins besides the sign-in service's that a kind asks: Azure Pipelines gives a job the token that proves it to Entra. */
+export function otherOriginsOf(
+  { kind }: Pick<EntraIdentity, 'kind'>,
+  environment: Readonly<Record<string, string | undefined>>,
+): readonly string[] {
+  const text = kind === 'azure-pipelines' ? (environment['SYSTEM_OIDCREQUESTURI'] ?? '') : '';
+  return URL.canParse(text) && text.startsWith('https:') ? [new URL(text).origin] : [];
 }

@@ -16,6 +16,8 @@ const MOST_SKEW_MS = 5 * 60 * 1000;
 /** After AADSTS50196 (too many like requests) nothing is asked for this long. */
 const LOOP_PAUSE_MS = 60_000;
 const LOOP_CODE = 50196;
+/** Statuses with which another server answers a path that it does not know, or does not show to strangers. */
+const NO_SUCH_PATH = [400, 401, 404, 405, 410];
 
 /**
  * Names a failure. `thrown` is what the library threw; `seen` what went over the wire; `authority` where to, an origin or a name. Text that
@@ -27,20 +29,20 @@ export function explainEntraFailure(
   seen: SeenExchange,
   authority: string,
 ): TokenFailure | ProxyError {
-  if (seen.fault !== undefined) return unsent(seen.fault, authority);
+  if (seen.fault !== undefined) return unsent(seen.fault, authority, seen.proofs);
   // Its own words already: a secret or a certificate file that cannot be read.
   if (thrown instanceof TokenFailure || thrown instanceof ProxyError) return thrown;
   const message = withoutProofs(messageOf(thrown), seen.proofs);
   const connection = identity.kind === 'azure-pipelines' ? connectionFailure(message) : undefined;
   if (connection !== undefined) return connection;
-  const entra = findEntraText(withoutProofs(seen.answer?.body ?? '', seen.proofs)) ?? findEntraText(message);
+  const entra = findEntraText(seen.answer?.body ?? '', (said) => withoutProofs(said, seen.proofs)) ?? findEntraText(message);
   if (entra !== undefined) return refused(identity, entra, seen);
-  if (seen.answer !== undefined) return oddAnswer(seen.answer, authority, message, thrown);
+  if (seen.answer !== undefined) return oddAnswer(seen.answer, authority, thrown);
   return byKind(identity, message, thrown);
 }
 
 /** No answer came. The way there says why, in the words of every other connection. */
-function unsent(fault: unknown, authority: string): TokenFailure {
+function unsent(fault: unknown, authority: string, proofs: ReadonlySet<string>): TokenFailure {
   if (fault instanceof TokenFailure) return fault;
   if (fault instanceof ProxyError)
     return new TokenFailure(fault.message, {
@@ -49,7 +51,7 @@ function unsent(fault: unknown, authority: string): TokenFailure {
       cause: fault,
     });
   const reason = [systemCodeOf(fault), messageOf(fault)].filter((part) => part !== undefined && part !== '').join(': ');
-  return new TokenFailure(`${authority} could not be reached (${reason})`, {
+  return new TokenFailure(`${authority} could not be reached (${withoutProofs(reason, proofs)})`, {
     isDefinite: false,
     todo: 'check the network, and that the service runs',
     cause: fault,
@@ -90,7 +92,7 @@ function clockText(aheadMs: number): string {
 }
 
 /** An answer without a reason in it: trouble of the service, or something else than the service. */
-function oddAnswer({ url, status, isJson, retryAfterMs }: SeenAnswer, authority: string, message: string, cause: unknown): TokenFailure {
+function oddAnswer({ url, status, isJson, retryAfterMs }: SeenAnswer, authority: string, cause: unknown): TokenFailure {
   const between = 'check `authority` of the identity, and what stands between here and it (HTTPS_PROXY, a portal that wants a sign-in)';
   const isDiscovery = url.includes('/.well-known/');
   const wait = 'wait and try again; a token that is still held stays in use until it ends';
@@ -104,7 +106,7 @@ function oddAnswer({ url, status, isJson, retryAfterMs }: SeenAnswer, authority:
   }
   if (status >= 500 || status === 408)
     return new TokenFailure(`The sign-in service answered with status ${status}`, { isDefinite: false, todo: wait, retryAfterMs });
-  if (isDiscovery && status >= 400) {
+  if (isDiscovery && NO_SUCH_PATH.includes(status)) {
     return new TokenFailure(`${authority} has no discovery document at ${new URL(url).pathname} (status ${status})`, {
       isDefinite: true,
       todo: 'check `authority` of the identity: it is the sign-in service of a Microsoft Entra cloud, without the tenant; and check `tenant`',
@@ -126,7 +128,7 @@ function oddAnswer({ url, status, isJson, retryAfterMs }: SeenAnswer, authority:
       },
     );
   }
-  return new TokenFailure(`What ${authority} answers is no ${isDiscovery ? 'discovery document' : 'token'} (${firstLine(message)})`, {
+  return new TokenFailure(`What ${authority} answers is no ${isDiscovery ? 'discovery document' : 'token'}`, {
     isDefinite: false,
     todo: between,
     cause,
@@ -145,12 +147,21 @@ function byKind(identity: EntraIdentity, message: string, cause: unknown): Token
         todo: 'check that the machine has a managed identity, and clientId or resourceId if it is user-assigned',
         cause,
       });
-    case 'workload-identity':
+    case 'workload-identity': {
+      const why = tokenFileFault(message);
+      if (why !== undefined) {
+        return new TokenFailure(`The federated token cannot be used: ${why}`, {
+          isDefinite: true,
+          todo: 'check `tokenFile` of the identity, or AZURE_FEDERATED_TOKEN_FILE of the daemon, and that its user may read it',
+          cause,
+        });
+      }
       return new TokenFailure(`The federated token could not be used (${firstLine(message)})`, {
         isDefinite: false,
         todo: 'check tenant, clientId and tokenFile, or AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_FEDERATED_TOKEN_FILE of the daemon',
         cause,
       });
+    }
     case 'client-certificate':
       return new TokenFailure(`The certificate could not be used (${firstLine(message)})`, {
         isDefinite: false,
@@ -172,6 +183,14 @@ function byKind(identity: EntraIdentity, message: string, cause: unknown): Token
         cause,
       });
   }
+}
+
+/** What the library says of a token file, in our words. */
+function tokenFileFault(message: string): string | undefined {
+  const [, code, file] = /^(E[A-Z]+): .* open '(.*)'$/.exec(message) ?? [];
+  if (code !== undefined) return `file ${file ?? ''} cannot be read (${code})`;
+  const empty = /No content on the file (.*)\.$/.exec(message)?.[1];
+  return empty === undefined ? undefined : `file ${empty} is empty`;
 }
 
 /** The text without what proved who asked, without anything that has the form of a token, and without what a terminal would act on: git prints it. */

@@ -8,15 +8,14 @@
  */
 import { Agent } from 'node:http';
 import type { AccessToken, TokenCredential, TokenCredentialOptions } from '@azure/identity';
-import type { PipelinePolicy } from '@azure/core-rest-pipeline';
 import { Secret } from '../model/secret.js';
 import type { EntraIdentity } from '../model/settings.js';
 import type { SendSignIn } from '../model/sign-in.js';
-import { authorityOf } from './authority.js';
-import { type AuthorityTalk, authorityTalk, noteAnswer, type SeenExchange } from './authority-talk.js';
+import { authorityOf, otherOriginsOf, PUBLIC_AUTHORITY } from './authority.js';
+import { type AuthorityTalk, authorityTalk } from './authority-talk.js';
 import { explainEntraFailure } from './entra-failure.js';
 import { httpClientOver } from './entra-http.js';
-import { connectionOf, connectionOrigins } from './pipeline-connection.js';
+import { connectionOf } from './pipeline-connection.js';
 import { lacksTenant } from './purpose.js';
 import type { FetchedToken, TokenOrder, TokenSource } from './token-source.js';
 
@@ -59,9 +58,8 @@ export function createEntraSource(identity: LibraryIdentity, around: EntraSurrou
     async fetch({ tenant, claims }: TokenOrder) {
       const asked = { ...identity, tenant: identity.tenant ?? tenant };
       const authority = LOCAL_KINDS[identity.kind] ?? authorityOf(identity, around.environment);
-      const { send, now } = around;
-      const others = identity.kind === 'azure-pipelines' ? connectionOrigins(around.environment) : [];
-      const talk = authorityTalk({ send, way: identity, authority, others, now });
+      const { send, now, environment } = around;
+      const talk = authorityTalk({ send, way: identity, authority, others: otherOriginsOf(identity, environment), now });
       try {
         const credential = await buildCredential({ ...asked, authority }, around, talk);
         // A token that satisfies claims is only given to a client that says that it understands them.
@@ -86,7 +84,7 @@ function fetched(token: AccessToken): FetchedToken {
 
 async function buildCredential(
   identity: LibraryIdentity & { readonly authority: string },
-  { readSecret, environment, now }: EntraSurroundings,
+  { readSecret, environment }: EntraSurroundings,
   talk: AuthorityTalk,
 ): Promise<TokenCredential> {
   // The library reads them when it is loaded, which is only now.
@@ -123,7 +121,8 @@ async function buildCredential(
       return new library.AzurePipelinesCredential(connection.tenant, connection.clientId, identity.serviceConnection ?? '', token, common);
     }
     case 'managed-identity': {
-      const local = { retryOptions, additionalPolicies: [watch(talk.seen, now)], ...unproxied() };
+      // The authority is not asked, but the library would refuse one of the environment that it cannot use.
+      const local = { retryOptions, authorityHost: PUBLIC_AUTHORITY, ...unproxied() };
       if (identity.resourceId !== undefined)
         return askAlways(new library.ManagedIdentityCredential({ ...local, resourceId: identity.resourceId }));
       if (identity.clientId !== undefined)
@@ -157,31 +156,4 @@ function askAlways(credential: TokenCredential): TokenCredential {
   const acquire = managedIdentityApp.acquireToken.bind(managedIdentityApp);
   managedIdentityApp.acquireToken = (request) => acquire({ ...request, forceRefresh: true });
   return credential;
-}
-
-/** Sees every answer and fault of a managed identity's endpoint on the way, because the library's errors drop status, body and cause. */
-function watch(seen: SeenExchange, now: () => number): NonNullable<TokenCredentialOptions['additionalPolicies']>[number] {
-  const policy: PipelinePolicy = {
-    name: 'posternWatch',
-    async sendRequest(request, next) {
-      // Said aloud, because NODE_TLS_REJECT_UNAUTHORIZED would otherwise switch the check off.
-      request.requestOverrides = { ...request.requestOverrides, rejectUnauthorized: true };
-      seen.answer = undefined;
-      seen.fault = undefined;
-      try {
-        const response = await next(request);
-        noteAnswer(
-          seen,
-          request.url,
-          { status: response.status, headers: response.headers.toJSON(), body: response.bodyAsText ?? '' },
-          now(),
-        );
-        return response;
-      } catch (thrown) {
-        seen.fault = thrown;
-        throw thrown;
-      }
-    },
-  };
-  return { policy, position: 'perRetry' };
 }

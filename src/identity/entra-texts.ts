@@ -20,7 +20,7 @@ export interface EntraText {
 }
 
 const ADMIN = 'ask the administrator of the tenant';
-const NO_PERSON = 'check `kind`, `clientId` and `tenant` of the identity: an application is not refused so';
+const NO_PERSON = 'check `kind`, `clientId` and `tenant` of the identity: this refusal is one of a person';
 const SAME = (todo: string): Pick<EntraText, 'person' | 'application'> => ({ person: todo, application: todo });
 
 /** The codes of each text, and the text. */
@@ -225,6 +225,10 @@ const STAND_INS: Readonly<Record<string, number>> = {
   temporarily_unavailable: 90033,
 };
 
+/** The number, and the sentence behind it: in a text of its own, and in one that may be a piece of JSON. */
+const PLAIN = /\bAADSTS([0-9]{4,8})\b(?::\s*([^.\n]*))?/;
+const QUOTED = /\bAADSTS([0-9]{4,8})\b(?::\s*([^."\n\\]*))?/;
+
 /** What an answer of Entra, or a text that quotes one, says went wrong. */
 export interface EntraError {
   /** AADSTS number; undefined when it names none. */
@@ -235,15 +239,18 @@ export interface EntraError {
   readonly known: EntraText | undefined;
   /** What the word stands for, which is less than a row says of a number. */
   readonly hint: EntraText | undefined;
-  /** Entra's own sentence, without the ids that follow it; empty when there is none. */
+  /** Entra's own first sentence; empty when there is none. */
   readonly sentence: string;
 }
 
-/** Reads an error out of the JSON of an answer, or out of any text that has an AADSTS number; undefined when there is none in it. */
-export function findEntraText(text: string): EntraError | undefined {
+/**
+ * Reads an error out of the JSON of an answer, or out of any text that has an AADSTS number; undefined when there is none in it.
+ * @param clean Takes out of what was said what must not be repeated: before a sentence is cut out of it, and after it is no JSON any more.
+ */
+export function findEntraText(text: string, clean: (said: string) => string = (said) => said): EntraError | undefined {
   const answer = answerIn(text);
-  const said = typeof answer?.['error_description'] === 'string' ? answer['error_description'] : text;
-  const match = /\bAADSTS([0-9]{4,8})\b(?::\s*([^."\n\\]*))?/.exec(said);
+  const said = clean(typeof answer?.['error_description'] === 'string' ? answer['error_description'] : text);
+  const match = (answer === undefined ? QUOTED : PLAIN).exec(said);
   const listed: unknown = Array.isArray(answer?.['error_codes']) ? answer['error_codes'][0] : undefined;
   const number = match?.[1] !== undefined ? Number(match[1]) : typeof listed === 'number' && Number.isInteger(listed) ? listed : undefined;
   const word = [answer?.['suberror'], answer?.['error']].find((each) => typeof each === 'string' && Object.hasOwn(STAND_INS, each));

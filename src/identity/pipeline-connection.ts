@@ -10,12 +10,6 @@ import { TokenFailure } from './token-source.js';
 /** Where the token that proves the job is asked for; the agent sets it. */
 const REQUEST_VARIABLE = 'SYSTEM_OIDCREQUESTURI';
 
-/** Where requests for it may go besides the sign-in service. */
-export function connectionOrigins(environment: Readonly<Record<string, string | undefined>>): string[] {
-  const place = environment[REQUEST_VARIABLE] ?? '';
-  return URL.canParse(place) ? [new URL(place).origin] : [];
-}
-
 /** The tenant and client of a connection; a task that runs with one (such as AzureCLI@2) names them in the environment. */
 export function connectionOf(
   identity: { readonly tenant: string | undefined; readonly clientId: string | undefined },

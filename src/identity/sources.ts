@@ -3,12 +3,14 @@
  * file of its own; those of Entra that the token library serves share entra-source.ts.
  */
 import { ProxyError } from '../model/errors.js';
+import type { PatOddity } from '../model/pat.js';
 import type { LoginStore, SendSignIn } from '../model/sign-in.js';
 import type { Secret } from '../model/secret.js';
-import type { IdentitySettings, SecretReference } from '../model/settings.js';
+import type { IdentitySettings } from '../model/settings.js';
 import { createEntraSource, type LibraryIdentity } from './entra-source.js';
 import { createGitCredentialSource } from './git-credential.js';
 import { createPipelineSource } from './pipeline-token.js';
+import { oddityOf } from './pat-shape.js';
 import { readSecret, type SecretSurroundings } from './secret-reader.js';
 import type { ToolIdentity } from './tool-failure.js';
 import { createToolSource } from './tool-source.js';
@@ -26,6 +28,8 @@ export interface IdentitySurroundings {
   readonly now: () => number;
   /** Undefined without a state directory. */
   readonly logins: LoginStore | undefined;
+  /** Told what a personal access token looked like when it was read; undefined: like one. */
+  readonly onPatRead?: (identity: string, oddity: PatOddity | undefined) => void;
 }
 
 type Kind = IdentitySettings['kind'];
@@ -57,7 +61,7 @@ const KINDS: { readonly [K in Kind]: Row<K> } = {
   'azure-powershell': fromTool,
   'azure-pipelines': (settings, around) =>
     settings.serviceConnection === undefined
-      ? { kind: 'token', source: createPipelineSource(reader(settings.secret, around), around.now) }
+      ? { kind: 'token', source: createPipelineSource(() => readSecret(settings.secret, around.secrets), around.now) }
       : fromLibrary(settings, around),
   browser: notYet,
   'device-code': notYet,
@@ -66,8 +70,8 @@ const KINDS: { readonly [K in Kind]: Row<K> } = {
   'workload-identity': fromLibrary,
   'managed-identity': fromLibrary,
   // Azure DevOps takes any user name with a personal access token.
-  pat: ({ secret }, around) => ({ kind: 'basic', user: 'PAT', read: reader(secret, around) }),
-  basic: ({ user, secret }, around) => ({ kind: 'basic', user, read: reader(secret, around) }),
+  pat: (settings, around) => ({ kind: 'basic', user: 'PAT', read: patReader(settings, around) }),
+  basic: (settings, around) => ({ kind: 'basic', user: settings.user, read: patReader(settings, around) }),
   'git-credential': ({ user }, around) => ({ kind: 'asked', source: createGitCredentialSource(user, around) }),
   none: () => ({ kind: 'none' }),
   passthrough: () => ({ kind: 'passthrough' }),
@@ -79,8 +83,13 @@ export function createIdentity(settings: IdentitySettings, around: IdentitySurro
   return { settings, source: row(settings, around) };
 }
 
-function reader(reference: SecretReference, { secrets }: IdentitySurroundings): () => Promise<Secret> {
-  return () => readSecret(reference, secrets);
+/** Azure DevOps takes nothing but tokens for a password; other hosts do not ask what it looked like. */
+function patReader({ name, secret }: Settings<'pat' | 'basic'>, { secrets, onPatRead }: IdentitySurroundings): () => Promise<Secret> {
+  return async () => {
+    const token = await readSecret(secret, secrets);
+    onPatRead?.(name, oddityOf(token));
+    return token;
+  };
 }
 
 /** Names of the environment variables that hold secrets of these identities. */

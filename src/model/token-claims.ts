@@ -17,6 +17,8 @@ export interface TokenClaims {
   readonly account: string | undefined;
   /** Client id of the application that asked for it. */
   readonly application: string | undefined;
+  /** Whether it is an application's own, not a person's; false when it does not say. */
+  readonly isApplications: boolean;
 }
 
 /** Names of an account, the most telling first: tokens of version 1 and of version 2 have different ones. */
@@ -35,7 +37,7 @@ export function readTokenClaims(token: string): TokenClaims | undefined {
   }
   if (typeof claims !== 'object' || claims === null || Array.isArray(claims)) return undefined;
   const named = claims as Readonly<Record<string, unknown>>; // because any object may be read so
-  const { aud, tid, nbf, exp, appid, azp } = named;
+  const { aud, tid, nbf, exp, appid, azp, idtyp } = named;
   return {
     audience: typeof aud === 'string' ? aud : undefined,
     tenant: typeof tid === 'string' ? tid : undefined,
@@ -43,6 +45,7 @@ export function readTokenClaims(token: string): TokenClaims | undefined {
     expiresAt: typeof exp === 'number' ? exp * 1000 : undefined,
     account: ACCOUNT_CLAIMS.map((name) => nameOf(named[name])).find((name) => name !== undefined),
     application: nameOf(appid) ?? nameOf(azp),
+    isApplications: idtyp === 'app',
   };
 }
 

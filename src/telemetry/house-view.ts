@@ -43,6 +43,8 @@ export interface HouseView {
   readonly life: () => Life;
   readonly running: () => readonly OperationRecord[];
   readonly identities: () => readonly IdentityState[];
+  /** When personal access tokens end, ms since the epoch, by identity; only those of which it is known. */
+  readonly patEnds: () => readonly { readonly identity: string; readonly expiresAt: number }[];
   readonly pools: () => readonly PoolCount[];
   /** How many of (upstream, organisation, identity) are held back at the upstream's wish. */
   readonly throttled: () => number;

@@ -52,6 +52,9 @@ export const FAMILIES = {
   failing: gauge('identity_failing', 'Whether the latest try to get a credential for the identity failed', ['identity', 'kind']),
   obtainedAt: gauge('token_obtained_timestamp_seconds', 'When the token that is held was obtained', ['identity']),
   expiresAt: gauge('token_expiry_timestamp_seconds', 'When the token that is held ends', ['identity']),
+  patExpiresAt: gauge('pat_expiry_timestamp_seconds', 'When the personal access token of the identity ends, where its organisation tells', [
+    'identity',
+  ]),
   tokenRequests: counter('token_requests', 'Requests for credentials, each try by itself', ['identity']),
   tokenFetches: counter('token_fetches', 'Credentials fetched, all tries together, by what came of it', ['identity', 'result']),
   pools: gauge('upstream_connections', 'Open connections to upstreams', ['protocol', 'identity', 'state']),

@@ -141,6 +141,8 @@ export class Metrics {
       if (obtainedAt !== undefined) this.#set('obtainedAt', { identity }, obtainedAt.getTime() / 1000);
       this.#set('expiresAt', { identity }, expiresAt.getTime() / 1000);
     }
+    // Also one that has ended: that is what has to be noticed.
+    for (const { identity, expiresAt } of this.#view.patEnds()) this.#set('patExpiresAt', { identity }, expiresAt / 1000);
     // Those that hold no credential of their own would stand at 0 for ever.
     const fetching = identities.filter(({ kind }) => kind !== 'none' && kind !== 'passthrough');
     this.#total(

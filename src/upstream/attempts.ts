@@ -4,9 +4,10 @@
  * the wire is the door's own.
  */
 import type { IncomingMessage } from 'node:http';
-import { isSignInPage, readActivityId, readFailure, readRetryAfter } from '../hosts/failure.js';
+import { type Failure, isSignInPage, readActivityId, readFailure, readRetryAfter } from '../hosts/failure.js';
 import { Vault } from '../identity/vault.js';
 import type { Credential, CredentialTarget } from '../model/credential.js';
+import type { PatWitness } from '../model/pat.js';
 import type { Clock, Logger } from '../model/ports.js';
 import type { Refusal } from '../model/refusal.js';
 import { claimsOf } from './authorization.js';
@@ -15,6 +16,7 @@ import { type ChallengeState, claimsText } from './claims-texts.js';
 import { headerOf } from './git-answer.js';
 import { type Journey, throttled } from './journey.js';
 import { judge, type Outcome } from './judge.js';
+import { explainRefusedPat } from './refused-pat.js';
 import { Renewals } from './renewals.js';
 import { placeOf, type Tenants } from './tenants.js';
 import { CallerGone, StaleConnection } from '../model/send-faults.js';
@@ -46,6 +48,8 @@ export interface AttemptsParts {
   readonly throttle: Throttle;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** What is known of personal access tokens, for the text of a refusal. */
+  readonly pats?: PatWitness | undefined;
 }
 
 /** Sends until there is an outcome. One for all doors: what is known of refused credentials is shared. */
@@ -129,21 +133,33 @@ export class Attempts {
           continue;
         }
       }
-      const failure = readFailure(operation.address.kind, failed, {
-        claims: claimsOf(credential),
-        challenge: challenge && claimsText(challenge, { name: route.identity, kind: vault.kindOf(route.identity) }),
-      });
       return {
         kind: 'failure',
         refusal: {
           kind: 'refusal',
-          ...failure,
-          ...(failure.code === 'upstream-unauthenticated' ? vault.refusedWords(route.identity) : undefined),
+          ...this.#explained(
+            journey,
+            credential,
+            readFailure(operation.address.kind, failed, {
+              claims: claimsOf(credential),
+              challenge: challenge && claimsText(challenge, { name: route.identity, kind: vault.kindOf(route.identity) }),
+            }),
+          ),
           route: route.match,
           identity: route.identity,
         },
       };
     }
+  }
+
+  /** A refused credential is told with what is known of it beforehand: of its kind, or of this personal access token. */
+  #explained({ route, operation }: Journey, credential: Credential, failure: Failure): Failure {
+    const words = failure.code === 'upstream-unauthenticated' ? this.#parts.vault.refusedWords(route.identity) : undefined;
+    if (words !== undefined) return { ...failure, ...words };
+    const known = credential.kind === 'basic' ? this.#parts.pats?.knownOf(route.identity) : undefined;
+    if (known === undefined) return failure;
+    if (failure.code === 'upstream-unauthenticated') this.#parts.pats?.refused(route.identity);
+    return explainRefusedPat(failure, operation.address.kind, known);
   }
 
   /** What the credential is wanted for; the tenant of the organisation is looked up for those to whom it makes a difference. */

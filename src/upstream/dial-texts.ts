@@ -19,6 +19,10 @@ export interface Destination {
 const PUBLIC_HOSTS =
   /(?:^|\.)(?:microsoftonline\.com|microsoftonline\.us|microsoftonline\.cn|chinacloudapi\.cn|azure\.com|visualstudio\.com|windows\.net)$/;
 
+/** Names of a certificate that a text has, and how long one may be. */
+const NAMES_SHOWN = 3;
+const LONGEST_NAME = 200;
+
 /** How texts name the two ends and the keys of the configuration. */
 interface Words {
   readonly name: string;
@@ -122,8 +126,10 @@ export function tlsFault(destination: Destination, fault: Error, shown: PeerCert
     todo = PUBLIC_HOSTS.test(origin.hostname)
       ? `something between here and ${origin.host} opens TLS connections, most likely a proxy of your company: name the PEM file of its authority in \`ca\` of the ${owner}`
       : `if the certificate is from a company authority, name its PEM file in \`ca\` of the ${owner}; if a proxy intercepts TLS, name that one`;
-  } else if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') todo = `the certificate is for another name: check ${address}`;
-  else if (code === 'CERT_HAS_EXPIRED') {
+  } else if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') {
+    reason = `${code}: its certificate is for ${namesOf(shown)}`;
+    todo = `the certificate is for another name: check ${address}`;
+  } else if (code === 'CERT_HAS_EXPIRED') {
     if (shown !== undefined) reason = `${reason} on ${dateOf(shown.valid_to)}`;
     todo = `renew the certificate of ${party}, or check the clock of this machine (it says ${new Date(now).toISOString()})`;
   } else if (code === 'CERT_NOT_YET_VALID') {
@@ -150,19 +156,31 @@ export function silent(destination: Destination, silentMs: number): ProxyError {
   });
 }
 
-/** Code and text of a fault, the code once. */
+/** Code and text of a fault, the code once. OpenSSL's own message is an address in memory and a line of its source around the `reason`. */
 function reasonOf(fault: Error): string {
   const code = systemCodeOf(fault);
-  const message = messageOf(fault);
+  const message = 'reason' in fault && typeof fault.reason === 'string' && 'library' in fault ? fault.reason : messageOf(fault);
   return code === undefined || message.includes(code) ? message : `${code}: ${message}`;
 }
 
-/** The name of who issued it, as a certificate has it, without what a terminal would act on: it is a stranger's text. */
+/** The first names of a certificate: it is a stranger's text, and may be long. */
+function namesOf(shown: PeerCertificate | undefined): string {
+  const names = (shown?.subjectaltname ?? '').split(', ').map((name) => name.replace(/^[A-Za-z ]+:/, ''));
+  const more = names.length > NAMES_SHOWN ? ', ...' : '';
+  return names[0] === '' ? 'no name' : `${plain(names.slice(0, NAMES_SHOWN).join(', '))}${more}`;
+}
+
+/** The name of who issued it, as a certificate has it. */
 function issuerOf(shown: PeerCertificate | undefined): string | undefined {
   // A certificate may lack each part, whatever Node's types say.
   const { CN, O } = (shown?.issuer ?? {}) as { readonly CN?: string | string[]; readonly O?: string | string[] };
   const name = [CN ?? O].flat()[0];
-  return name === undefined ? undefined : `"${name.replace(/\p{C}/gu, ' ').slice(0, 100)}"`;
+  return name === undefined ? undefined : `"${plain(name)}"`;
+}
+
+/** Without what a terminal would act on. */
+function plain(text: string): string {
+  return text.replace(/\p{C}/gu, ' ').slice(0, LONGEST_NAME);
 }
 
 function dateOf(text: string): string {

@@ -32,6 +32,11 @@ export function withoutEcho(answer: IncomingMessage, text: string): string {
   return without(piecesOf.get(answer) ?? [], text);
 }
 
+/** Any text without the credential of an Authorization header. */
+export function withoutCredential(authorization: string, text: string): string {
+  return without(formsOf(authorization), text);
+}
+
 function without(pieces: readonly string[], text: string): string {
   return pieces.reduce((clean, piece) => clean.replaceAll(piece, PLACEHOLDER), text);
 }

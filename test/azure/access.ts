@@ -3,6 +3,7 @@
  */
 import type { Address } from './addresses.js';
 import { JobTokens } from './job-tokens.js';
+import { PatApi } from './pat-api.js';
 import { AZURE_DEVOPS, type ClaimsDemand, DEFAULT_TENANT, type TokenBook } from './token-book.js';
 
 export type AuthorizationKind = 'none' | 'bearer' | 'basic' | 'ntlm';
@@ -18,6 +19,12 @@ export type RefusedFor =
   | 'revoked'
   | 'claims-required'
   | 'bad-pat'
+  | 'expired-pat'
+  | 'revoked-pat'
+  /** Of another organisation. */
+  | 'foreign-pat'
+  /** Good for less than was asked. */
+  | 'pat-scope'
   | 'bad-password'
   /** The first leg of a connection's authentication. */
   | 'handshake'
@@ -41,8 +48,8 @@ export interface OrganisationRules {
   readonly tellsTenant?: boolean;
   /** There is no such organisation. */
   readonly isMissing?: boolean;
-  /** What becomes of requests for the organisation itself: no answer ever, or the end of the connection. */
-  readonly discovery?: 'silent' | 'cut';
+  /** What becomes of requests for the organisation itself: the end of the connection, or a redirect with its tenant. */
+  readonly discovery?: 'cut' | 'redirect';
 }
 
 /** Who may come in, shared by all hosts of the emulator. */
@@ -57,12 +64,15 @@ export class AccessRules {
   readonly tenants = new Map<string, string>();
   /** Tokens of pipeline jobs. */
   readonly jobs = new JobTokens();
+  /** Tokens with a life of their own, and the API for them. */
+  readonly patApi: PatApi;
   /** Organisations that are unlike others, key in lower case. */
   readonly organisations = new Map<string, OrganisationRules>();
   readonly #book: TokenBook;
 
   constructor(book: TokenBook) {
     this.#book = book;
+    this.patApi = new PatApi(book);
   }
 
   tenantOf(organization: string): string {
@@ -84,6 +94,8 @@ export class AccessRules {
         if (credential.kind === 'bearer' && this.jobs.isGood(credential.token, address.organization)) return pass('job');
         if (credential.kind === 'basic') {
           if (this.pats.has(credential.password)) return pass('pat');
+          const pat = this.patApi.judge(credential.password, address.organization, address.service === 'git-receive-pack');
+          if (pat !== undefined) return pat === 'passed' ? pass('pat') : refuse(pat);
           // Git Credential Manager sends an Entra token as the password.
           if (credential.password.split('.').length !== 3) return refuse('bad-pat');
         }
@@ -99,6 +111,12 @@ export class AccessRules {
         if (credential.kind === 'bearer') return this.#judgeToken(credential.token, undefined);
         return this.basic.get(credential.user) === credential.password ? pass(credential.user) : refuse('bad-password');
     }
+  }
+
+  /** Why a token is refused by an API of the organisation; undefined when it is not. */
+  refusedFor(organization: string, authorization: string): RefusedFor | undefined {
+    const verdict = this.#judgeToken(authorization.replace(/^bearer +/i, ''), this.tenantOf(organization));
+    return verdict.kind === 'refused' ? verdict.reason : undefined;
   }
 
   /** True when the header carries a token obtained with the answer to a claims challenge. */

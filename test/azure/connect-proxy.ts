@@ -25,11 +25,15 @@ export interface ProxyRoutes {
   readonly noteProxied: (localPort: number) => void;
 }
 
+export type ProxyMode = 'tunnel' | 'forbid' | 'hang';
+
 export class ConnectProxy {
   /** User and password that a client must send; undefined: open to all. */
   credentials: { readonly user: string; readonly password: string } | undefined;
   /** `forbid` answers 403, `hang` answers nothing. */
-  mode: 'tunnel' | 'forbid' | 'hang' = 'tunnel';
+  mode: ProxyMode = 'tunnel';
+  /** The same for one host that is asked for. */
+  readonly modes = new Map<string, ProxyMode>();
   readonly targets: ProxyTarget[] = [];
   /** Tunnels open now. */
   open = 0;
@@ -65,11 +69,12 @@ export class ConnectProxy {
 
   #connect(request: IncomingMessage, near: Duplex, head: Buffer): void {
     const target = request.url ?? '';
+    const mode = this.modes.get(target.replace(/:[0-9]+$/, '')) ?? this.mode;
     const authorized = this.#admits(request.headers['proxy-authorization']);
     const note = (status: number): void => {
       this.targets.push({ at: Date.now(), target, authorized, status });
     };
-    if (this.mode === 'hang') {
+    if (mode === 'hang') {
       note(0);
       return;
     }
@@ -80,7 +85,7 @@ export class ConnectProxy {
       );
       return;
     }
-    if (this.mode === 'forbid') {
+    if (mode === 'forbid') {
       note(403);
       near.end('HTTP/1.1 403 Forbidden\r\nContent-Type: text/plain\r\nContent-Length: 19\r\nConnection: close\r\n\r\nBlocked by policy.\n');
       return;

@@ -188,7 +188,7 @@ function redirectBase(fault: Fault, address: Address): string {
 }
 
 /** The pkt-line framing is what the real service sends with this 403. */
-function noPush(): string {
+export function noPush(): string {
   const sentence = `TF401027: You need the Git 'GenericContribute' permission to perform this action. Details: identity 'Build\\${randomUUID()}', scope 'repository'.`;
   const length = (sentence.length + 5).toString(16).padStart(4, '0');
   return `001f# service=git-receive-pack\n00000000${length}${sentence}\n${sentence}`;

@@ -22,12 +22,13 @@ import {
   SIGN_IN_PAGE,
 } from './azure-answers.js';
 import type { CertificateSet, TlsFault } from './certificates.js';
-import { answerFault } from './fault-answers.js';
+import { answerFault, noPush } from './fault-answers.js';
 import { existsByName, FaultBook, type Fault } from './faults.js';
 import { HttpBackend, type BackendAnswer } from './http-backend.js';
 import { Exchange, type SeenFilter, type SeenRequest } from './journal.js';
 import { Loopback } from './loopback.js';
 import { NtlmConnections } from './ntlm.js';
+import { PatApi } from './pat-api.js';
 import type { Repositories } from './repositories.js';
 import type { TokenBook } from './token-book.js';
 
@@ -143,6 +144,11 @@ export class GitHosts extends AccessRules {
     };
     this.seen.push(entry);
     const exchange = new Exchange(request, response, entry);
+    const organization = PatApi.organizationOf(request);
+    if (organization !== undefined) {
+      await this.patApi.answer(exchange, organization, (token) => this.refusedFor(organization, token));
+      return;
+    }
     if (!address) {
       answerHtml(exchange, 404, NOT_FOUND_PAGE);
       return;
@@ -180,10 +186,14 @@ export class GitHosts extends AccessRules {
   /** What an organisation does before anyone is asked who they are; true when the request has had its end. */
   #isRuledOut(exchange: Exchange, address: Address): boolean {
     if (address.kind !== 'azure' && address.kind !== 'visualstudio') return false;
-    const { isMissing, discovery } = this.rulesOf(address.organization);
-    if (isMissing === true) answerHtml(exchange, 404, NOT_FOUND_PAGE);
-    else if (discovery === undefined || address.repository !== undefined) return false;
-    else if (discovery === 'cut') exchange.cut();
+    const rules = this.rulesOf(address.organization);
+    if (rules.isMissing === true) answerHtml(exchange, 404, NOT_FOUND_PAGE);
+    else if (rules.discovery === undefined || address.repository !== undefined) return false;
+    else if (rules.discovery === 'cut') exchange.cut();
+    else {
+      const tenant = resourceTenant(this.tenantOf(address.organization), rules);
+      answerHtml(exchange, 302, SIGN_IN_PAGE, { Location: `${this.origin}/elsewhere`, ...tenant });
+    }
     return true;
   }
 
@@ -195,6 +205,10 @@ export class GitHosts extends AccessRules {
       return verdict.user;
     }
     exchange.entry.refusedFor = verdict.reason;
+    if (verdict.reason === 'pat-scope') {
+      answerText(exchange, 403, noPush());
+      return undefined;
+    }
     const tenant = this.tenantOf(address.organization);
     const rules = this.rulesOf(address.organization);
     if (verdict.reason === 'not-a-member') answerText(exchange, 403, notAuthorized(randomUUID()), resourceTenant(tenant, rules));

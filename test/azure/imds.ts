@@ -22,6 +22,9 @@ export class Imds {
   /** Every token request fails so, until undefined again. */
   failWith: { readonly status: number; readonly retryAfterSeconds?: number } | undefined;
   tokenLifeSeconds: number;
+  /** Gives the latest token again, as the platform does for up to a day. */
+  keepsToken = false;
+  #latest: ReturnType<TokenBook['issue']> | undefined;
   readonly #book: TokenBook;
   readonly #loopback: Loopback;
 
@@ -66,7 +69,9 @@ export class Imds {
     if (resource === '') return refuse("Required query variable 'resource' is missing");
     if (this.failWith) return { body: { error: 'unavailable' }, ...this.failWith };
     if (identity !== undefined && this.known && !this.known.has(identity)) return refuse('Identity not found');
-    const { token, claims } = this.#book.issue({ audience: resource, lifeSeconds: this.tokenLifeSeconds });
+    if (!this.keepsToken) this.#latest = undefined;
+    this.#latest ??= this.#book.issue({ audience: resource, lifeSeconds: this.tokenLifeSeconds });
+    const { token, claims } = this.#latest;
     const body = {
       access_token: token,
       client_id: identity ?? claims.appid,

@@ -51,6 +51,8 @@ export class Sts {
   refreshInSeconds: number | undefined;
   /** Makes tokens that are wrong in one respect. */
   mint: Pick<TokenOrder, 'audience' | 'tenant' | 'notYet'> = {};
+  /** Gives tokens as if no claims had been asked for. */
+  ignoresClaims = false;
   /** What answers in its place, to whatever is asked. */
   standIn: StandIn | undefined;
   /** How far its clock is ahead of this machine's, ms; it shows in the Date of its answers. */
@@ -195,7 +197,7 @@ export class Sts {
           ?.replace(/\/\.default$|\/user_impersonation$/, '') ?? '',
       lifeSeconds: this.tokenLifeSeconds,
       cae: claims.includes('xms_cc'),
-      claimsRequest: claims,
+      claimsRequest: this.ignoresClaims ? '' : claims,
       ...this.mint,
     });
     sendJson(response, 200, {

@@ -114,7 +114,7 @@ test('what a daemon prints says what it is, in the units of its name', () => {
   }
   // All but those of which there was none in this run.
   const empty = [...printed].filter(([name, { samples }]) => name.startsWith('postern_') && samples.length === 0).map(([name]) => name);
-  expect(empty).toEqual(['postern_operations_running', 'postern_upstream_retries_total']);
+  expect(empty).toEqual(['postern_operations_running', 'postern_upstream_retries_total', 'postern_pat_expiry_timestamp_seconds']);
 });
 
 /** Values that a label may be compared with, where there is an end of them. */

@@ -2,9 +2,9 @@
  * A token source whose answers a test gives by hand or in advance. Counts what it was asked, and how much of it at once.
  */
 import { Secret } from '../../src/model/secret.js';
-import type { FetchedToken, TokenSource } from '../../src/identity/token-source.js';
+import type { FetchedToken, TokenOrder, TokenSource } from '../../src/identity/token-source.js';
 
-type Answer = (() => FetchedToken) | 'wait';
+type Answer = ((order: TokenOrder) => FetchedToken) | 'wait';
 
 interface OpenFetch {
   readonly resolve: (token: FetchedToken) => void;
@@ -16,19 +16,23 @@ export class FakeTokenSource implements TokenSource {
   calls = 0;
   inFlight = 0;
   mostInFlight = 0;
+  /** What it was asked with, each time. */
+  readonly orders: TokenOrder[] = [];
+  wantsTenant = false;
   /** What a fetch gives; `wait` leaves it open until `settle`. */
   answer: Answer = 'wait';
   readonly #open: OpenFetch[] = [];
 
-  async fetch(): Promise<FetchedToken> {
+  async fetch(order: TokenOrder): Promise<FetchedToken> {
     this.calls += 1;
+    this.orders.push(order);
     this.inFlight += 1;
     this.mostInFlight = Math.max(this.mostInFlight, this.inFlight);
     try {
       if (this.answer !== 'wait') {
         // Even the quickest source answers a turn later.
         await Promise.resolve();
-        return this.answer();
+        return this.answer(order);
       }
       return await new Promise<FetchedToken>((resolve, reject) => this.#open.push({ resolve, reject }));
     } finally {

@@ -5,6 +5,7 @@ import { Agent } from 'node:https';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { Emulator } from '../azure/emulator.js';
+import { objectId } from '../azure/token-book.js';
 import { ask, basic, endEmulator, git, REFS, sends, startEmulator } from './emulator-rig.js';
 
 const PAT = 'a'.repeat(52);
@@ -162,6 +163,29 @@ describe('access', () => {
     const headers = { Authorization: `Bearer ${emulator.sts.issue({ tenant: OTHER })}` };
     expect((await ask(emulator, ca, { path: REFS, headers })).status).toBe(200);
     emulator.git.tenants.clear();
+  });
+
+  test('lets into an organisation its members alone, and only tokens that were asked for with what it demands', async () => {
+    const { organisations } = emulator.git;
+    const member = { clientId: 'member' };
+    const acrs = (value: string) => ({ claimsRequest: JSON.stringify({ access_token: { acrs: { value }, xms_cc: { values: ['cp1'] } } }) });
+    organisations.set('contoso', { members: new Set([objectId('member', emulator.sts.samples.tenant)]), demand: { acrs: 'c1' } });
+    const seen: (string | undefined)[] = [];
+    for (const order of [member, { ...member, ...acrs('c2') }, { clientId: 'stranger', ...acrs('c1') }, { ...member, ...acrs('c1') }]) {
+      emulator.git.seen.length = 0;
+      await ask(emulator, ca, { path: REFS, headers: { Authorization: `Bearer ${emulator.sts.issue(order)}` } });
+      seen.push(emulator.git.seen[0]?.refusedFor);
+    }
+    organisations.clear();
+    expect(seen).toEqual(['claims-required', 'claims-required', 'not-a-member', undefined]);
+  });
+
+  test('tells the tenant of an organisation to whoever asks for it', async () => {
+    const answer = await ask(emulator, ca, { method: 'HEAD', path: '/contoso' });
+    expect([answer.status, answer.headers['x-vss-resourcetenant']]).toEqual([401, emulator.sts.samples.tenant]);
+    emulator.git.organisations.set('contoso', { isMissing: true });
+    expect((await ask(emulator, ca, { path: '/contoso' })).status).toBe(404);
+    emulator.git.organisations.clear();
   });
 
   test('refuses a revoked token', async () => {

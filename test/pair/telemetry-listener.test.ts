@@ -23,6 +23,7 @@ const VIEW: HouseView = {
   life: () => life,
   running: () => [],
   identities: () => [],
+  patEnds: () => [],
   pools: () => [],
   throttled: () => 0,
   audit: () => ({ kind: 'off' }),

@@ -5,6 +5,7 @@ import { isLoopback } from '../../upstream/outgoing-proxy.js';
 import { bytesText, columns, countText, spanText } from '../amounts.js';
 import type { Context } from '../context.js';
 import { visibleAll } from '../visible.js';
+import { patLines } from './pat-lines.js';
 import { identityLines, tenantLines } from './status-identities.js';
 import { notRunning } from './stop.js';
 
@@ -35,7 +36,10 @@ export function statusLines(status: DaemonStatus, now: number, bold: (text: stri
     ...accessLines(status),
     ...auditLines(status.audit),
     bold('identities'),
-    ...status.identities.flatMap((identity) => identityLines(identity, status.tenantDifferences, now)),
+    ...status.identities.flatMap((identity) => [
+      ...identityLines(identity, status.tenantDifferences, now),
+      ...status.pats.filter((pat) => pat.identity === identity.name).flatMap((pat) => patLines(pat, now)),
+    ]),
     ...tenantLines(status.tenants, bold),
     bold('routes'),
     ...status.routes.map(

@@ -15,6 +15,7 @@ const QUIET: DaemonStatus = {
   listen: { http: ['http://127.0.0.1:8417'], ssh: [], telemetry: [] },
   access: { local: 'uid', remote: 'lease', uids: [] },
   identities: [],
+  pats: [],
   tenants: [],
   tenantDifferences: [],
   routes: [],

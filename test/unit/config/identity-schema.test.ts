@@ -63,7 +63,7 @@ describe('loadSettings() tells faults of identities', () => {
       ['F:1:42: identities.a.proxy: holds a password; leave `proxy` out and set HTTPS_PROXY in the environment of the service instead'],
     ],
     [
-      '{ kind: pat, secret: { env: X }, lifecycle: { identity: b } }',
+      '{ kind: pat, secret: { env: X }, lifecycle: { identity: azure-cli } }',
       [
         'F:1:62: identities.a.lifecycle.organization: is missing; write an organisation',
         'F:1:62: identities.a.lifecycle.id: is missing; write a GUID',

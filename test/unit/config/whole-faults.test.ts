@@ -184,3 +184,30 @@ it('loadSettings() tells all faults at once, and what to do', async () => {
     ],
   });
 });
+
+describe('loadSettings() tells who is asked about a personal access token', () => {
+  const ID = '7d1f6f70-0a4c-4b0e-9d8f-6f0d2a6d2f11';
+  const file = (owner: string, identities = ''): string =>
+    `identities: { p: { kind: pat, secret: { env: X }, lifecycle: { identity: ${owner}, organization: c, id: ${ID} } }${identities} }\nroutes: [{ match: h/**, identity: p }]\n`;
+
+  it.each([
+    ['nobody', '', '`nobody` is not an identity'],
+    ['p', '', '`p` is of kind `pat`: it holds no Entra token; name the identity by which the owner signs in (browser, '],
+    [
+      'sp',
+      ', sp: { kind: managed-identity }',
+      '`sp` is of kind `managed-identity`: it is an application, and has no personal access tokens; ',
+    ],
+  ])('when %s cannot be', async (owner, identities, text) => {
+    const faults = await faultsOf(file(owner, identities));
+    expect(faults).toHaveLength(1);
+    expect(faults[0]).toContain(`identities.p.lifecycle.identity: ${text}`);
+  });
+
+  it('and takes a person, whom no route has to name, and the identity that is there by itself', async () => {
+    const { settings, warnings } = await load(file('me', ', me: { kind: browser }'));
+    expect(warnings).toEqual([]);
+    expect(settings.identities.map(({ name }) => name)).toEqual(['p', 'me']);
+    expect((await load(file('azure-cli'))).settings.identities.map(({ name }) => name)).toEqual(['p', 'azure-cli']);
+  });
+});

@@ -154,3 +154,23 @@ it('RouteTable.routes are those it was made of, in order', () => {
   const routes = [route('dev.azure.com/a/**'), generic('github.com/**')];
   expect(new RouteTable(routes).routes).toEqual(routes);
 });
+
+describe('RouteTable.ofOrganisation()', () => {
+  it('gives the routes that serve something of it, in their order', () => {
+    const table = new RouteTable([
+      route('dev.azure.com/contoso/Payments/*'),
+      route('contoso.visualstudio.com/**'),
+      route('dev.azure.com/fabrikam/**'),
+      generic('dev.azure.example.com/contoso/**'),
+      server('tfs.example.com/contoso/**'),
+      route('dev.azure.com/*/Payments/web'),
+      route('dev.azure.com/**'),
+    ]);
+    expect(table.ofOrganisation('Contoso').map(({ match }) => match)).toEqual([
+      'dev.azure.com/contoso/Payments/*',
+      'contoso.visualstudio.com/**',
+      'dev.azure.com/*/Payments/web',
+      'dev.azure.com/**',
+    ]);
+  });
+});

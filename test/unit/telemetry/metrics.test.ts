@@ -22,6 +22,7 @@ async function rig(more: Partial<HouseView> = {}) {
     life: () => ({ state: 'ready', unready: undefined, fault: undefined }),
     running: () => ledger.running(),
     identities: () => [],
+    patEnds: () => [],
     pools: () => [],
     throttled: () => 0,
     audit: () => ({ kind: 'off' }),
@@ -173,5 +174,10 @@ describe('logTally()', () => {
     inner.level = 'debug';
     expect([log.level, inner.lines]).toEqual(['debug', [{ level: 'warn', event: 'overloaded', fields: { what: 'x' } }]]);
     expect(tally.logged()).toEqual([{ level: 'warn', event: 'overloaded', count: 1, lastAt: clock.now() }]);
+  });
+
+  it('tells when personal access tokens end, also of those that have', async () => {
+    const { read } = await rig({ patEnds: () => [{ identity: 'ci', expiresAt: 5_000 }] });
+    expect(valueOf(await read(), 'postern_pat_expiry_timestamp_seconds', { identity: 'ci' })).toBe(5);
   });
 });
