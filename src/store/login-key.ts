@@ -44,11 +44,13 @@ export class LoginKeys {
   }
 
   /**
-   * The key for what is written now; a keyring or a file that holds none gets one.
+   * The key for what is written now; a keyring or a file that holds none gets one. `former`: who keeps the key of what is renewed. A
+   * renewal goes to no keyring by itself: a daemon that starts before its user has logged in could not read it any more.
    * @throws ProxyError `login-unreadable` when the one that is to be taken cannot be
    */
-  async sealing(): Promise<LoginKey> {
-    const key = (await this.#credential()) ?? (await this.#ring({ isMaking: true })) ?? (await this.#ownFile({ isMaking: true }));
+  async sealing(former?: LoginKeeper['kind']): Promise<LoginKey> {
+    const ring = former === 'key-file' ? undefined : () => this.#ring({ isMaking: true });
+    const key = (await this.#credential()) ?? (await ring?.()) ?? (await this.#ownFile({ isMaking: true }));
     if (key === undefined) throw new ProxyError('internal', 'There is no key for sign-ins');
     return key;
   }

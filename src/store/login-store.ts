@@ -84,7 +84,7 @@ export class FileLoginStore implements LoginStore {
     after: number | undefined,
   ): Promise<KeptLogin | undefined> {
     return this.#changing(identity, async (directory) => {
-      const key = await this.#keys.sealing();
+      const key = await this.#keys.sealing(after === undefined ? undefined : this.look(identity)?.keptBy.kind);
       const isWritten = await this.#put(identity, directory, {
         after,
         contentOf: (version) => sealLogin(login, key, { identity, version }),

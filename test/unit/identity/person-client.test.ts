@@ -99,6 +99,14 @@ describe('PersonClient.renew()', () => {
     expect(new Set(asked.map(({ url }) => url.host))).toEqual(new Set(['login.example.com']));
   });
 
+  it('asks anew each time, although the library would have an answer', async () => {
+    const record = await signedIn();
+    const { send } = service([{ body: TOKENS }, { body: { ...TOKENS, access_token: 'another' } }]);
+    const client = await PersonClient.open({ ...PLACE, send, claims: undefined }, record);
+    expect((await client.renew(record, label)).token.token.reveal()).toBe('an-access-token');
+    expect((await client.renew(record, label)).token.token.reveal()).toBe('another');
+  });
+
   it('passes claims on, and says that it understands them', async () => {
     const record = await signedIn();
     const { send, asked } = service([{ body: TOKENS }]);

@@ -165,12 +165,14 @@ describe('FileLoginStore', () => {
     const store = storeWith();
     await put(store, 'mine', undefined, 'me');
     await put(store, 'yours', undefined, 'you');
-    await writeFile(at('me.login', '2'), await readFile(at('you.login', '1')));
+    const mine = await readFile(at('me.login', '1'));
+    await writeFile(at('me.login', '1'), await readFile(at('you.login', '1')));
     await expect(store.read('me')).rejects.toMatchObject({
       code: 'login-unreadable',
       message: expect.stringContaining('that of another identity or time') as string,
     });
-    await rename(at('me.login', '1'), at('me.login', '3'));
+    await rm(at('me.login', '1'));
+    await writeFile(at('me.login', '3'), mine);
     await expect(store.read('me')).rejects.toMatchObject({ code: 'login-unreadable' });
   });
 
@@ -212,7 +214,10 @@ describe('FileLoginStore', () => {
     await rm(directory, { recursive: true });
     await mkdir(join(root, 'elsewhere'), { mode: 0o700 });
     await symlink(join(root, 'elsewhere'), directory);
-    await expect(put(storeWith())).rejects.toMatchObject({ code: 'state-unusable' });
+    await expect(put(storeWith())).rejects.toMatchObject({
+      code: 'state-unusable',
+      message: expect.stringContaining('is not a directory of this user') as string,
+    });
   });
 
   it.skipIf(!isRoot)('serves an ordinary user, and not what belongs to another', async () => {
@@ -230,8 +235,10 @@ describe('FileLoginStore', () => {
     expect(JSON.parse((await as('4711', 'renew', '3', 'x')).stdout)).toMatchObject({ won: ['x after 1', 'x after 2', 'x after 3'] });
     await expect(as('4712', 'renew', '1', 'x')).rejects.toMatchObject({ stderr: expect.stringContaining('EACCES') as string });
     await chown(directory, 4712, 4712);
-    await chmod(directory, 0o777);
-    await expect(put(storeWith())).rejects.toMatchObject({ code: 'state-unusable' });
+    await expect(put(storeWith())).rejects.toMatchObject({
+      code: 'state-unusable',
+      message: expect.stringContaining('is not a directory of this user') as string,
+    });
   });
 });
 
@@ -355,6 +362,15 @@ describe('LoginKeys', () => {
     await put(store, 'by credential', 1);
     expect(store.look('me')?.keptBy).toEqual({ kind: 'systemd-credential', name: 'postern-login-key' });
     expect(await textOf(storeWith(keysOf({ credentialsDirectory })))).toBe('by credential');
+  });
+
+  it('goes to the keyring with a sign-in, and not with a renewal', async () => {
+    await put(storeWith(), 'by file');
+    const store = storeWith(keysOf({ ring: () => LONG }));
+    expect(await put(store, 'renewed', 1)).toMatchObject({ keptBy: { kind: 'key-file' } });
+    expect(await textOf(storeWith())).toBe('renewed');
+    expect(await put(store, 'signed in')).toMatchObject({ keptBy: { kind: 'keyring' } });
+    expect(await put(store, 'renewed again', 3)).toMatchObject({ keptBy: { kind: 'keyring' } });
   });
 
   it.each<[string, (store: FileLoginStore) => Promise<FileLoginStore>, string]>([
