@@ -133,16 +133,11 @@ export class Attempts {
           continue;
         }
       }
-      const failure = readFailure(operation.address.kind, failed, {
-        claims: claimsOf(credential),
-        challenge: challenge && claimsText(challenge, { name: route.identity, kind: vault.kindOf(route.identity) }),
-      });
       return {
         kind: 'failure',
         refusal: {
           kind: 'refusal',
           ...this.#explained(journey, credential, failure),
-          ...(failure.code === 'upstream-unauthenticated' ? vault.refusedWords(route.identity) : undefined),
           route: route.match,
           identity: route.identity,
         },
@@ -150,8 +145,10 @@ export class Attempts {
     }
   }
 
-  /** A refused personal access token is told with all that is known of it. */
+  /** A refused credential is told with what is known of it beforehand: of its kind, or of this personal access token. */
   #explained({ route, operation }: Journey, credential: Credential, failure: Failure): Failure {
+    const words = failure.code === 'upstream-unauthenticated' ? this.#parts.vault.refusedWords(route.identity) : undefined;
+    if (words !== undefined) return { ...failure, ...words };
     const known = credential.kind === 'basic' ? this.#parts.pats?.knownOf(route.identity) : undefined;
     if (known === undefined) return failure;
     if (failure.code === 'upstream-unauthenticated') this.#parts.pats?.refused(route.identity);

@@ -586,7 +586,7 @@ export function sharedCases(world: FailureWorld): readonly FailureCase[] {
       identity: '{ kind: azure-cli }',
       code: 'identity-unavailable',
       what: /^The Azure CLI gave no token \(.*\)$/,
-      todo: /^run `az account get-access-token --resource ID --tenant ID`.* to see why/,
+      todo: /^run `az account get-access-token --resource ID --tenant ID`/,
       arrange: () => (az.mode = 'broken-json'),
       mend: () => (az.mode = 'signed-in'),
     },

@@ -186,6 +186,16 @@ describe('the tenant of an organisation', () => {
     expect(lookUps()).toHaveLength(3);
   });
 
+  test('is left out again where a program is signed in as a machine, which has one and takes no other', async () => {
+    const { az } = scene.emulator;
+    az.isMachine = true;
+    const { name } = await organisation(() => ({ takesGuests: true }), 'me');
+    const ran = await lsRemote(name, 'me');
+    az.isMachine = false;
+    expect(ran).toMatchObject({ code: 0, stderr: '' });
+    expect(az.calls.map(({ args }) => args.includes('--tenant'))).toEqual([true, false]);
+  });
+
   test('is not looked up where the surroundings of the identity name one', async () => {
     const { name } = await organisation(() => ({}), 'pod', DEFAULT_TENANT);
     const daemon = await scene.daemon(configuration(), { env: { ...environment, AZURE_TENANT_ID: DEFAULT_TENANT } });
