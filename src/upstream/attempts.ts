@@ -133,6 +133,10 @@ export class Attempts {
           continue;
         }
       }
+      const failure = readFailure(operation.address.kind, failed, {
+        claims: claimsOf(credential),
+        challenge: challenge && claimsText(challenge, { name: route.identity, kind: vault.kindOf(route.identity) }),
+      });
       return {
         kind: 'failure',
         refusal: {
