@@ -79,13 +79,6 @@ export const TOLD_FAULTS: readonly ToldFault[] = [
     todo: 'wait and try again; see the status page of the service',
   },
   {
-    kind: 'cae-challenge',
-    what: 'Azure DevOps withdrew the token and asks for a new sign-in with more proof (continuous access evaluation)',
-    said: ANONYMOUS,
-    status: 401,
-    todo: 'sign in again (`az logout` and `az login` for the Azure CLI) from an allowed network and device, then try again',
-  },
-  {
     kind: 'missing-org-404',
     what: 'The upstream has no such repository, or this identity may not see it (404)',
     said: ['The resource cannot be found.'],

@@ -120,7 +120,7 @@ const MAIN: ReadonlySet<string> = new Set([
 ]);
 
 test('every fault of the emulator is in one of the tables', () => {
-  const mended = ['soft-throttle', 'throttled-429-bare', 'redirect-same-host'];
+  const mended = ['cae-challenge', 'soft-throttle', 'throttled-429-bare', 'redirect-same-host'];
   const elsewhere = ['echo-authorization', 'policy-TF402455', 'die-before-answer', 'stall-before-answer'];
   const listed = new Set<string>([...TOLD_FAULTS, ...UNTOLD_FAULTS].map(({ kind }) => kind).concat([]));
   expect(FAULT_KINDS.filter((kind) => !listed.has(kind) && ![...mended, ...elsewhere].includes(kind))).toEqual([]);
@@ -202,6 +202,7 @@ describe('a fault that is mended', () => {
     ['429 once with Retry-After of a second', { kind: 'throttled-429', times: 1, retryAfterSeconds: 1 }],
     ['429 without Retry-After once', { kind: 'throttled-429-bare', times: 1 }],
     ['503 twice with a short Retry-After', { kind: 'unavailable-503', times: 2, retryAfterSeconds: 0 }],
+    ['a claims challenge, met by every token that was not asked for with its claims', { kind: 'cae-challenge' }],
     ['an answer that comes late', { kind: 'soft-throttle', times: 1, delayMs: 50 }],
   ];
   test.each(cases)('%s', async (_, fault) => {
