@@ -27,6 +27,7 @@ const LAW: HouseLaw = {
   packages: {
     'http-proxy': { files: ['http/proxying.ts'] },
     '@azure/identity': { files: ['identity/entra-source.ts'] },
+    '@azure/msal-node': { files: ['identity/person-client.ts'] },
     // Comes with @azure/identity and is no dependency of ours: nothing of it may be there when the program runs.
     '@azure/core-rest-pipeline': { files: ['identity/entra-http.ts'], typesOnly: true },
     'node-cache': { files: ['identity/vault-entries.ts'] },
@@ -44,6 +45,7 @@ const LAW: HouseLaw = {
   printers: ['cli/print.ts', 'daemon/log.ts'],
   revealers: [
     'cli/commands/lease.ts', // prints the lease that was asked for
+    'daemon/identity-actions.ts', // hands a new sign-in to the daemon to be kept, over the admin socket
     'daemon/lease-actions.ts', // hands a lease to the daemon to be judged, over the admin socket
     'daemon/lease-desk.ts', // hands a new lease to the command line, over the admin socket
     'daemon/pat-actions.ts', // hands a new personal access token to the command line, over the admin socket
@@ -52,13 +54,17 @@ const LAW: HouseLaw = {
     'http/door-listener.ts', // hands the key of the door's certificate to TLS
     'identity/entra-source.ts', // hands a client secret to the library that sends it
     'identity/git-credential.ts', // tells git's helpers whether what they gave was good
-    'identity/pipeline-token.ts', // reads when a job's token ends
     'identity/pat-shape.ts', // looks whether a text has the form of a personal access token
+    'identity/pipeline-token.ts', // reads when a job's token ends
+    'identity/login-record.ts', // takes apart what a sign-in left, for the library that sends it
     'identity/purpose.ts', // reads what a token says of itself
     'identity/secret-reader.ts', // looks whether a variable was empty
     'ssh/server.ts', // hands the door's own key to SSH
+    'store/desktop-keyring.ts', // hands a new key to the keyring, on the input of a process
     'store/given-lease-keys.ts', // reads the lines of keys
     'store/lease-keys.ts', // writes the file of keys
+    'store/login-file.ts', // seals a sign-in
+    'store/login-key.ts', // derives the key from what the keyring holds
     'upstream/authorization.ts', // the Authorization header: the last line before the wire
   ],
   makers: [

@@ -14,6 +14,7 @@ import { type Context, createContext, STANDARD_INPUT } from './context.js';
 import { endOnSignals } from './first-process.js';
 import { createPrinter } from './print.js';
 import { addGit } from './tree/git.js';
+import { addIdentity } from './tree/identity.js';
 import { addLease } from './tree/lease.js';
 import { addLife } from './tree/life.js';
 import { addLook } from './tree/look.js';
@@ -59,6 +60,7 @@ const tree = yargs(own[0] === 'lease' ? own.map((word) => (word === '-' ? STANDA
 addLife(tree, run);
 addGit(tree, run, command);
 addLook(tree, run);
+addIdentity(tree, run);
 addLease(tree, run);
 addPat(tree, run);
 addSshKey(tree, run);

@@ -21,6 +21,7 @@ import { ProxyError } from '../model/errors.js';
 import type { AuditTrail, Clock, Logger } from '../model/ports.js';
 import { Secret } from '../model/secret.js';
 import type { SecretReference, Settings } from '../model/settings.js';
+import type { LoginStore } from '../model/sign-in.js';
 import { agentCarrier } from '../ssh/agent.js';
 import { bridge } from '../ssh/bridge.js';
 import { httpsLeg } from '../ssh/https-leg.js';
@@ -33,6 +34,7 @@ import { DoorCertificates } from '../store/door-certificates.js';
 import { FileLeaseKeys } from '../store/lease-keys.js';
 import { FileLeaseRegister } from '../store/lease-register.js';
 import { GivenLeaseKeys } from '../store/given-lease-keys.js';
+import { loginStore } from '../store/login-store.js';
 import { SharedRevocations } from '../store/shared-revocations.js';
 import { Attempts } from '../upstream/attempts.js';
 import { UpstreamConnections } from '../upstream/connections.js';
@@ -46,6 +48,9 @@ import { PatCare } from './pat-care.js';
 import { PatDesk } from './pat-desk.js';
 import { redact } from './redaction.js';
 
+/** A keyring that is locked asks its user first; a daemon that waits for that much longer looks as if it hung. */
+const KEYRING_MS = 3_000;
+
 /** The audit, with its life. */
 export interface Audit extends AuditTrail {
   /** Takes other limits, from the next record on. */
@@ -55,7 +60,7 @@ export interface Audit extends AuditTrail {
   state(): AuditState;
 }
 
-/** Where this process keeps its audit; the state directory is that of the key and the heads. */
+/** Where this process keeps its audit and the sign-ins; the state directory is the user's, which outlasts one that a process has for itself. */
 export interface AuditHome {
   readonly stateDirectory: string;
   /** Two processes never write one chain: each kind of process has a name of its own. */
@@ -88,6 +93,8 @@ export interface House {
   readonly register: FileLeaseRegister | undefined;
   readonly shared: SharedRevocations | undefined;
   readonly audit: Audit;
+  /** Undefined without a state directory. */
+  readonly logins: LoginStore | undefined;
   readonly peers: Peers;
   /** Secrets of variables that were taken out of the environment. */
   readonly held: ReadonlyMap<string, Secret>;
@@ -125,13 +132,20 @@ export function assemble(
   const secrets = { environment: held, credentialsDirectory: environment['CREDENTIALS_DIRECTORY'] };
   const { timeouts } = settings;
   const send = signInHttp({ environment, connectMs: timeouts.connect, timeoutMs: timeouts.token });
+  const onFault = ({ message, todo }: ProxyError): void => logger.log('error', 'unexpected', { what: message, todo });
+  const logins =
+    previous?.logins ??
+    (surroundings.stateDirectory === undefined
+      ? undefined
+      : loginStore({ stateDirectory: surroundings.audit.stateDirectory, environment, keyringMs: KEYRING_MS }));
   const identitySurroundings: IdentitySurroundings = {
     secrets,
     environment,
     timeoutMs: timeouts.token,
     send,
     now: () => clock.now(),
-    logins: undefined,
+    logins,
+    onFault,
     onPatRead: (identity, oddity) => pats.read(identity, oddity),
   };
   const vault = new Vault({
@@ -155,7 +169,6 @@ export function assemble(
   const forwarder = new Forwarder({ attempts, connections, ledger, logger, clock, timeouts, privateAgents: new PrivateAgents() });
   const { access } = settings;
   const ownUid = process.getuid?.();
-  const onFault = ({ message, todo }: ProxyError): void => logger.log('error', 'unexpected', { what: message, todo });
   const keys = leaseKeys(leaseKey, surroundings.stateDirectory, onFault, (reference) => readSecret(reference, secrets, { lines: true }));
   const register =
     surroundings.stateDirectory === undefined
@@ -258,6 +271,7 @@ export function assemble(
     register,
     shared,
     audit,
+    logins,
     peers,
     held,
   };

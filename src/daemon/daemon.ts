@@ -12,6 +12,7 @@ import { changeOver, retire } from './change-over.js';
 import { type FileWatch, watchFile } from './file-watch.js';
 import type { InheritedSockets } from './inherited-sockets.js';
 import type { JsonAction } from './admin-json.js';
+import { identityActions } from './identity-actions.js';
 import { leaseActions } from './lease-actions.js';
 import { DRAIN_LOOK_MS, drainDoors, pause } from './drain.js';
 import { warnOfFiles } from './file-limit.js';
@@ -202,7 +203,12 @@ export class Daemon {
   #actions(): ReadonlyMap<string, JsonAction> {
     const { leases, patDesk } = this.#house;
     const isShared = this.#options.places.adminGroup !== undefined;
-    return new Map([...(leases === undefined ? [] : leaseActions(leases)), ...patActions(patDesk, { isShared }), ...lifeActions(this)]);
+    return new Map([
+      ...(leases === undefined ? [] : leaseActions(leases)),
+      ...identityActions(this.#house),
+      ...patActions(patDesk, { isShared }),
+      ...lifeActions(this),
+    ]);
   }
 
   /** Reads the configuration again and goes over to it, or stays with the one in force. Never rejects. */

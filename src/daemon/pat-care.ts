@@ -47,6 +47,7 @@ export interface PatState {
 /** One identity that holds a token. */
 interface Watched {
   readonly identity: string;
+  readonly isPat: boolean;
   readonly lifecycle: PatLifecycle | undefined;
   /** Whether a route to Azure DevOps Services has it, which takes nothing but tokens. */
   readonly isForServices: boolean;
@@ -85,7 +86,8 @@ export class PatCare implements PatWitness {
         const { name } = identity;
         const lifecycle = identity.kind === 'pat' ? identity.lifecycle : undefined;
         const isForServices = parts.routes.routes.some((route) => route.identity === name && route.hostKind === 'azure-services');
-        return [[name, watch(name, lifecycle, isForServices, previous === undefined ? undefined : previous.#watched.get(name))]];
+        const written = { identity: name, isPat: identity.kind === 'pat', lifecycle, isForServices };
+        return [[name, watch(written, previous === undefined ? undefined : previous.#watched.get(name))]];
       }),
     );
   }
@@ -114,7 +116,7 @@ export class PatCare implements PatWitness {
 
   knownOf(identity: string): PatKnowledge | undefined {
     const watched = this.#watched.get(identity);
-    return watched && { oddity: watched.oddity, fate: this.#fateOf(watched) };
+    return watched && { isPat: watched.isPat, oddity: watched.oddity, fate: this.#fateOf(watched) };
   }
 
   refused(identity: string): void {
@@ -229,13 +231,17 @@ export class PatCare implements PatWitness {
   }
 }
 
-function watch(identity: string, lifecycle: PatLifecycle | undefined, isForServices: boolean, before: Watched | undefined): Watched {
+function watch(
+  { identity, isPat, lifecycle, isForServices }: Pick<Watched, 'identity' | 'isPat' | 'lifecycle' | 'isForServices'>,
+  before: Watched | undefined,
+): Watched {
   // Of a token that is written as before, what is known stays; one that is asked about just now is asked about anew.
   if (before !== undefined && JSON.stringify(before.lifecycle) === JSON.stringify(lifecycle)) {
-    return { ...before, isForServices, isAsking: false, askedAt: before.isAsking ? -Infinity : before.askedAt };
+    return { ...before, isPat, isForServices, isAsking: false, askedAt: before.isAsking ? -Infinity : before.askedAt };
   }
   return {
     identity,
+    isPat,
     lifecycle,
     isForServices,
     oddity: undefined,

@@ -15,6 +15,7 @@ import type { SshUpstreamState } from '../ssh/host-pool.js';
 import type { PoolState } from '../upstream/connections.js';
 import type { TenantDifference, TenantState } from '../upstream/tenants.js';
 import type { House } from './assemble.js';
+import { loginStates, type LoginState } from './login-state.js';
 import type { LoopLagState } from './loop-lag.js';
 import type { PatState } from './pat-care.js';
 import type { ReloadState } from './reloads.js';
@@ -44,6 +45,8 @@ export interface DaemonStatus {
   readonly identities: readonly IdentityState[];
   /** Personal access tokens of identities, as far as there is something to tell. */
   readonly pats: readonly PatState[];
+  /** Of the identities that people sign in for. */
+  readonly logins: readonly LoginState[];
   /** Organisations whose tenant was asked of their upstream. */
   readonly tenants: readonly TenantState[];
   /** Tokens that went to organisations of another tenant: right for guests. */
@@ -148,6 +151,7 @@ export function statusOf(
     access: settings.access,
     identities: house.vault.states(),
     pats: house.pats.states(),
+    logins: loginStates(settings.identities, house.logins),
     tenants: house.tenants.states(),
     tenantDifferences: house.tenants.differences(),
     routes: house.routes.routes.map(routeState),

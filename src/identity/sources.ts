@@ -2,15 +2,16 @@
  * From an identity's settings to where its credential comes from: one row for each kind. A kind that needs more than a line has a
  * file of its own; those of Entra that the token library serves share entra-source.ts.
  */
-import { ProxyError } from '../model/errors.js';
+import type { ProxyError } from '../model/errors.js';
 import type { PatOddity } from '../model/pat.js';
 import type { LoginStore, SendSignIn } from '../model/sign-in.js';
 import type { Secret } from '../model/secret.js';
 import type { IdentitySettings } from '../model/settings.js';
 import { createEntraSource, type LibraryIdentity } from './entra-source.js';
 import { createGitCredentialSource } from './git-credential.js';
-import { createPipelineSource } from './pipeline-token.js';
+import { createLoginSource } from './login-source.js';
 import { oddityOf } from './pat-shape.js';
+import { createPipelineSource } from './pipeline-token.js';
 import { readSecret, type SecretSurroundings } from './secret-reader.js';
 import type { ToolIdentity } from './tool-failure.js';
 import { createToolSource } from './tool-source.js';
@@ -30,6 +31,8 @@ export interface IdentitySurroundings {
   readonly logins: LoginStore | undefined;
   /** Told what a personal access token looked like when it was read; undefined: like one. */
   readonly onPatRead?: (identity: string, oddity: PatOddity | undefined) => void;
+  /** Told of what does not keep a token from coming and yet wants to be mended. */
+  readonly onFault: (fault: ProxyError) => void;
 }
 
 type Kind = IdentitySettings['kind'];
@@ -50,9 +53,9 @@ const fromTool = (settings: ToolIdentity, around: IdentitySurroundings): Credent
   source: createToolSource(settings, around),
 });
 
-const notYet = ({ kind }: { kind: Kind }): CredentialSource => ({
+const fromLogin = (settings: Settings<'browser' | 'device-code'>, around: IdentitySurroundings): CredentialSource => ({
   kind: 'token',
-  source: { fetch: () => Promise.reject(new ProxyError('internal', `Identities of kind ${kind} are not served yet`)) },
+  source: createLoginSource(settings, around),
 });
 
 const KINDS: { readonly [K in Kind]: Row<K> } = {
@@ -63,8 +66,8 @@ const KINDS: { readonly [K in Kind]: Row<K> } = {
     settings.serviceConnection === undefined
       ? { kind: 'token', source: createPipelineSource(() => readSecret(settings.secret, around.secrets), around.now) }
       : fromLibrary(settings, around),
-  browser: notYet,
-  'device-code': notYet,
+  browser: fromLogin,
+  'device-code': fromLogin,
   'client-secret': fromLibrary,
   'client-certificate': fromLibrary,
   'workload-identity': fromLibrary,

@@ -28,6 +28,8 @@ interface Tool {
   /** Names of the token and of its end in what it prints; the first one that is there counts. */
   readonly token: string;
   readonly ends: readonly string[];
+  /** What it says when it is signed in as something that has one tenant, and may not be told of any. */
+  readonly takesNoTenant?: RegExp;
   /** Its complaints, where it prints them elsewhere than on stderr. */
   readonly complaints?: (stdout: string) => string;
 }
@@ -48,6 +50,8 @@ const TOOLS: { readonly [K in ToolIdentity['kind']]: Tool } = {
     token: 'accessToken',
     // `expires_on` came with 2.54; `expiresOn` is local time without a zone.
     ends: ['expires_on', 'expiresOn'],
+    // After `az login --identity`, and in the Cloud Shell.
+    takesNoTenant: /Tenant shouldn't be specified for/i,
   },
   'azure-developer-cli': {
     program: 'azd',
@@ -108,14 +112,20 @@ export function createToolSource(
     async fetch(order: TokenOrder) {
       const { tenant = order.tenant } = identity;
       const { claims } = order;
-      const wish: Wish = { resource: identity.resource, tenant, claims: tool.takesClaims ? claims : undefined };
-      try {
-        const end = await runProgram({
+      const run = (wish: Wish): Promise<ProgramEnd> =>
+        runProgram({
           program: tool.program,
           args: tool.args(wish),
           environment: { ...childEnvironment(environment), ...tool.environment?.(wish) },
           timeoutMs,
         });
+      const wish: Wish = { resource: identity.resource, tenant, claims: tool.takesClaims ? claims : undefined };
+      try {
+        let end = await run(wish);
+        // A tenant that was looked up is an offer; one that the identity names is meant.
+        const isOffer = identity.tenant === undefined && tenant !== undefined;
+        if (isOffer && end.kind === 'ended' && tool.takesNoTenant?.test(end.stderr) === true)
+          end = await run({ ...wish, tenant: undefined });
         const fetched = tokenOf(tool, end, claims);
         const before = given.get(tenant ?? '');
         given.set(tenant ?? '', fetched.token);

@@ -32,6 +32,8 @@ export interface PatOddity {
 
 /** What is known of the token behind an identity, when it was refused. */
 export interface PatKnowledge {
+  /** Whether it is written as one; a `basic` identity holds one at Azure DevOps Services, which takes no other password. */
+  readonly isPat: boolean;
   readonly oddity: PatOddity | undefined;
   /** What has become of it, as its organisation told, after "the personal access token": `ended on ...`; undefined when nobody told. */
   readonly fate: string | undefined;

@@ -29,8 +29,31 @@ export interface SignInWay extends Pick<EntraSettings, 'ca' | 'proxy'> {
   readonly of?: 'identity' | 'route';
 }
 
+/** Whose sign-in it is. Nothing of it is secret. */
+export interface LoginLabel {
+  /** As Entra writes it: `dana@contoso.com`. */
+  readonly account: string;
+  /** Id of the account's own tenant. */
+  readonly tenant: string;
+  /** When the person was last asked. */
+  readonly signedInAt: Date;
+}
+
+/** What holds the key that a sign-in is sealed with. Whoever can read the key can read the sign-in. */
+export type LoginKeeper =
+  | { readonly kind: 'systemd-credential'; readonly name: string }
+  /** That of the desktop (Secret Service). */
+  | { readonly kind: 'keyring' }
+  | { readonly kind: 'key-file'; readonly path: string };
+
+/** A sign-in that is kept, as it looks from outside. */
+export interface KeptLogin {
+  readonly label: LoginLabel;
+  readonly keptBy: LoginKeeper;
+}
+
 /** A person's sign-in as it is kept, and which one of several in a row it is. */
-export interface StoredLogin {
+export interface StoredLogin extends KeptLogin {
   readonly text: Secret;
   readonly version: number;
 }
@@ -40,10 +63,19 @@ export interface LoginStore {
   /** The sign-in that is kept; undefined when there is none. @throws ProxyError `login-unreadable` */
   read(identity: string): Promise<StoredLogin | undefined>;
   /**
-   * Puts a sign-in in the place of version `after` (undefined: of whatever is there). False, and nothing is written, when that is
-   * not the latest any more. @throws ProxyError `state-unusable`
+   * Puts a sign-in in the place of version `after` (undefined: of whatever is there). Undefined, and nothing is written, when that
+   * is not the latest any more. @throws ProxyError `state-unusable`, `login-unreadable` (of the key that is to seal it)
    */
-  write(identity: string, text: Secret, after: number | undefined): Promise<boolean>;
-  /** Takes it away for good; false when there was none. */
-  forget(identity: string): Promise<boolean>;
+  write(
+    identity: string,
+    login: { readonly text: Secret; readonly label: LoginLabel },
+    after: number | undefined,
+  ): Promise<KeptLogin | undefined>;
+  /**
+   * Takes it away for good; a write that began before it cannot bring it back. Undefined when there was none, and nothing in it when
+   * there was something that does not tell whose it is. @throws ProxyError `state-unusable`
+   */
+  forget(identity: string): Promise<Partial<KeptLogin> | undefined>;
+  /** What is kept, without opening it: it may yet be unreadable. Undefined when there is none, or what is there tells nothing. */
+  look(identity: string): KeptLogin | undefined;
 }

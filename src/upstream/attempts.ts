@@ -133,18 +133,15 @@ export class Attempts {
           continue;
         }
       }
+      const failure = readFailure(operation.address.kind, failed, {
+        claims: claimsOf(credential),
+        challenge: challenge && claimsText(challenge, { name: route.identity, kind: vault.kindOf(route.identity) }),
+      });
       return {
         kind: 'failure',
         refusal: {
           kind: 'refusal',
-          ...this.#explained(
-            journey,
-            credential,
-            readFailure(operation.address.kind, failed, {
-              claims: claimsOf(credential),
-              challenge: challenge && claimsText(challenge, { name: route.identity, kind: vault.kindOf(route.identity) }),
-            }),
-          ),
+          ...this.#explained(journey, credential, failure),
           route: route.match,
           identity: route.identity,
         },

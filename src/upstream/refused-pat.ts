@@ -10,7 +10,7 @@ const INSTEAD = 'an identity of kind browser, device-code or azure-cli for a per
 
 /** The failure with what concerns a token in it; `known` of an identity that holds one. */
 export function explainRefusedPat(failure: Failure, hostKind: HostKind, known: PatKnowledge): Failure {
-  if (hostKind === 'generic') return failure;
+  if (hostKind === 'generic' || (hostKind === 'azure-server' && !known.isPat)) return failure;
   const text = failure.upstreamText ?? '';
   if (failure.code === 'upstream-unauthenticated') {
     if (known.oddity !== undefined) {

@@ -62,10 +62,10 @@ export class AccessRules {
   readonly anonymousRead = new Set<string>();
   /** Tenant of an organisation, key in lower case; one that is not listed belongs to the default tenant. */
   readonly tenants = new Map<string, string>();
-  /** Tokens of pipeline jobs. */
-  readonly jobs = new JobTokens();
   /** Tokens with a life of their own, and the API for them. */
   readonly patApi: PatApi;
+  /** Tokens of pipeline jobs. */
+  readonly jobs = new JobTokens();
   /** Organisations that are unlike others, key in lower case. */
   readonly organisations = new Map<string, OrganisationRules>();
   readonly #book: TokenBook;

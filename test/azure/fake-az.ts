@@ -23,6 +23,8 @@ export class FakeAz extends FakeTool {
   readonly #kept = new Map<string, string>();
   /** Who is signed in, as the token says; undefined for an application. */
   account: string | undefined;
+  /** Signed in as the machine (`az login --identity`), which takes no tenant. */
+  isMachine = false;
   readonly #book: TokenBook;
   readonly #subscription = randomUUID();
 
@@ -52,6 +54,7 @@ export class FakeAz extends FakeTool {
     if (this.mode === 'not-signed-in') return fails(1, "ERROR: Please run 'az login' to setup account.");
     if (this.mode === 'refused') return fails(1, this.refusal);
     if (this.mode === 'broken-json') return says('{"accessToken": "eyJ0eXAi');
+    if (this.isMachine && args.includes('--tenant')) return fails(1, "ERROR: Tenant shouldn't be specified for managed identity account");
     const tenant = optionOf(args, '--tenant') ?? DEFAULT_TENANT;
     const resource =
       optionOf(args, '--resource') ?? optionOf(args, '--scope')?.replace(/\/\.default$/, '') ?? 'https://management.core.windows.net/';

@@ -97,6 +97,32 @@ const ROWS: Readonly<Record<number, Row>> = {
     text: 'OAuth 2.0 device flow error. Authorization is pending. Continue polling.',
   },
   70019: { status: 400, error: 'expired_token', text: 'Verification code expired.' },
+  70020: { status: 400, error: 'authorization_declined', text: 'End-user cancelled the device authorization.' },
+  70008: { status: 400, error: 'invalid_grant', text: 'The provided authorization code or refresh token has expired due to inactivity.' },
+  70043: {
+    status: 400,
+    error: 'invalid_grant',
+    suberror: 'bad_token',
+    text: 'The refresh token has expired or is invalid due to sign-in frequency checks by conditional access.',
+  },
+  54005: { status: 400, error: 'invalid_grant', text: 'OAuth2 Authorization code was already redeemed.' },
+  501481: {
+    status: 400,
+    error: 'invalid_grant',
+    text: 'The Code_Verifier does not match the code_challenge supplied in the authorization request.',
+  },
+  500112: {
+    status: 400,
+    error: 'invalid_grant',
+    text: "The reply address '%s' does not match the reply address used when requesting the authorization code.",
+  },
+  700005: { status: 400, error: 'invalid_grant', text: "The provided grant was issued to another client, '%s'." },
+  50020: {
+    status: 400,
+    error: 'invalid_grant',
+    text: "User account '%s' from identity provider 'live.com' does not exist in tenant 'Contoso' and cannot access the application in that tenant.",
+  },
+  50034: { status: 400, error: 'invalid_grant', text: 'The user account does not exist in the directory.' },
   70003: { status: 400, error: 'unsupported_grant_type', text: "The app requested an unsupported grant type '%s'." },
   90033: { status: 503, error: 'temporarily_unavailable', text: 'A transient error has occurred. Please try again.' },
 };

@@ -10,7 +10,7 @@ import { proveClient, type ClientRegistration } from './client-proof.js';
 import { Loopback } from './loopback.js';
 import { answerAs, answerFailure, sendJson, type StandIn, type StsFailure } from './sts-answers.js';
 import { DEFAULT_TENANT, type TokenBook, type TokenClaims, type TokenOrder } from './token-book.js';
-import { UserGrants } from './user-grants.js';
+import { personClaims, UserGrants } from './user-grants.js';
 
 export interface TokenRequest {
   /** Milliseconds since the epoch. */
@@ -63,7 +63,7 @@ export class Sts {
   readonly hosts: string[] = [];
   /** While true every connection is destroyed. */
   down = false;
-  /** Device-code and refresh-token sign-ins. */
+  /** People: in a browser, with a code, and by what they left. */
   readonly users = new UserGrants();
   readonly #book: TokenBook;
   readonly #loopback: Loopback;
@@ -157,8 +157,13 @@ export class Sts {
       } finally {
         this.inFlight -= 1;
       }
+    } else if (request.method === 'GET' && rest === 'oauth2/v2.0/authorize') {
+      const answer = this.users.authorize(new URL(request.url ?? '', this.origin).searchParams);
+      if (answer.kind === 'redirect') response.writeHead(302, { location: answer.location }).end();
+      else response.writeHead(200, { 'content-type': 'text/html' }).end(`<!DOCTYPE html><title>Sign in</title><p>${answer.text}</p>`);
     } else if (request.method === 'POST' && rest === 'oauth2/v2.0/devicecode') {
-      sendJson(response, 200, this.users.startDevice(new URLSearchParams(await text(request)), addressed(request)));
+      if (this.failWith) answerFailure(response, this.failWith);
+      else sendJson(response, 200, this.users.startDevice(new URLSearchParams(await text(request)), addressed(request)));
     } else {
       sendJson(response, 404, { error: 'not_found' });
     }
@@ -180,24 +185,26 @@ export class Sts {
       answerFailure(response, { aadsts: 90002, detail: tenant });
       return;
     }
-    const failure =
+    const proved =
       grant === 'client_credentials'
         ? proveClient(form, this.clients.get(clientId), `${addressed(request)}/${tenant}`)
-        : this.users.check(grant, form);
-    if (failure) {
-      answerFailure(response, failure);
+        : this.users.check(grant, form, tenant);
+    if (proved !== undefined && !('person' in proved)) {
+      answerFailure(response, proved);
       return;
     }
+    const issuedIn = this.tenants.has(tenant) ? tenant : (proved?.person.homeTenant ?? this.samples.tenant);
     const { token } = this.#book.issue({
       clientId,
-      tenant: this.tenants.has(tenant) ? tenant : this.samples.tenant,
+      tenant: issuedIn,
+      subject: proved === undefined ? {} : personClaims(proved),
       audience:
         field('scope')
           .split(' ')[0]
           ?.replace(/\/\.default$|\/user_impersonation$/, '') ?? '',
       lifeSeconds: this.tokenLifeSeconds,
       cae: claims.includes('xms_cc'),
-      claimsRequest: this.ignoresClaims ? '' : claims,
+      claimsRequest: this.ignoresClaims ? '' : claims.includes('"access_token"') ? claims : (proved?.claims ?? claims),
       ...this.mint,
     });
     sendJson(response, 200, {
@@ -206,7 +213,7 @@ export class Sts {
       ext_expires_in: this.tokenLifeSeconds,
       ...(this.refreshInSeconds === undefined ? {} : { refresh_in: this.refreshInSeconds }),
       access_token: token,
-      ...(grant === 'client_credentials' ? {} : this.users.companions(clientId, this.samples.tenant, field('scope'), addressed(request))),
+      ...(proved === undefined ? {} : this.users.companions(proved, issuedIn, field('scope'), addressed(request))),
     });
   }
 

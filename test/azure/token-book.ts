@@ -38,6 +38,8 @@ export interface TokenOrder {
   readonly claimsRequest?: string;
   /** Name of the person who is signed in; none for an application. */
   readonly account?: string;
+  /** Claims besides and instead of those of an app: whose token it is. */
+  readonly subject?: Readonly<Record<string, unknown>>;
 }
 
 /** Claims that a token must have been asked for with, by name: `nbf` not before that second, any other with that very value. */
@@ -77,6 +79,7 @@ export class TokenBook {
       xms_rd: noise(120),
       ...(order.account === undefined ? {} : { upn: order.account, idtyp: 'user' }),
       ...(order.cae ? { xms_cc: ['CP1'], xms_ssm: '1' } : {}),
+      ...order.subject,
     };
     const kid = noise(27);
     const token = [encode({ typ: 'JWT', alg: 'RS256', x5t: kid, kid }), encode(claims), noise(342)].join('.');

@@ -201,7 +201,7 @@ export async function ownCases(world: FailureWorld): Promise<readonly FailureCas
       name: 'proxy-silent',
       identity: principal(world, { authority: 'https://login.silent.example' }),
       code: 'identity-unavailable',
-      what: `The outgoing proxy ${proxyHost} opened no connection to login.silent.example within 1 s`,
+      what: `The outgoing proxy ${proxyHost} opened no connection to login.silent.example within 2 s`,
       todo: 'check HTTPS_PROXY or `proxy` of the identity and whoever runs that proxy, or raise timeouts.connect; `proxy: none` goes around it',
       good: principal(world, { authority: 'https://login.contoso.example' }),
     },
@@ -567,7 +567,7 @@ export function sharedCases(world: FailureWorld): readonly FailureCase[] {
       name: 'silent',
       identity,
       code: 'identity-timeout',
-      what: `No token came within 3 s: the sign-in service ${sts.origin} did not answer`,
+      what: `No token came within 5 s: the sign-in service ${sts.origin} did not answer`,
       todo: `check the network and the sign-in service ${sts.origin}, or raise timeouts.token`,
       arrange: () => (sts.delayMs = 60_000),
       mend: () => (sts.delayMs = 0),
@@ -594,7 +594,7 @@ export function sharedCases(world: FailureWorld): readonly FailureCase[] {
       name: 'az-hangs',
       identity: '{ kind: azure-cli }',
       code: 'identity-timeout',
-      what: /^No token came within 3 s/,
+      what: /^No token came within 5 s/,
       todo: /raise timeouts\.token/,
       arrange: () => {
         az.mode = 'slow';

@@ -36,6 +36,7 @@ function configuration(ssh = ''): string {
       (name) => `  - { match: dev.azure.com/*/${name}/*, identity: ${name}, upstream: '${origin}', ca: ${scene.emulator.caFile} }`,
     ),
     `  - { match: '*.visualstudio.com/apart/*', identity: app, proxy: '${scene.emulator.proxy.origin}', ca: ${scene.emulator.caFile} }`,
+    `  - { match: git.example.com/**, host: generic, identity: me, upstream: '${origin}/git.example.com', ca: ${scene.emulator.caFile} }`,
     `  - { match: dev.azure.com/**, identity: app, upstream: '${origin}', ca: ${scene.emulator.caFile} }`,
     '',
   ].join('\n');
@@ -185,6 +186,16 @@ describe('the tenant of an organisation', () => {
     expect(lookUps()).toHaveLength(3);
   });
 
+  test('is left out again where a program is signed in as a machine, which has one and takes no other', async () => {
+    const { az } = scene.emulator;
+    az.isMachine = true;
+    const { name } = await organisation(() => ({ takesGuests: true }), 'me');
+    const ran = await lsRemote(name, 'me');
+    az.isMachine = false;
+    expect(ran).toMatchObject({ code: 0, stderr: '' });
+    expect(az.calls.map(({ args }) => args.includes('--tenant'))).toEqual([true, false]);
+  });
+
   test('is not looked up where the surroundings of the identity name one', async () => {
     const { name } = await organisation(() => ({}), 'pod', DEFAULT_TENANT);
     const daemon = await scene.daemon(configuration(), { env: { ...environment, AZURE_TENANT_ID: DEFAULT_TENANT } });
@@ -195,6 +206,13 @@ describe('the tenant of an organisation', () => {
     // And is, where they do not.
     expect(await lsRemote(name, 'pod')).toMatchObject({ code: 0, stderr: '' });
     expect(lookUps()).toHaveLength(1);
+  });
+
+  test('is asked of no other kind of host: the program takes its own', async () => {
+    await scene.emulator.createRepository('git.example.com/team/app', { commits: 1 });
+    expect(await scene.git(['ls-remote', work.url('git.example.com/team/app')])).toMatchObject({ code: 0, stderr: '' });
+    expect(lookUps()).toEqual([]);
+    expect(scene.emulator.az.calls.flatMap(({ args }) => args)).not.toContain('--tenant');
   });
 
   test('is asked of the real host, by the way that its route goes', async () => {

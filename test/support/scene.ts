@@ -24,6 +24,8 @@ export interface RunOptions {
   readonly cwd?: string;
   readonly env?: Readonly<Record<string, string | undefined>>;
   readonly input?: string;
+  /** The input stays open after it: somebody sits there. */
+  readonly isInputOpen?: boolean;
   /** ms after which the command is ended; default 120 s. */
   readonly timeoutMs?: number;
   /** Called with the child once it runs. */
@@ -381,6 +383,7 @@ export function run(
     options.onChild?.(child);
     // A program that does not read its input may have ended before it is written.
     child.stdin?.on('error', () => undefined);
-    child.stdin?.end(options.input ?? '');
+    if (options.isInputOpen === true) child.stdin?.write(options.input ?? '');
+    else child.stdin?.end(options.input ?? '');
   });
 }

@@ -1,6 +1,7 @@
 /** What `postern status` says of identities: each with its tokens, whose they are, and where that may be a surprise. */
 import type { DaemonStatus } from '../../daemon/status.js';
 import { columns } from '../amounts.js';
+import { loginLines } from '../login-text.js';
 
 type Identity = DaemonStatus['identities'][number];
 type Variant = Identity['variants'][number];
@@ -9,7 +10,11 @@ type Variant = Identity['variants'][number];
 const ROWS_SHOWN = 10;
 
 /** `now` in ms since the epoch. */
-export function identityLines(identity: Identity, differences: DaemonStatus['tenantDifferences'], now: number): string[] {
+export function identityLines(
+  identity: Identity,
+  { tenantDifferences, logins }: Pick<DaemonStatus, 'tenantDifferences' | 'logins'>,
+  now: number,
+): string[] {
   const { name, kind, state, variants } = identity;
   const [only] = variants.length === 1 ? variants : [];
   const lines = [`  ${name}  ${kind}  ${state}${lifeText(identity.expiresAt, now)}${only === undefined ? '' : whose(only)}`];
@@ -23,7 +28,8 @@ export function identityLines(identity: Identity, differences: DaemonStatus['ten
     );
     if (variants.length > ROWS_SHOWN) lines.push(`    and ${variants.length - ROWS_SHOWN} more, which --json lists`);
   }
-  const odd = differences.filter((each) => each.identity === name);
+  lines.push(...loginLines(name, logins));
+  const odd = tenantDifferences.filter((each) => each.identity === name);
   for (const { organisation, tokenTenant, organisationTenant } of odd.slice(0, ROWS_SHOWN))
     lines.push(
       `    its token is of tenant ${tokenTenant}, and ${organisation} belongs to tenant ${organisationTenant}: right for a guest, else set \`tenant\` of the identity`,

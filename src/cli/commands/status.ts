@@ -37,7 +37,7 @@ export function statusLines(status: DaemonStatus, now: number, bold: (text: stri
     ...auditLines(status.audit),
     bold('identities'),
     ...status.identities.flatMap((identity) => [
-      ...identityLines(identity, status.tenantDifferences, now),
+      ...identityLines(identity, status, now),
       ...status.pats.filter((pat) => pat.identity === identity.name).flatMap((pat) => patLines(pat, now)),
     ]),
     ...tenantLines(status.tenants, bold),

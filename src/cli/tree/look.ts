@@ -62,7 +62,7 @@ export function addLook(tree: Tree, run: Run): Tree {
       builder
         .command(
           'explain <url>',
-          'Say how an address is read and which route it takes',
+          'Say how an address is read, which route and identity it gets, and why',
           (inner) =>
             withJson(configurable(inner))
               .positional('url', { type: 'string', demandOption: true, describe: 'the address as git clone is given it' })

@@ -16,6 +16,7 @@ const QUIET: DaemonStatus = {
   access: { local: 'uid', remote: 'lease', uids: [] },
   identities: [],
   pats: [],
+  logins: [],
   tenants: [],
   tenantDifferences: [],
   routes: [],

@@ -3,7 +3,7 @@ import { type Failure, readFailure } from '../../../src/hosts/failure.js';
 import type { HostKind } from '../../../src/model/address.js';
 import { explainRefusedPat } from '../../../src/upstream/refused-pat.js';
 
-const NOTHING = { oddity: undefined, fate: undefined };
+const NOTHING = { isPat: true, oddity: undefined, fate: undefined };
 
 function failure(kind: HostKind, status: number, text = '', headers: Record<string, string> = { 'content-type': 'text/plain' }): Failure {
   return readFailure(kind, { status, header: (name) => headers[name], text });
@@ -11,7 +11,7 @@ function failure(kind: HostKind, status: number, text = '', headers: Record<stri
 
 describe('explainRefusedPat()', () => {
   it('says what was read for it before anything else', () => {
-    const known = { oddity: { what: 'is a GUID', todo: 'put the token there' }, fate: 'ended' };
+    const known = { isPat: true, oddity: { what: 'is a GUID', todo: 'put the token there' }, fate: 'ended' };
     expect(explainRefusedPat(failure('azure-services', 401), 'azure-services', known)).toMatchObject({
       code: 'upstream-unauthenticated',
       what: 'The upstream did not accept the credential (401): what was read for the identity is a GUID',
@@ -20,7 +20,7 @@ describe('explainRefusedPat()', () => {
   });
 
   it('says what has become of it, where that is known', () => {
-    const known = { oddity: undefined, fate: 'ended on 2026-11-01' };
+    const known = { isPat: true, oddity: undefined, fate: 'ended on 2026-11-01' };
     expect(explainRefusedPat(failure('azure-services', 401), 'azure-services', known)).toMatchObject({
       what: 'The upstream did not accept the credential (401): the personal access token ended on 2026-11-01',
       todo: expect.stringContaining('make another one (`postern pat create`)') as string,
@@ -61,6 +61,13 @@ describe('explainRefusedPat()', () => {
       const before = failure(kind, status);
       expect(explainRefusedPat(before, kind, NOTHING)).toEqual(before);
     }
+  });
+
+  it('says nothing of tokens where a server may have been sent the password of a Windows user', () => {
+    const before = failure('azure-server', 401);
+    const known = { isPat: false, oddity: { what: 'has not the form of a token', todo: 'put the token there' }, fate: undefined };
+    expect(explainRefusedPat(before, 'azure-server', known)).toEqual(before);
+    expect(explainRefusedPat(failure('azure-services', 401), 'azure-services', known).todo).toBe('put the token there');
   });
 
   it('thinks of IIS on Azure DevOps Server', () => {
