@@ -96,7 +96,7 @@ function wholeNumber(option: string, text: string, least: number, most: number):
 }
 
 function describe(emulator: Emulator): string {
-  const { git, ssh, sts, imds, proxy, az, caFile } = emulator;
+  const { git, ssh, sts, imds, proxy, az, azd, pwsh, appService, pipelines, caFile } = emulator;
   const { tenant, secretClient, certificateClient, federatedClient } = sts.samples;
   return `Azure DevOps and Entra, emulated. Stop with Ctrl-C.
 
@@ -106,6 +106,10 @@ Sign-in service   ${sts.origin}
 Metadata service  ${imds.origin}
 Proxy (CONNECT)   ${proxy.origin}
 Fake az           ${az.directory}   (put it in front of PATH)
+Fake azd, pwsh    ${azd.directory} ${pwsh.directory}
+App Service       IDENTITY_ENDPOINT=${appService.endpoint} IDENTITY_HEADER=${appService.header}
+Pipelines         SYSTEM_OIDCREQUESTURI=${pipelines.requestUri}
+                  service connection ${pipelines.connection}, client ${pipelines.clientId}
 Authority         ${caFile}
 
 Tenant            ${tenant}

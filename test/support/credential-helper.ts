@@ -114,7 +114,7 @@ if (action === 'get') {
   if (mode === 'hold') give();
   if (mode === 'quit') process.stdout.write('quit=1\\n');
   if (mode === 'fail') {
-    process.stderr.write('fatal: Cannot prompt because user interactivity has been disabled.\\nthe password is hunter2\\n');
+    process.stderr.write('the password is hunter2\\nfatal: Cannot prompt because user interactivity has been disabled.\\n');
     process.exitCode = 1;
   }
   if (mode === 'other-host') give('host=evil.example.com\\n');
