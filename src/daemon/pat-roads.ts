@@ -14,9 +14,12 @@ export interface PatRoads {
 /** An organisation of Azure DevOps: letters, digits and hyphens, at most 50 of them. */
 const ORGANISATION = /^[A-Za-z0-9](?:[A-Za-z0-9-]{0,48}[A-Za-z0-9])?$/;
 
+/** The pattern of a whole organisation, or of all of them. */
+const WHOLE = /^[^/]+\/(?:[^/]+\/)?\*\*$/;
+
 /**
- * Who asks, and how. Without `identity` it is that of the organisation's first route by which a person signs in.
- * @throws ProxyError `usage` when no route is for the organisation, or the identity can have no tokens
+ * Who asks, and how. Without `identity` it is the person to whom a route gives the whole organisation, else the only one.
+ * @throws ProxyError `usage` when no route is for the organisation, several people may be meant, or the identity can have no tokens
  */
 export function askFor({ routes, identities }: PatRoads, organisation: string, identity?: string): PatAsk {
   if (!ORGANISATION.test(organisation)) {
@@ -32,8 +35,7 @@ export function askFor({ routes, identities }: PatRoads, organisation: string, i
     });
   }
   const kindOf = (name: string): IdentitySettings['kind'] | undefined => identities.find((each) => each.name === name)?.kind;
-  const isPerson = (route: Route): boolean => PERSON_KINDS.some((kind) => kind === kindOf(route.identity));
-  const name = identity ?? (own.find(isPerson) ?? first).identity;
+  const name = identity ?? personOf(own.filter((route) => PERSON_KINDS.some((kind) => kind === kindOf(route.identity)))) ?? first.identity;
   const kind = kindOf(name);
   if (kind === undefined) {
     throw new ProxyError('usage', `There is no identity ${name}`, {
@@ -43,6 +45,18 @@ export function askFor({ routes, identities }: PatRoads, organisation: string, i
   if (APPLICATION_KINDS.includes(kind)) throw ofApplication(name);
   if (!PERSON_KINDS.includes(kind)) throw notOfEntra(name);
   return { identity: name, organisation, route: own.find((route) => route.identity === name) ?? first };
+}
+
+/** The one person of these routes; undefined when there is none. @throws ProxyError `usage` for several of whom none has it all */
+function personOf(routes: readonly Route[]): string | undefined {
+  const whole = routes.find(({ match, hostKind }) => WHOLE.test(canonicalPattern(match, hostKind).join('/')));
+  const names = [...new Set(routes.map(({ identity }) => identity))];
+  if (whole === undefined && names.length > 1) {
+    throw new ProxyError('usage', 'It is not clear who is to ask: several people sign in for repositories of this organisation', {
+      todo: `name one of them with --identity: ${names.join(', ')}`,
+    });
+  }
+  return (whole ?? routes[0])?.identity;
 }
 
 /**

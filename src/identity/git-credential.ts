@@ -20,7 +20,7 @@ import type { AskedSource } from './vault-entry.js';
 /** git processes at once, for all repositories: a helper is often a large program, and a thousand submodules come at once. */
 const MOST_AT_ONCE = 4;
 /** What is remembered of settled credentials; more than one identity has at once (MOST_VARIANTS), twice over. */
-const MOST_SETTLED = 128;
+const MOST_SETTLED = 512;
 /** A token without an end is asked for again after this long: whoever keeps it may have a newer one by then. */
 const ENDLESS_TOKEN_MS = 60 * 60 * 1000;
 

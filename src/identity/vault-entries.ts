@@ -5,8 +5,8 @@ import { ProxyError } from '../model/errors.js';
 import { type Entry, newEntry, variantOf, type VaultIdentity } from './vault-entry.js';
 import { type Counts, type IdentityState, stateOf } from './vault-state.js';
 
-/** Credentials that one identity holds at once, one for each tenant or host: more than a person has, and a bound for names that callers think up. */
-export const MOST_VARIANTS = 64;
+/** Credentials that one identity holds at once, one for each tenant, host or repository: more than a person uses in a day, and a bound for names that callers think up. */
+export const MOST_VARIANTS = 256;
 
 /** One identity and its entries by variant. */
 export class Holder {
