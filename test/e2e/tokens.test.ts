@@ -2,7 +2,6 @@
  * Where tokens and secrets come from, with the real token library, the real git and a sign-in service that can be told
  * to fail. Texts are those that git shows a user.
  */
-import type { ChildProcess } from 'node:child_process';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { createServer, get } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -152,7 +151,8 @@ describe('renewal', () => {
     while (scene.emulator.sts.inFlight === 1) times.push((await advertise(daemon)).ms);
     await daemon.logged(({ event, ms }) => event === 'token-obtained' && Number(ms) >= 3000);
     expect(times.length).toBeGreaterThan(10);
-    expect(Math.max(...times)).toBeLessThan(300);
+    // One that waited would have taken what the service takes.
+    expect(Math.max(...times)).toBeLessThan(2000);
     expect(scene.emulator.sts.tokenRequests.length).toBeGreaterThanOrEqual(2);
     expect(scene.emulator.git.count({ status: 401 })).toBe(0);
   });
@@ -189,18 +189,24 @@ describe('renewal', () => {
     const daemon = await daemonWith(secretIdentity());
     const url = daemon.url('dev.azure.com/contoso/Payments/_git/big');
     const target = join(scene.directory, 'slow-clone');
-    // A reader that stops in the middle: git is halted for longer than the token lives.
-    const isCloning = async (): Promise<boolean> => (await daemon.status()).running.some(({ step }) => step === 'exchange');
-    let git: ChildProcess | undefined;
-    const clone = scene.git(['clone', '-q', url, target], { onChild: (child) => (git = child) });
-    await eventually(isCloning);
-    git?.kill('SIGSTOP');
-    const ends = Number(scene.emulator.sts.issued.get(scene.emulator.sts.tokens().at(-1) ?? '')?.exp) * 1000;
-    await eventually(() => Date.now() > ends + 500);
-    const wasStillCloning = await isCloning();
-    git?.kill('SIGCONT');
-    expect(await clone).toMatchObject({ code: 0, stderr: '' });
-    expect(wasStillCloning).toBe(true);
+    // An upstream that stops in the middle, for longer than the token lives.
+    let goOn = (): void => undefined;
+    const until = new Promise<void>((resolve) => (goOn = resolve));
+    scene.emulator.git.faults.set('contoso/Payments/big', { kind: 'stall', step: 'exchange', afterBytes: 64 * 1024, until });
+    try {
+      const clone = scene.git(['clone', '-q', url, target]);
+      const isCloning = async (): Promise<boolean> =>
+        (await daemon.status()).running.some(({ step, bytesDown }) => step === 'exchange' && bytesDown > 0);
+      await eventually(isCloning);
+      const ends = Number(scene.emulator.sts.issued.get(scene.emulator.sts.tokens().at(-1) ?? '')?.exp) * 1000;
+      await eventually(() => Date.now() > ends + 500);
+      expect(await isCloning()).toBe(true);
+      goOn();
+      expect(await clone).toMatchObject({ code: 0, stderr: '' });
+    } finally {
+      goOn();
+      scene.emulator.git.faults.clear('contoso/Payments/big');
+    }
     expect((await scene.git(['fsck', '--strict'], { cwd: target })).code).toBe(0);
   });
 
