@@ -8,7 +8,8 @@ import { existsSync } from 'node:fs';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Ran, run, Scene } from '../test/support/scene.js';
+import { browserScript } from '../test/support/browser.js';
+import { type Ran, run, type RunningDaemon, Scene } from '../test/support/scene.js';
 
 /** Life of the emulator's tokens, so short that the daemon has to renew them before your eyes. Azure's live about an hour. */
 const TOKEN_LIFE_SECONDS = 5;
@@ -21,6 +22,8 @@ const ADDRESSES = [
   'https://contoso.visualstudio.com/Payments/_git/web',
   'https://tfs.example.com/tfs/DefaultCollection/Payments/_git/ledger',
 ];
+/** An organisation that a person signs in for. */
+const PERSON_ADDRESS = 'https://dev.azure.com/fabrikam/Tools/_git/app';
 const SSH_ADDRESS = 'git@ssh.dev.azure.com:v3/contoso/Payments/web';
 
 const print = (text = ''): void => {
@@ -49,13 +52,14 @@ async function play(scene: Scene): Promise<void> {
   emulator.git.pats.add(PAT);
   await emulator.createRepository('contoso/Payments/web', { commits: 3 });
   await emulator.createRepository('tfs.example.com/tfs/DefaultCollection/Payments/ledger', { commits: 2 });
+  await emulator.createRepository('fabrikam/Tools/app', { commits: 2 });
 
   print('1. An emulator plays Azure DevOps, an on-prem server and the Entra sign-in service (this machine only)');
   print(`     git hosts      ${emulator.git.origin}`);
   print(`     sign-in        ${emulator.sts.origin}   tokens live ${TOKEN_LIFE_SECONDS} s`);
   print();
 
-  print('2. The daemon starts with two identities: an Entra service principal and a PAT for the on-prem server');
+  print('2. The daemon starts with three identities: an Entra service principal, a PAT for the on-prem server, and a person');
   const daemon = await scene.daemon(configuration(scene), { env: { TFS_PAT: PAT, XDG_STATE_HOME: join(scene.home, '.local', 'state') } });
   print(`     $ postern start`);
   print(`     listening on ${daemon.base} and ssh://127.0.0.1:${daemon.sshPort}`);
@@ -69,8 +73,10 @@ async function play(scene: Scene): Promise<void> {
   const ssh = await scene.sshEnvironment({ settings: ['StrictHostKeyChecking yes'] });
   show(
     await command(
-      daemon.postern(['setup', '--org', 'contoso', '--config', await scene.writeConfiguration(configuration(scene))], { env: ssh }),
-      'postern setup --org contoso',
+      daemon.postern(['setup', '--org', 'contoso', '--org', 'fabrikam', '--config', await scene.writeConfiguration(configuration(scene))], {
+        env: ssh,
+      }),
+      'postern setup --org contoso --org fabrikam',
     ),
   );
   print();
@@ -106,19 +112,25 @@ async function play(scene: Scene): Promise<void> {
   else print('     left out: there is no ssh on this machine (package openssh-client)');
   print();
 
-  print('6. What the other side saw');
+  print('6. A person signs in, once, with a browser (a script plays it); the daemon renews the sign-in from then on');
+  await personSignsIn(scene, daemon, (args, cwd) => git(args, cwd));
+  print();
+
+  print('7. What the other side saw');
   const bearer = emulator.git.seen.filter(({ authorization, status }) => authorization === 'bearer' && status === 200).length;
   const basic = emulator.git.seen.filter(({ authorization, status }) => authorization === 'basic' && status === 200).length;
-  const refused = emulator.git.seen.filter(({ refusedFor }) => refusedFor !== undefined).length;
-  const tokens = emulator.sts.tokens();
+  // The one that asks for the tenant of an organisation is about no repository, and carries nothing.
+  const refused = emulator.git.seen.filter(({ refusedFor, repository }) => refusedFor !== undefined && repository !== undefined).length;
+  const { secretClient } = emulator.sts.samples;
+  const tokens = [...emulator.sts.issued.values()].filter(({ appid }) => appid === secretClient.clientId);
   print(`     ${bearer} requests with an Entra token, ${basic} with the PAT, ${refused} refused`);
   print(
-    `     ${tokens.length} tokens were issued: the daemon renewed its token ${tokens.length - 1} time${tokens.length === 2 ? '' : 's'}, git noticed nothing`,
+    `     ${tokens.length} tokens were issued to the service principal: the daemon renewed its token ${tokens.length - 1} time${tokens.length === 2 ? '' : 's'}, git noticed nothing`,
   );
   if (bearer === 0 || basic === 0 || refused > 0 || tokens.length < 2) throw new DemoFailed('the other side did not see what it should');
   print();
 
-  print('7. What git saw');
+  print('8. What git saw');
   const traced = await scene.git(['ls-remote', 'https://dev.azure.com/contoso/Payments/_git/web'], {
     env: { GIT_TRACE_CURL: '1', GIT_TRACE: '1', GIT_TRACE_REDACT: '0' },
   });
@@ -132,7 +144,7 @@ async function play(scene: Scene): Promise<void> {
   if (leaks > 0 || traced.code !== 0) throw new DemoFailed('a secret was seen on the client side');
   print();
 
-  print('8. And back');
+  print('9. And back');
   show(await command(daemon.postern(['setup', '--undo'], { env: ssh }), 'postern setup --undo'));
   if ((await readFile(gitconfig, 'utf8')) !== before) throw new DemoFailed('~/.gitconfig is not what it was');
   show(await command(daemon.postern(['stop']), 'postern stop'));
@@ -155,6 +167,21 @@ async function sshForm({ emulator, home }: Scene, git: (args: readonly string[],
   if (emulator.ssh.accepted > 0) throw new DemoFailed('something went to the host over SSH');
 }
 
+async function personSignsIn(
+  scene: Scene,
+  daemon: RunningDaemon,
+  git: (args: readonly string[], cwd?: string) => Promise<Ran>,
+): Promise<void> {
+  const { program } = await browserScript(scene.directory, scene.emulator.caFile);
+  const config = await scene.writeConfiguration(configuration(scene));
+  const ran = await daemon.postern(['login', 'me', '--config', config], { env: { BROWSER: program } });
+  if (ran.code !== 0) throw new DemoFailed(`\`postern login me\` ended with ${ran.code}:\n${ran.stdout}${ran.stderr}`);
+  // The address of the sign-in page is on stderr, and long.
+  show({ ...ran, stderr: '', line: 'postern login me' });
+  show(await git(['clone', '-q', PERSON_ADDRESS, join(scene.home, 'clone-person')]));
+  show(await git(['fetch'], join(scene.home, 'clone-person')));
+}
+
 function configuration(scene: Scene): string {
   const { emulator } = scene;
   return [
@@ -163,7 +190,9 @@ function configuration(scene: Scene): string {
     'identities:',
     `  sp: ${scene.servicePrincipal}`,
     '  onprem: { kind: pat, secret: { env: TFS_PAT } }',
+    `  me: { kind: browser, authority: '${emulator.sts.origin}', ca: ${emulator.caFile} }`,
     'routes:',
+    `  - { match: dev.azure.com/fabrikam/**, identity: me, upstream: '${emulator.git.origin}', ca: ${emulator.caFile} }`,
     `  - { match: dev.azure.com/contoso/**, identity: sp, upstream: '${emulator.git.origin}', ca: ${emulator.caFile} }`,
     `  - { match: tfs.example.com/tfs/**, identity: onprem, upstream: '${emulator.git.origin}/tfs.example.com', ca: ${emulator.caFile} }`,
     '',
