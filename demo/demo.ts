@@ -134,7 +134,7 @@ async function play(scene: Scene): Promise<void> {
   const traced = await scene.git(['ls-remote', 'https://dev.azure.com/contoso/Payments/_git/web'], {
     env: { GIT_TRACE_CURL: '1', GIT_TRACE: '1', GIT_TRACE_REDACT: '0' },
   });
-  const secrets = [...emulator.sts.tokens(), PAT, emulator.sts.samples.secretClient.secret];
+  const secrets = [...emulator.sts.tokens(), ...emulator.sts.users.secrets, PAT, emulator.sts.samples.secretClient.secret];
   const places = [traced.stdout + traced.stderr, ...(await filesBelow(scene.home))];
   const leaks = places.filter((text) => secrets.some((secret) => text.includes(secret))).length;
   print(
