@@ -112,8 +112,12 @@ async function sendSome(scene: FaultScene, fault: Fault): Promise<boolean> {
     const piece = (chunk as Buffer).subarray(0, left); // no encoding is set
     left -= piece.length;
     const sent = await new Promise<boolean>((resolve) => {
-      exchange.response.once('close', () => resolve(false));
-      exchange.response.write(piece, (error) => resolve(!error));
+      const gone = (): void => resolve(false);
+      exchange.response.once('close', gone);
+      exchange.response.write(piece, (error) => {
+        exchange.response.off('close', gone);
+        resolve(!error);
+      });
     });
     if (!sent) return false;
     if (left <= 0) break;
