@@ -50,14 +50,15 @@ export interface LoginPlaces {
   readonly stateDirectory: string;
   /** For the credentials of systemd and the session of the desktop. */
   readonly environment: Readonly<Record<string, string | undefined>>;
-  /** ms for the keyring of the desktop to answer. */
-  readonly keyringMs: number;
+  /** ms for the keyring of the desktop to answer; undefined: it is not asked. */
+  readonly keyringMs: number | undefined;
 }
 
 /** The store of this user's sign-ins; nothing is read or made yet. */
 export function loginStore({ stateDirectory, environment, keyringMs }: LoginPlaces): LoginStore {
   const directory = join(stateDirectory, 'logins');
-  const keyring = desktopKeyring({ environment, timeoutMs: keyringMs });
+  const keyring =
+    keyringMs === undefined ? { key: () => Promise.resolve(undefined) } : desktopKeyring({ environment, timeoutMs: keyringMs });
   const keys = new LoginKeys({ file: join(directory, 'key'), credentialsDirectory: environment['CREDENTIALS_DIRECTORY'], keyring });
   return new FileLoginStore(directory, keys);
 }

@@ -1,7 +1,7 @@
 /** The key of sign-ins in a real keyring of a desktop (GNOME's, over a real session bus). */
-import { readdir, readFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { DesktopSession } from '../support/desktop-session.js';
 import { LoginStage } from './login-stage.js';
 
@@ -15,6 +15,8 @@ afterAll(async () => {
   await stage.close();
   await desktop.close();
 });
+
+afterEach(() => stage.reset());
 
 test('a desktop with a keyring keeps the key there; outside its session the sign-in asks for a new one, and inside it goes on', async () => {
   const env = desktop.environment;
@@ -38,4 +40,17 @@ test('a desktop with a keyring keeps the key there; outside its session the sign
 
   const again = await stage.daemon(stage.configuration(), env);
   expect(await again.lsRemote()).toMatchObject({ code: 0, stderr: '' });
+});
+
+test('where a service is installed, a sign-in that comes before it is sealed with what the service can read', async () => {
+  const env = desktop.environment;
+  const units = join(stage.scene.home, '.config/systemd/user');
+  await mkdir(units, { recursive: true });
+  await writeFile(join(units, 'postern.service'), '[Service]\n');
+  const ran = await stage.postern(['login'], stage.configuration(), { env });
+  expect(ran).toMatchObject({ code: 0 });
+  expect(ran.stdout).toContain('sealed with the key file');
+  // The unit hides the session bus from the service.
+  const service = await stage.daemon();
+  expect(await service.lsRemote()).toMatchObject({ code: 0, stderr: '' });
 });

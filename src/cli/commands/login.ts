@@ -2,6 +2,8 @@
  * `postern login` and `postern logout`: people sign in for an identity, and are forgotten. Where a daemon runs it keeps the sign-in,
  * because it is who must be able to open it; else this process does.
  */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { askStatus } from '../../daemon/admin.js';
 import { askForget, askKeep, type Forgotten } from '../../daemon/identity-actions.js';
@@ -20,6 +22,7 @@ import { signInHttp } from '../../upstream/sign-in-http.js';
 import { type Context, loadFor, type SettingsFlags } from '../context.js';
 import { accountText, keeperText } from '../login-text.js';
 import { browserCommand, openBrowser } from '../open-browser.js';
+import { unitDirectory, unitNames } from '../service/unit-files.js';
 import { visible } from '../visible.js';
 
 /** Somebody is there who may be asked for the password of their keyring. */
@@ -209,8 +212,11 @@ async function keep(context: Context, identity: string, { record, label }: Login
   return byDaemon === undefined ? (await storeOf(context).write(identity, what, undefined))?.keptBy : byDaemon.keptBy;
 }
 
-function storeOf({ places, environment }: Context) {
-  return loginStore({ stateDirectory: places.stateDirectory, environment, keyringMs: KEYRING_MS });
+/** The store when no daemon is there to do it. The unit of the service hides the session bus: it could not open what the keyring seals. */
+function storeOf(context: Context) {
+  const { places, environment } = context;
+  const isService = existsSync(join(unitDirectory('user', context), unitNames('user').service));
+  return loginStore({ stateDirectory: places.stateDirectory, environment, keyringMs: isService ? undefined : KEYRING_MS });
 }
 
 function tell({ printer }: Context, identity: string, { label }: Login, keptBy: LoginKeeper | undefined, json: boolean): void {

@@ -14,12 +14,12 @@ import {
   lookAt,
   type Scope,
   SYSUSERS_FILE,
+  unitDirectory,
   type UnitFile,
   unitFiles,
   unitNames,
 } from '../service/unit-files.js';
 
-const SYSTEM_UNITS = '/etc/systemd/system';
 /** Where logind notes who lingers (loginctl(1)). */
 const LINGERING = '/var/lib/systemd/linger';
 /** What ProtectHome= hides from a service of the system. */
@@ -90,7 +90,7 @@ export async function serviceUninstall(context: Context, flags: SettingsFlags): 
   const isDry = flags['dry-run'] === true;
   const { service, socket } = unitNames(scope);
   const files = await Promise.all(
-    installedPaths(scope, unitDirectory(context, scope)).map(async (path) => ({ path, ...(await lookAt(path)) })),
+    installedPaths(scope, unitDirectory(scope, context)).map(async (path) => ({ path, ...(await lookAt(path)) })),
   );
   const going = files.filter(({ found }) => found === 'ours' || (found === 'changed' && flags['force'] === true));
   const staying = files.filter((each) => each.found !== 'missing' && !going.includes(each));
@@ -133,7 +133,7 @@ export async function serviceStatus(context: Context, flags: SettingsFlags): Pro
   const version = await systemctl.version();
   const wanted = await wantedFiles(context, scope, flags).catch((): UnitFile[] => []);
   const files = await Promise.all(
-    installedPaths(scope, unitDirectory(context, scope)).map(async (path) => {
+    installedPaths(scope, unitDirectory(scope, context)).map(async (path) => {
       const { found, text } = await lookAt(path);
       const isOutdated = found === 'ours' && wanted.some((file) => file.path === path && file.text !== text);
       return { path, state: isOutdated ? ('outdated' as const) : found };
@@ -206,7 +206,7 @@ async function wantedFiles(context: Context, scope: Scope, flags: SettingsFlags)
   return unitFiles({
     scope,
     templates: join(dirname(program), '..', 'systemd'),
-    directory: unitDirectory(context, scope),
+    directory: unitDirectory(scope, context),
     node,
     program,
     configuration: typeof flags['config'] === 'string' ? settings.file : undefined,
@@ -227,12 +227,6 @@ async function openable<T extends { readonly host: string; readonly optional: bo
 
 function scopeOf(flags: SettingsFlags): Scope {
   return flags['system'] === true ? 'system' : 'user';
-}
-
-function unitDirectory({ environment, home }: Context, scope: Scope): string {
-  if (scope === 'system') return SYSTEM_UNITS;
-  const xdg = environment['XDG_CONFIG_HOME'];
-  return join(xdg?.startsWith('/') === true ? xdg : join(home, '.config'), 'systemd', 'user');
 }
 
 function requireRoot(scope: Scope): void {

@@ -47,6 +47,19 @@ export function unitNames(scope: Scope): { readonly service: string; readonly so
   return { service: `${name}.service`, socket: `${name}.socket` };
 }
 
+/** Where an administrator's units are (systemd.unit(5)). */
+const SYSTEM_UNITS = '/etc/systemd/system';
+
+/** Where units of a scope are installed. */
+export function unitDirectory(
+  scope: Scope,
+  { environment, home }: { readonly environment: Readonly<Record<string, string | undefined>>; readonly home: string },
+): string {
+  if (scope === 'system') return SYSTEM_UNITS;
+  const xdg = environment['XDG_CONFIG_HOME'];
+  return join(xdg?.startsWith('/') === true ? xdg : join(home, '.config'), 'systemd', 'user');
+}
+
 /** Where sysusers.d(5) looks for what an administrator wants. */
 export const SYSUSERS_FILE = '/etc/sysusers.d/postern.conf';
 
