@@ -7,10 +7,10 @@
  * long while it held the lock (SIGSTOP, a suspended machine) writes beside another then.
  */
 import { randomBytes } from 'node:crypto';
-import { link, readFile, rename, stat, unlink, writeFile } from 'node:fs/promises';
+import { link, readFile, rename, stat, unlink } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { systemCodeOf } from '../model/errors.js';
 import { temporaryBeside } from './atomic-file.js';
+import { linkOrMake, writeNew } from './new-file.js';
 
 const LOOK_MS = 10;
 /** A hundred times what the longest write takes here. */
@@ -42,31 +42,12 @@ export async function withFileLock<T>(path: string, work: () => Promise<T>): Pro
 /** One try; `triedAtMs` is when, by the clock of the file system. */
 async function take(path: string, mark: string): Promise<{ readonly isTaken: boolean; readonly triedAtMs: number }> {
   const written = temporaryBeside(path);
-  await writeFile(written, mark, { flag: 'wx', mode: 0o600 });
+  await writeNew(written, mark);
   try {
     const { mtimeMs: triedAtMs } = await stat(written);
     return { isTaken: await linkOrMake(written, path, mark), triedAtMs };
   } finally {
     await unlink(written);
-  }
-}
-
-async function linkOrMake(written: string, path: string, mark: string): Promise<boolean> {
-  try {
-    await link(written, path);
-    return true;
-  } catch (thrown) {
-    // An answer of NFS can get lost after the link was made, and the repeated call then finds it (open(2), O_EXCL).
-    if (systemCodeOf(thrown) === 'EEXIST') return (await stat(written)).nlink === 2;
-    if (!['EPERM', 'ENOTSUP', 'ENOSYS', 'EMLINK'].includes(systemCodeOf(thrown) ?? '')) throw thrown;
-    // A file system without hard links.
-    return await writeFile(path, mark, { flag: 'wx', mode: 0o600 }).then(
-      () => true,
-      (fault: unknown) => {
-        if (systemCodeOf(fault) === 'EEXIST') return false;
-        throw fault;
-      },
-    );
   }
 }
 

@@ -90,7 +90,7 @@ export class LoginKeys {
     // Held against another process that makes one at the same time: the keyring would keep the later of the two.
     const make = async (): Promise<LoginKey | undefined> => {
       await makeDirectory(dirname(this.#file));
-      return withFileLock(`${this.#file}ring.lock`, () => ask(new Secret(randomBytes(KEY_BYTES).toString('base64'))));
+      return withFileLock(join(dirname(this.#file), 'keyring.lock'), () => ask(new Secret(randomBytes(KEY_BYTES).toString('base64'))));
     };
     this.#fromKeyring = (await ask()) ?? (isMaking ? await make() : undefined);
     return this.#fromKeyring;

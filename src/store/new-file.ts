@@ -24,6 +24,15 @@ export async function makeNewFile(
   await writeNew(written, content);
   onWritten?.();
   try {
+    return await linkOrMake(written, path, content);
+  } finally {
+    await unlink(written).catch(() => undefined); // it is a copy; one that stays is closed to others as well
+  }
+}
+
+/** Gives what is `written` there the name `path` too; false when that is taken. Rejects with the system's error. */
+export async function linkOrMake(written: string, path: string, content: string): Promise<boolean> {
+  try {
     await link(written, path);
     return true;
   } catch (thrown) {
@@ -37,12 +46,11 @@ export async function makeNewFile(
         throw fault;
       },
     );
-  } finally {
-    await unlink(written).catch(() => undefined); // it is a copy; one that stays is closed to others as well
   }
 }
 
-async function writeNew(path: string, content: string): Promise<void> {
+/** Writes a file that is not there yet, with mode 0600, to the disk. Rejects with the system's error, `EEXIST` when it is there. */
+export async function writeNew(path: string, content: string): Promise<void> {
   const handle = await open(path, 'wx', 0o600);
   try {
     // The umask may have taken too much away, and a default ACL may give too much.

@@ -340,6 +340,8 @@ describe('several processes at once', () => {
 describe('LoginKeys', () => {
   const credentials = async (text: string): Promise<string> => {
     const path = join(root, 'credentials');
+    // As systemd does it: nobody writes into what it gave.
+    await rm(path, { recursive: true, force: true });
     await mkdir(path, { recursive: true });
     await writeFile(join(path, LOGIN_KEY_CREDENTIAL), text, { mode: 0o440 });
     return path;
