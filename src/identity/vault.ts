@@ -6,13 +6,11 @@
  * Times are wall-clock and compared on each request, so a machine that slept finds out on its next request.
  */
 import type { Credential, CredentialTarget } from '../model/credential.js';
-import { messageOf, ProxyError } from '../model/errors.js';
 import type { Clock, Logger } from '../model/ports.js';
 import type { IdentitySettings } from '../model/settings.js';
-import type { TokenClaims } from '../model/token-claims.js';
-import { findMisuse, inspectToken, orderOf } from './purpose.js';
-import { fetchWithin } from './token-fetch.js';
-import { holdAfter, isAliveAt, isWorthRenewing, pauseAfter, renewalTime } from './token-life.js';
+import { nameFailure, obtainCredential } from './obtain.js';
+import { findMisuse } from './purpose.js';
+import { holdAfter, isAliveAt, isWorthRenewing, pauseAfter } from './token-life.js';
 import { TokenFailure } from './token-source.js';
 import { Holders } from './vault-entries.js';
 import { type Entry, type Flight, isWrittenAlike, takeOver, type VaultIdentity } from './vault-entry.js';
@@ -221,7 +219,11 @@ export class Vault {
     const { source } = entry.identity;
     const startedAt = this.#clock.now();
     try {
-      const { credential, renewAt, about } = await this.#obtain(entry, claims);
+      const { credential, renewAt, about } = await obtainCredential(entry, claims, {
+        clock: this.#clock,
+        timeoutMs: this.#timeoutMs,
+        isUnwanted: () => this.#isClosed,
+      });
       // One that was asked for before the upstream wanted more is for those who waited for it, and not kept.
       if (!isCurrent() || entry.claims !== claims) return credential;
       entry.held = credential;
@@ -265,43 +267,6 @@ export class Vault {
     }
   }
 
-  /** `renewAt` is missing for what has no time of its own. */
-  async #obtain(
-    entry: Entry,
-    claims: string | undefined,
-  ): Promise<{ credential: Credential; renewAt?: number; about?: TokenClaims | undefined }> {
-    const { source } = entry.identity;
-    switch (source.kind) {
-      case 'none':
-      case 'passthrough':
-        return { credential: { kind: source.kind } };
-      case 'basic':
-        entry.requests += 1;
-        return { credential: { kind: 'basic', user: source.user, password: await source.read() } };
-      case 'asked':
-        entry.requests += 1;
-        return { credential: await source.source.ask(entry.target) };
-      case 'token': {
-        const fetched = await fetchWithin(source.source, orderOf(entry.identity.settings, entry.target, claims), {
-          clock: this.#clock,
-          timeoutMs: this.#timeoutMs,
-          isUnwanted: () => this.#isClosed,
-          onTry: () => (entry.requests += 1),
-        });
-        const about = inspectToken(entry.identity.settings, fetched.token);
-        const obtainedAt = new Date(this.#clock.now());
-        const credential: Credential = { kind: 'bearer', token: fetched.token, expiresAt: fetched.expiresAt, obtainedAt };
-        if (!this.#isAlive(credential)) {
-          throw new TokenFailure(`The token has already ended (at ${fetched.expiresAt.toISOString()})`, {
-            isDefinite: false,
-            todo: `check the clock of this machine (it says ${obtainedAt.toISOString()}): it is most likely ahead`,
-          });
-        }
-        return { credential, renewAt: renewalTime(fetched, obtainedAt), about };
-      }
-    }
-  }
-
   #schedule(entry: Entry): void {
     this.#wakeAt(entry, entry.renewAt);
   }
@@ -317,13 +282,4 @@ export class Vault {
 
 function nothing(): void {
   // How an earlier flight ended was told to those who waited for it.
-}
-
-function nameFailure(name: string, thrown: unknown): ProxyError {
-  if (thrown instanceof TokenFailure) {
-    const code = thrown.isDefinite ? 'identity-rejected' : 'identity-unavailable';
-    return new ProxyError(code, thrown.message, { todo: thrown.todo, cause: thrown });
-  }
-  if (thrown instanceof ProxyError) return thrown;
-  return new ProxyError('internal', `Identity ${name} failed: ${messageOf(thrown)}`, { todo: 'report this with the log', cause: thrown });
 }
