@@ -3,6 +3,8 @@
  * environment, and a time limit after which it is ended with everything that it started.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { access } from 'node:fs/promises';
+import { delimiter, resolve as resolvePath } from 'node:path';
 import { systemCodeOf } from '../model/errors.js';
 
 /** Longest output that is read, in bytes, of each stream: tokens have some kilobytes. */
@@ -85,13 +87,33 @@ export function runProgram({ program, args, environment, timeoutMs, input }: Pro
         if (length > LONGEST_OUTPUT_BYTES) finish({ kind: 'endless' });
       });
     }
-    child.on('error', (fault) => finish({ kind: 'missing', code: systemCodeOf(fault) ?? 'unknown' }));
+    child.on('error', (fault) => {
+      // What never ran is said to have closed nonetheless.
+      child.off('close', ended);
+      void codeOf(fault, program, environment['PATH']).then((code) => finish({ kind: 'missing', code }));
+    });
     child.on('exit', (code) => (linger = setTimeout(() => ended(code), LINGER_MS)));
     child.on('close', ended);
     // A program that does not want to read has its reasons, which are told by how it ends.
     child.stdin?.on('error', () => undefined);
     child.stdin?.end(input);
   });
+}
+
+/** Why a program cannot be run. The system says EACCES also where it is nowhere and a directory of PATH cannot be entered (execvp(3)). */
+async function codeOf(fault: Error, program: string, path = ''): Promise<string> {
+  const code = systemCodeOf(fault) ?? 'unknown';
+  if (code !== 'EACCES' || program.includes('/')) return code;
+  const places = path.split(delimiter).map((directory) => resolvePath('/', directory, program));
+  const found = await Promise.all(
+    places.map((place) =>
+      access(place).then(
+        () => true,
+        () => false,
+      ),
+    ),
+  );
+  return found.includes(true) ? code : 'ENOENT';
 }
 
 function textOf(chunks: readonly Buffer[]): string {

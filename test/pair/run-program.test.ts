@@ -1,8 +1,10 @@
 /** Programs that are asked for credentials, as processes: what they get, how they end, and that none of them stays. */
-import { spawn } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { execFile, spawn } from 'node:child_process';
+import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { build } from 'esbuild';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { childEnvironment, runProgram } from '../../src/identity/run-program.js';
 import { readSecret } from '../../src/identity/secret-reader.js';
@@ -35,6 +37,35 @@ describe('runProgram()', () => {
     });
     expect(await sh('exit 0', { input: 'x'.repeat(1024 * 1024) })).toMatchObject({ kind: 'ended', code: 0 });
     expect(await sh('kill -9 $$')).toMatchObject({ kind: 'ended', code: undefined });
+  });
+
+  test('says that a program is not there also where a directory of PATH cannot be entered', async () => {
+    // Root can enter every directory: there it is somebody else who tries.
+    const built = join(directory, 'run.mjs');
+    const closed = join(directory, 'closed');
+    await mkdir(closed);
+    await chmod(closed, 0o000);
+    await chmod(directory, 0o755);
+    await build({
+      stdin: {
+        resolveDir: join(import.meta.dirname, '../../src/identity'),
+        contents: `import { runProgram } from './run-program.js';
+          const run = (program) => runProgram({ program, args: [], environment: { PATH: process.argv[2] }, timeoutMs: 20000 });
+          process.stdout.write(JSON.stringify([await run('no-such-tool'), await run('is-no-program')]));`,
+      },
+      outfile: built,
+      bundle: true,
+      platform: 'node',
+      format: 'esm',
+      logLevel: 'error',
+    });
+    await writeFile(join(directory, 'is-no-program'), '', { mode: 0o644 });
+    const who = process.getuid?.() === 0 ? { uid: 1, gid: 1 } : {};
+    const { stdout } = await promisify(execFile)(process.execPath, [built, `${closed}:${directory}`], { ...who, cwd: '/' });
+    expect(JSON.parse(stdout)).toEqual([
+      { kind: 'missing', code: 'ENOENT' },
+      { kind: 'missing', code: 'EACCES' },
+    ]);
   });
 
   test('says that a program is not there, or cannot be run', async () => {
