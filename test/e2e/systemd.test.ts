@@ -274,6 +274,34 @@ describe.skipIf(!IS_ROOT)(`as a service of systemd (${SUITE})${IS_ROOT ? '' : ':
     await stage.systemctl('dev', 'reload', 'postern.service');
   });
 
+  it('git-credential finds what the helper `store` keeps with the drop-in for sign-in tools, and says that there is nothing without it', async () => {
+    const good = configuration('{ credential: azure-client-secret }');
+    const tools = `http://127.0.0.1:8417/git.example.com/team/tools.git`;
+    const route = `  - { match: git.example.com/**, identity: helpers, host: generic, upstream: '${upstream.git}/git.example.com', ca: /azure/ca.pem }`;
+    const withHelpers = good.replace('routes:', `  helpers: { kind: git-credential }\nroutes:\n${route}`);
+    await put('/home/dev/.git-credentials', `https://dana:example-password@${new URL(upstream.git).host}\n`, 'dev', 0o600);
+    await stage.must('dev', 'git', ['config', '--global', 'credential.helper', 'store']);
+    await put(CONFIGURATION, withHelpers, 'dev', 0o600);
+    await stage.systemctl('dev', 'restart', 'postern.service');
+    const hidden = await git('dev', ['ls-remote', tools]);
+    expect(hidden.code).not.toBe(0);
+    expect(hidden.stderr).toContain('postern: The credential helpers of git hold nothing for');
+
+    const shipped = await stage.must('root', 'cat', ['/opt/postern/systemd/drop-ins/sign-in-tools.conf']);
+    const switchedOn = shipped.replace(/^#(?=(?:InaccessiblePaths|ReadWritePaths)=)/gm, '').replace('[Service]\n', '');
+    await dropIn('sign-in-tools', switchedOn);
+    await stage.systemctl('dev', 'restart', 'postern.service');
+    const found = await git('dev', ['ls-remote', tools]);
+    expect(found.stderr).toBe('');
+    expect(found.stdout).toMatch(/\tHEAD$/m);
+
+    await stage.must('dev', 'rm', ['/home/dev/.config/systemd/user/postern.service.d/sign-in-tools.conf', '/home/dev/.git-credentials']);
+    await stage.must('dev', 'git', ['config', '--global', '--unset', 'credential.helper']);
+    await stage.systemctl('dev', 'daemon-reload');
+    await put(CONFIGURATION, good, 'dev', 0o600);
+    await stage.systemctl('dev', 'restart', 'postern.service');
+  });
+
   describe('the watchdog', () => {
     /** Holds up the event loop for a while or for good, and the threads that read files. */
     const PRELOAD = `
