@@ -4,7 +4,9 @@
  * control characters removed (a terminal would act on them), length bounded.
  */
 import type { HostKind } from '../model/address.js';
+import { printableLine } from '../model/printable.js';
 import type { Refusal } from '../model/refusal.js';
+import { readRetryAfter } from '../model/retry-after.js';
 import { isAzureDevOps } from '../model/resource.js';
 import type { TokenClaims } from '../model/token-claims.js';
 import { findAzureText } from './azure-texts.js';
@@ -30,15 +32,6 @@ export interface SentCredential {
 
 const MOST_LINES = 8;
 const LONGEST_LINE = 400;
-/** Sequences of ECMA-48 that a terminal acts on: control sequences (colours, cursor) and command strings (titles, links). */
-const ESCAPE_SEQUENCES =
-  /(?:\u001b\[|\u009b)[0-?]*[ -/]*[@-~]|(?:\u001b[\]P^_X]|[\u009d\u0090\u009e\u009f\u0098])[^\u0007\u001b\u009c]*(?:\u0007|\u001b\\|\u009c|$)/g;
-/** Characters that are not shown as themselves: controls, directions, separators of lines, nothing visible. */
-const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
-/** The two forms of HTTP dates that name their zone (RFC 9110, 5.6.7); the third is local time to a parser. */
-const HTTP_DATE = /^[A-Z][a-z]{2,8}, [0-9]{2}[ -][A-Z][a-z]{2}[ -][0-9]{2,4} [0-9]{2}:[0-9]{2}:[0-9]{2} GMT$/;
-/** Longest Retry-After that is believed, in seconds: a day. */
-const LONGEST_RETRY_AFTER = 86_400;
 
 const SIGN_IN = {
   code: 'upstream-unauthenticated',
@@ -158,22 +151,6 @@ export function isSignInPage(answer: FailedAnswer): boolean {
   return answer.status === 200 && /html/i.test(answer.header('content-type') ?? '') && /_signin|sign in|signin/i.test(answer.text);
 }
 
-/**
- * Seconds of a Retry-After header: a number, or an HTTP date measured against the answer's own Date (RFC 9110,
- * 10.2.3). Undefined when absent or unreadable.
- */
-export function readRetryAfter(value: string | undefined, date: string | undefined): number | undefined {
-  if (value === undefined) return undefined;
-  const text = value.trim();
-  if (/^[0-9]+(\.[0-9]+)?$/.test(text)) return Math.min(Number(text), LONGEST_RETRY_AFTER);
-  // A date parser takes nearly everything for a date: `-5` is one in 2001.
-  if (!HTTP_DATE.test(text)) return undefined;
-  const until = Date.parse(text);
-  const from = date === undefined ? Number.NaN : Date.parse(date);
-  if (Number.isNaN(until) || Number.isNaN(from)) return undefined;
-  return Math.min(Math.max(0, (until - from) / 1000), LONGEST_RETRY_AFTER);
-}
-
 /** The upstream's own words, line by line, whatever they came in. */
 function upstreamWords(answer: FailedAnswer): string {
   const type = (answer.header('content-type') ?? '').toLowerCase();
@@ -216,9 +193,7 @@ function percentDecode(text: string): string {
   }
 }
 
-/** One printable line: escape sequences and what is not shown as itself out, white space folded, length bounded. */
+/** One printable line of bounded length. */
 function cleanLine(line: string): string {
-  const plain = line.replace(ESCAPE_SEQUENCES, ' ').replace(UNPRINTABLE, ' ').replace(/\s+/g, ' ').trim();
-  // Half of a character that the cut went through is left out.
-  return plain.length > LONGEST_LINE ? `${plain.slice(0, LONGEST_LINE).replace(/[\ud800-\udbff]$/, '')}...` : plain;
+  return printableLine(line, LONGEST_LINE);
 }

@@ -4,6 +4,7 @@
  * a request may carry a secret, and where it is sent is for the configuration to say, not for an answer.
  */
 import { messageOf } from '../model/errors.js';
+import { readRetryAfter } from '../model/retry-after.js';
 import type { SendSignIn, SignInAnswer, SignInRequest, SignInWay } from '../model/sign-in.js';
 import { TokenFailure } from './token-source.js';
 
@@ -87,12 +88,13 @@ export function authorityTalk({ send, way, authority, others = [], now }: TalkOp
 
 function noteAnswer(seen: SeenExchange, url: string, { status, headers, body }: SignInAnswer, now: number): void {
   const isJson = isObject(body);
+  const retryAfter = readRetryAfter(headers['retry-after'], headers['date'] ?? new Date(now).toUTCString());
   seen.answer = {
     url,
     status,
     isJson,
     body: status >= 200 && status < 300 ? '' : body.slice(0, LONGEST_KEPT),
-    retryAfterMs: retryAfterOf(headers['retry-after'], now),
+    retryAfterMs: retryAfter === undefined ? undefined : retryAfter * 1000,
   };
   const told = Date.parse(headers['date'] ?? '');
   if (isJson && !Number.isNaN(told)) seen.aheadMs = now - told;
@@ -138,12 +140,4 @@ function isObject(body: string): boolean {
     // Something else than a sign-in service answers; whoever explains the failure says so.
     return false;
   }
-}
-
-/** RFC 9110 section 10.2.3: seconds, or a date. */
-function retryAfterOf(text: string | undefined, now: number): number | undefined {
-  if (text === undefined) return undefined;
-  if (/^[0-9]{1,6}$/.test(text)) return Number(text) * 1000;
-  const at = /^[A-Z][a-z]{2}, /.test(text) ? Date.parse(text) : NaN;
-  return Number.isNaN(at) ? undefined : Math.max(0, at - now);
 }

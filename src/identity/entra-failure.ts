@@ -3,6 +3,7 @@
  * network fault, or what the library says of its kind of credential. Knows the library by its messages alone.
  */
 import { messageOf, ProxyError, systemCodeOf } from '../model/errors.js';
+import { withoutUnprintable } from '../model/printable.js';
 import type { EntraIdentity } from '../model/settings.js';
 import type { SeenAnswer, SeenExchange } from './authority-talk.js';
 import { remedyOf } from './entra-remedy.js';
@@ -200,7 +201,8 @@ function withoutProofs(text: string, proofs: ReadonlySet<string>): string {
     if (proof === '') continue;
     for (const form of [proof, encodeURIComponent(proof), JSON.stringify(proof).slice(1, -1)]) clean = clean.replaceAll(form, '[secret]');
   }
-  return clean.replace(/\beyJ[\w-]{8,}(?:\.[\w-]*){0,2}/g, '[token]').replace(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/g, ' ');
+  const lines = clean.replace(/\beyJ[\w-]{8,}(?:\.[\w-]*){0,2}/g, '[token]').split('\n');
+  return lines.map(withoutUnprintable).join('\n');
 }
 
 function firstLine(text: string): string {

@@ -4,6 +4,7 @@
  */
 import type { CredentialTarget } from '../model/credential.js';
 import { ProxyError } from '../model/errors.js';
+import { printableLine } from '../model/printable.js';
 import { AZURE_DEVOPS_RESOURCE, isAzureDevOps, isFor } from '../model/resource.js';
 import type { Secret } from '../model/secret.js';
 import type { EntraIdentity, IdentitySettings } from '../model/settings.js';
@@ -11,6 +12,9 @@ import { ANY_TENANT } from '../model/tenant.js';
 import { readTokenClaims, type TokenClaims } from '../model/token-claims.js';
 import { TokenFailure, type TokenOrder } from './token-source.js';
 import type { VaultIdentity } from './vault-entry.js';
+
+/** Longest audience that is quoted, in characters: far above an id or a URI. */
+const LONGEST_AUDIENCE = 200;
 
 type Kind = IdentitySettings['kind'];
 
@@ -83,7 +87,7 @@ export function inspectToken(settings: IdentitySettings, token: Secret): TokenCl
   const audience = claims?.audience;
   if (audience === undefined || !isEntra(settings) || isFor(audience, settings.resource)) return claims;
   const named = isAzureDevOps(settings.resource) ? `Azure DevOps (${AZURE_DEVOPS_RESOURCE})` : settings.resource;
-  throw new TokenFailure(`The token is for another service (${printable(audience)}), not for ${named}`, {
+  throw new TokenFailure(`The token is for another service (${printableLine(audience, LONGEST_AUDIENCE)}), not for ${named}`, {
     isDefinite: true,
     todo: isAzureDevOps(settings.resource)
       ? 'check what gives tokens here (`authority` of the identity, or the program that it asks): it was asked for Azure DevOps'
@@ -94,8 +98,4 @@ export function inspectToken(settings: IdentitySettings, token: Secret): TokenCl
 /** Kinds that hold an Entra token. The token of a pipeline's job is none: Azure DevOps makes it itself. */
 function isEntra(settings: IdentitySettings): settings is EntraIdentity {
   return 'resource' in settings && !(settings.kind === 'azure-pipelines' && settings.serviceConnection === undefined);
-}
-
-function printable(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, ' ').slice(0, 200);
 }

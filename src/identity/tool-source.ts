@@ -5,6 +5,7 @@
  * Sources: `az account get-access-token --help`, `azd auth token --help`, Get-AzAccessToken of Az.Accounts.
  */
 import { Secret } from '../model/secret.js';
+import { nothingSeen } from './authority-talk.js';
 import { explainEntraFailure } from './entra-failure.js';
 import { childEnvironment, type ProgramEnd, runProgram } from './run-program.js';
 import type { FetchedToken, TokenOrder, TokenSource } from './token-source.js';
@@ -95,9 +96,6 @@ try {
 }
 `;
 
-/** A tool has its talk with the sign-in service by itself. */
-const NOTHING_SEEN = { answer: undefined, fault: undefined, aheadMs: undefined, proofs: new Set<string>() };
-
 /** A source that runs the tool of this kind. `environment`: the daemon's; `timeoutMs`: for one run. */
 export function createToolSource(
   identity: ToolIdentity,
@@ -133,7 +131,7 @@ export function createToolSource(
           throw new ToolTrouble('claims', '', claims);
         return fetched;
       } catch (thrown) {
-        throw explainEntraFailure({ ...identity, tenant }, thrown, NOTHING_SEEN, toolName(identity.kind));
+        throw explainEntraFailure({ ...identity, tenant }, thrown, nothingSeen(), toolName(identity.kind));
       }
     },
   };

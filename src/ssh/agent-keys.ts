@@ -3,6 +3,7 @@
  * can fail has its own text, because to the user they all look like "permission denied".
  */
 import { ProxyError } from '../model/errors.js';
+import { withoutUnprintable } from '../model/printable.js';
 import type { AgentRoute } from '../model/settings.js';
 import { AgentFault, type AgentTrouble, type HeldKey, heldKeys, type Signature, signature } from './agent-socket.js';
 import { fingerprintOf } from './known-hosts.js';
@@ -164,7 +165,7 @@ function listed(keys: readonly AgentKey[]): string {
 
 /** One line without what a terminal would act on. */
 function printable(text: string): string {
-  const plain = text.replace(/[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g, ' ').trim();
+  const plain = withoutUnprintable(text).trim();
   return plain.length > LONGEST_COMMENT ? `${plain.slice(0, LONGEST_COMMENT)}...` : plain;
 }
 

@@ -1,5 +1,6 @@
 /** What can go wrong between here and a signed-in connection, in words. */
 import { messageOf, ProxyError, systemCodeOf } from '../model/errors.js';
+import { withoutUnprintable } from '../model/printable.js';
 import { outOfFiles } from '../model/send-faults.js';
 import type { AgentKey } from './agent-keys.js';
 import { knownHostsName } from './known-hosts.js';
@@ -122,9 +123,6 @@ export function nameOf({ host, port }: Pick<Dialled, 'host' | 'port'>): string {
 
 /** What a host says, in one line without what a terminal would act on. */
 function printable(text: string): string {
-  const plain = text
-    .replace(/[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g, ' ')
-    .replace(/\s+/g, ' ')
-    .trim();
+  const plain = withoutUnprintable(text).replace(/\s+/g, ' ').trim();
   return plain.length > LONGEST_WORDS ? `${plain.slice(0, LONGEST_WORDS)}...` : plain;
 }

@@ -4,12 +4,13 @@
  * the wire is the door's own.
  */
 import type { IncomingMessage } from 'node:http';
-import { type Failure, isSignInPage, readActivityId, readFailure, readRetryAfter } from '../hosts/failure.js';
+import { type Failure, isSignInPage, readActivityId, readFailure } from '../hosts/failure.js';
 import { Vault } from '../identity/vault.js';
 import type { Credential, CredentialTarget } from '../model/credential.js';
 import type { PatWitness } from '../model/pat.js';
 import type { Clock, Logger } from '../model/ports.js';
 import type { Refusal } from '../model/refusal.js';
+import { readRetryAfter } from '../model/retry-after.js';
 import { claimsOf } from './authorization.js';
 import { challengedClaims, isClaimsChallenge } from './claims-challenge.js';
 import { type ChallengeState, claimsText } from './claims-texts.js';

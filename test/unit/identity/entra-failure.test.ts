@@ -48,6 +48,8 @@ describe('explainEntraFailure()', () => {
     const failure = explain(principal, seen(answer, { proofs: new Set(['s3.cr"et']) }));
     expect(failure.message).toBe('The sign-in service refused (AADSTS9999999: No [31m [secret] "x" [token] here)');
     expect(failure.todo).toBe('look up AADSTS9999999 at https://login.microsoftonline.com/error?code=9999999');
+    const turned = explain(principal, seen(said('AADSTS9999999: No\u202eon\u200b\u2066 x')));
+    expect(turned.message).toBe('The sign-in service refused (AADSTS9999999: No on   x)');
   });
 
   it('knows what passes by itself, and how long the service wants to be left alone', () => {

@@ -67,6 +67,7 @@ describe('toolFailure() knows the words of', () => {
   });
 
   it('shows how to look where it knows none, and tries again by itself', () => {
+    expect(told('azure-cli', 'a\u001b]0;owned\u0007b\u202ec', 't')[0]).toBe('The Azure CLI gave no token (ab c)');
     expect(told('azure-cli', '\n\u001b[31mERROR: boom\u0007 eyJhbGciOiJIUzI1NiJ9.abc.def\u001b[0m\nmore', 't')).toEqual([
       'The Azure CLI gave no token (ERROR: boom  [token])',
       'run `az account get-access-token --resource 499b --tenant t` as the user of the daemon to see why (its output holds a token: do not share it)',
