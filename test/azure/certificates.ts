@@ -21,6 +21,8 @@ export const LEAF_NAMES: readonly string[] = [
   'git.example.com',
   'other.example.com',
   'ntlm.example.com',
+  '*.blob.core.windows.net',
+  '*.vsblob.vsassets.io',
 ];
 
 /** A certificate with its key, both PEM. */
