@@ -21,15 +21,18 @@ import {
   resourceTenant,
   SIGN_IN_PAGE,
 } from './azure-answers.js';
+import type { BlobStorage } from './blob-storage.js';
 import type { CertificateSet, TlsFault } from './certificates.js';
 import { answerFault, noPush } from './fault-answers.js';
 import { existsByName, FaultBook, type Fault } from './faults.js';
+import { Feeds } from './feeds.js';
 import { HttpBackend, type BackendAnswer } from './http-backend.js';
 import { Exchange, type SeenFilter, type SeenRequest } from './journal.js';
 import { Loopback } from './loopback.js';
 import { NtlmConnections } from './ntlm.js';
 import { PatApi } from './pat-api.js';
 import type { Repositories } from './repositories.js';
+import { type HostApi, RestApi } from './rest-api.js';
 import type { TokenBook } from './token-book.js';
 
 /** Longest header block accepted: tokens are long, and a test may make them longer. */
@@ -42,6 +45,10 @@ export class GitHosts extends AccessRules {
   /** TLS connections: open now, and made since the start. `attempts` counts TCP, also where the handshake failed. */
   readonly connections = { open: 0, opened: 0, attempts: 0 };
   readonly faults = new FaultBook();
+  readonly rest: RestApi;
+  readonly feeds: Feeds;
+  /** What answers for addresses that are none of git. */
+  readonly apis: readonly HostApi[];
   readonly #server: Server;
   readonly #loopback: Loopback;
   readonly #backend = new HttpBackend();
@@ -53,8 +60,11 @@ export class GitHosts extends AccessRules {
   readonly #ntlm = new NtlmConnections();
   #tlsFault: TlsFault | undefined;
 
-  constructor(book: TokenBook, repositories: Repositories, certificates: CertificateSet, passProtocol: boolean) {
+  constructor(book: TokenBook, repositories: Repositories, certificates: CertificateSet, passProtocol: boolean, storage: BlobStorage) {
     super(book);
+    this.rest = new RestApi(repositories, this.guids);
+    this.feeds = new Feeds(storage, this.rest.catalog);
+    this.apis = [this.feeds, this.rest];
     this.#repositories = repositories;
     this.#certificates = certificates;
     this.#passProtocol = passProtocol;
@@ -158,6 +168,16 @@ export class GitHosts extends AccessRules {
       return;
     }
     if (this.#isRuledOut(exchange, address)) return;
+    const api = this.apis.find((each) => each.takes(address));
+    if (api !== undefined) {
+      const { organization: name } = address;
+      await api.answer(exchange, address, {
+        verdict: this.judge(address, authorization),
+        tenant: this.tenantOf(name),
+        rules: this.rulesOf(name),
+      });
+      return;
+    }
     const early = this.faults.take(address, 'before-access');
     if (early) {
       await this.#spoil(early, exchange, address, '');
@@ -185,7 +205,7 @@ export class GitHosts extends AccessRules {
 
   /** What an organisation does before anyone is asked who they are; true when the request has had its end. */
   #isRuledOut(exchange: Exchange, address: Address): boolean {
-    if (address.kind !== 'azure' && address.kind !== 'visualstudio') return false;
+    if (address.kind !== 'azure' && address.kind !== 'visualstudio' && address.kind !== 'family') return false;
     const rules = this.rulesOf(address.organization);
     if (rules.isMissing === true) answerHtml(exchange, 404, NOT_FOUND_PAGE);
     else if (rules.discovery === undefined || address.repository !== undefined) return false;
