@@ -8,7 +8,7 @@ export type HostKind = 'azure' | 'visualstudio' | 'family' | 'server' | 'generic
 
 export type GitService = 'git-upload-pack' | 'git-receive-pack';
 
-export type Step = 'advertisement' | 'exchange' | 'other';
+export type Step = 'advertisement' | 'exchange' | 'lfs' | 'other';
 
 export interface Address {
   /** The host that is played, without a port. */
@@ -20,7 +20,7 @@ export interface Address {
   readonly repository: string | undefined;
   /** The last part of the repository's name, decoded, as the client wrote it. */
   readonly leaf: string;
-  /** The path as sent, undecoded, up to and including the repository. */
+  /** The path as sent, undecoded, up to and including the repository; without the `.git` that may stand before `/info/lfs`. */
   readonly base: string;
   /** The path after the repository, without query. */
   readonly rest: string;
@@ -44,6 +44,7 @@ export const FAMILY: readonly string[] = [
   'vsblob',
 ];
 const FAMILY_HOST = new RegExp(`^(?:(?:${FAMILY.join('|')})\\.dev\\.azure\\.com|[^.]+\\.(?:${FAMILY.join('|')})\\.visualstudio\\.com)$`);
+const LFS_REST = /^(.*?)(?:\.git)?(\/info\/lfs(?:\/.*)?)$/;
 const GENERIC_REST = /^(.*?)(\/(?:info\/refs|git-upload-pack|git-receive-pack))$/;
 
 /** The kind of a host name, undefined for one that the emulator does not play. */
@@ -82,7 +83,12 @@ export function parseAddress(hostHeader: string, target: string, guids: Readonly
   const kind = hostKind(host);
   if (!kind) return undefined;
   const raw = path.slice(prefix.length);
-  const place = placeOn(host, kind, raw, guids);
+  const placeOf = (text: string): Place | undefined => placeOn(host, kind, text, guids);
+  const [, lfsBase, lfsRest] = LFS_REST.exec(raw) ?? [];
+  const lfsPlace = lfsBase === undefined ? undefined : placeOf(lfsBase);
+  if (lfsPlace?.repository !== undefined && lfsPlace.rest === '' && lfsRest !== undefined)
+    return { host, kind, ...lfsPlace, base: prefix + lfsPlace.base, rest: lfsRest, step: 'lfs', service: undefined };
+  const place = placeOf(raw);
   if (!place) return undefined;
   return { host, kind, ...place, base: prefix + place.base, ...stepOf(place.rest, query) };
 }

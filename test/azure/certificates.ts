@@ -13,8 +13,6 @@ export const LEAF_NAMES: readonly string[] = [
   '*.dev.azure.com',
   '*.visualstudio.com',
   ...['vssps', 'pkgs', 'feeds', 'vsrm'].map((service) => `*.${service}.visualstudio.com`),
-  '*.blob.core.windows.net',
-  '*.vsblob.vsassets.io',
   'login.microsoftonline.com',
   'login.microsoftonline.us',
   'login.partner.microsoftonline.cn',
@@ -24,6 +22,8 @@ export const LEAF_NAMES: readonly string[] = [
   'git.example.com',
   'other.example.com',
   'ntlm.example.com',
+  '*.blob.core.windows.net',
+  '*.vsblob.vsassets.io',
 ];
 
 /** A certificate with its key, both PEM. */

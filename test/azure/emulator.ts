@@ -13,6 +13,7 @@ import { FakeAzd } from './fake-azd.js';
 import { FakePwsh } from './fake-pwsh.js';
 import { GitHosts } from './git-hosts.js';
 import { Imds } from './imds.js';
+import { Lfs } from './lfs.js';
 import { Pipelines } from './pipelines.js';
 import { Repositories, type RepositoryOptions } from './repositories.js';
 import { makeSamples } from './samples.js';
@@ -33,7 +34,7 @@ export interface EmulatorOptions {
 
 type Parts = Pick<
   Emulator,
-  'directory' | 'caFile' | 'git' | 'storage' | 'ssh' | 'sts' | 'imds' | 'proxy' | 'az' | 'azd' | 'pwsh' | 'pipelines' | 'appService'
+  'directory' | 'caFile' | 'git' | 'lfs' | 'storage' | 'ssh' | 'sts' | 'imds' | 'proxy' | 'az' | 'azd' | 'pwsh' | 'pipelines' | 'appService'
 >;
 
 export class Emulator {
@@ -41,7 +42,9 @@ export class Emulator {
   /** PEM of the emulator's own authority. */
   readonly caFile: string;
   readonly git: GitHosts;
-  /** Where packages are that the feeds send clients to. */
+  /** LFS on the git hosts. */
+  readonly lfs: Lfs;
+  /** Where large things are kept. */
   readonly storage: BlobStorage;
   readonly ssh: SshHost;
   readonly sts: Sts;
@@ -63,8 +66,9 @@ export class Emulator {
     const caFile = join(directory, 'ca.pem');
     await writeFile(caFile, `${certificates.ca}\n`);
     const repositories = new Repositories(join(directory, 'repositories'));
-    const storage = new BlobStorage(certificates.good);
-    const git = new GitHosts(book, repositories, certificates, options.protocol !== 'v0', storage);
+    const storage = new BlobStorage(join(directory, 'storage'), certificates);
+    const lfs = new Lfs(storage);
+    const git = new GitHosts({ book, repositories, certificates, lfs, storage, passProtocol: options.protocol !== 'v0' });
     const ssh = new SshHost(repositories, options.protocol !== 'v0');
     const sts = new Sts(book, samples, certificates, options.tokenLifeSeconds ?? 3600);
     for (const [clientId, registration] of registrations) sts.clients.set(clientId, registration);
@@ -82,7 +86,7 @@ export class Emulator {
       noteProxied: (localPort) => git.noteProxied(localPort),
     });
     const emulator = new Emulator(
-      { directory, caFile, git, storage, ssh, sts, imds, proxy, az, azd, pwsh, pipelines, appService },
+      { directory, caFile, git, lfs, storage, ssh, sts, imds, proxy, az, azd, pwsh, pipelines, appService },
       repositories,
     );
     try {
@@ -110,6 +114,7 @@ export class Emulator {
     this.directory = parts.directory;
     this.caFile = parts.caFile;
     this.git = parts.git;
+    this.lfs = parts.lfs;
     this.storage = parts.storage;
     this.ssh = parts.ssh;
     this.sts = parts.sts;

@@ -26,7 +26,7 @@ export async function answerMaven({ call, feed, rest, give }: FeedCall): Promise
     call.exchange.answer(202, {});
   } else if (sum !== null && named(file) === undefined) {
     const of = named(sum[1] ?? '');
-    if (of === undefined) give(undefined);
+    if (of === undefined) await give(undefined);
     else
       call.send(
         createHash(sum[2] ?? 'sha1')
@@ -35,7 +35,7 @@ export async function answerMaven({ call, feed, rest, give }: FeedCall): Promise
         'text/plain',
       );
   } else {
-    give(named(file));
+    await give(named(file));
   }
 }
 

@@ -24,7 +24,7 @@ export async function answerNpm({ call, feed, rest, base, give }: FeedCall): Pro
     await publish(feed, name, await call.object());
     call.json({ ok: true }, { status: 201 });
   } else if (dash === '-') {
-    give(files.find((each) => each.file === file));
+    await give(files.find((each) => each.file === file));
   } else if (files.length === 0) {
     call.json({ error: 'not_found', reason: `Package '${name}' cannot be found in feed '${feed.name}'` }, { status: 404 });
   } else {

@@ -37,7 +37,7 @@ export async function answerNuget({ call, feed, rest, guidBase, give }: FeedCall
   } else if (part === 'flat2' && path[0] === 'index.json') {
     call.json({ versions: files.map((each) => each.version) });
   } else if (part === 'flat2') {
-    give(files.find((each) => each.version === path[0] && each.file === path[1]?.toLowerCase()));
+    await give(files.find((each) => each.version === path[0] && each.file === path[1]?.toLowerCase()));
   } else {
     call.json(registration(base, id, files));
   }

@@ -19,7 +19,7 @@ export async function answerPypi({ call, feed, rest, guidBase, give }: FeedCall)
     feed.files.push({ protocol: 'pypi', name: 'uploaded', version: '1', file: 'uploaded-1.tar.gz', bytes: await call.body() });
     call.exchange.answer(200, {});
   } else if (part === 'download') {
-    give(files.find((each) => each.version === version && each.file === file));
+    await give(files.find((each) => each.version === version && each.file === file));
   } else if (part !== 'simple' || files.length === 0) {
     call.error(404, 'The package cannot be found.', 'PackageNotFoundException');
   } else {

@@ -43,7 +43,7 @@ export interface FeedCall {
   readonly base: string;
   readonly guidBase: string;
   /** Answers with the file itself or, as the service does, with where it is. */
-  readonly give: (file: FeedFile | undefined) => void;
+  readonly give: (file: FeedFile | undefined) => Promise<void>;
 }
 
 export class Feeds implements HostApi {
@@ -143,14 +143,15 @@ export class Feeds implements HostApi {
     );
   }
 
-  #give(call: RestCall, feed: Feed, file: FeedFile | undefined): void {
+  async #give(call: RestCall, feed: Feed, file: FeedFile | undefined): Promise<void> {
     if (file === undefined) {
       call.error(404, `The package cannot be found in feed '${feed.name}'.`, 'PackageNotFoundException');
     } else if (this.redirects === undefined) {
       call.exchange.answer(200, { ...azureHeaders(), 'Content-Type': 'application/octet-stream' }, file.bytes);
     } else {
       const path = `${feed.id}/${file.protocol}/${file.name}/${file.file}`;
-      const url = this.#storage.put(path, { bytes: file.bytes, type: 'application/octet-stream' });
+      await this.#storage.put(path, file.bytes);
+      const url = this.#storage.href(path, 'r');
       call.exchange.answer(this.redirects, { ...azureHeaders(), Location: this.location?.(url) ?? url });
     }
   }

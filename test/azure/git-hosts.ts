@@ -28,6 +28,8 @@ import { existsByName, FaultBook, type Fault } from './faults.js';
 import { Feeds } from './feeds.js';
 import { HttpBackend, type BackendAnswer } from './http-backend.js';
 import { Exchange, type SeenFilter, type SeenRequest } from './journal.js';
+import type { Lfs } from './lfs.js';
+import { messageOf, refuseLfs } from './lfs-answers.js';
 import { Loopback } from './loopback.js';
 import { NtlmConnections } from './ntlm.js';
 import { PatApi } from './pat-api.js';
@@ -37,6 +39,17 @@ import type { TokenBook } from './token-book.js';
 
 /** Longest header block accepted: tokens are long, and a test may make them longer. */
 const MAX_HEADER_BYTES = 65_536;
+
+export interface GitHostParts {
+  readonly book: TokenBook;
+  readonly repositories: Repositories;
+  readonly certificates: CertificateSet;
+  readonly lfs: Lfs;
+  /** Where packages are. */
+  readonly storage: BlobStorage;
+  /** False plays a server that ignores Git-Protocol. */
+  readonly passProtocol: boolean;
+}
 
 export class GitHosts extends AccessRules {
   readonly seen: SeenRequest[] = [];
@@ -52,6 +65,7 @@ export class GitHosts extends AccessRules {
   readonly #server: Server;
   readonly #loopback: Loopback;
   readonly #backend = new HttpBackend();
+  readonly #lfs: Lfs;
   readonly #repositories: Repositories;
   readonly #certificates: CertificateSet;
   readonly #passProtocol: boolean;
@@ -60,8 +74,9 @@ export class GitHosts extends AccessRules {
   readonly #ntlm = new NtlmConnections();
   #tlsFault: TlsFault | undefined;
 
-  constructor(book: TokenBook, repositories: Repositories, certificates: CertificateSet, passProtocol: boolean, storage: BlobStorage) {
+  constructor({ book, repositories, certificates, lfs, storage, passProtocol }: GitHostParts) {
     super(book);
+    this.#lfs = lfs;
     this.rest = new RestApi(repositories, this.guids);
     this.feeds = new Feeds(storage, this.rest.catalog);
     this.apis = [this.feeds, this.rest];
@@ -149,6 +164,7 @@ export class GitHosts extends AccessRules {
       organization: address?.organization ?? '',
       headers,
       connection: this.#numbers.get(request.socket) ?? 0,
+      port: request.socket.remotePort ?? 0,
       ...(this.#viaProxy.has(request.socket.remotePort ?? 0) ? { viaProxy: true } : {}),
       ...(address?.repository === undefined || address.step === 'other' ? {} : { repository: address.repository }),
     };
@@ -176,6 +192,10 @@ export class GitHosts extends AccessRules {
         tenant: this.tenantOf(name),
         rules: this.rulesOf(name),
       });
+      return;
+    }
+    if (address.step === 'lfs') {
+      await this.#answerLfs(exchange, address, authorization);
       return;
     }
     const early = this.faults.take(address, 'before-access');
@@ -226,7 +246,8 @@ export class GitHosts extends AccessRules {
     }
     exchange.entry.refusedFor = verdict.reason;
     if (verdict.reason === 'pat-scope') {
-      answerText(exchange, 403, noPush());
+      if (address.step === 'lfs') refuseLfs(exchange, 403, messageOf(403));
+      else answerText(exchange, 403, noPush());
       return undefined;
     }
     const tenant = this.tenantOf(address.organization);
@@ -241,6 +262,20 @@ export class GitHosts extends AccessRules {
         rules,
       );
     return undefined;
+  }
+
+  async #answerLfs(exchange: Exchange, address: Address, authorization: string | undefined): Promise<void> {
+    const name = address.repository ?? '';
+    await this.#lfs.answer({
+      exchange,
+      address,
+      repository: this.#repositories.exists(name) ? name : undefined,
+      admit: (isWrite) => {
+        const asked: Address = { ...address, service: isWrite ? 'git-receive-pack' : 'git-upload-pack' };
+        return address.kind === 'ntlm' ? this.#admitConnection(exchange, asked) : this.#admitRequest(exchange, asked, authorization);
+      },
+      unauthorized: () => answerUnauthorized(exchange, address, this.tenantOf(address.organization)),
+    });
   }
 
   #admitConnection(exchange: Exchange, address: Address): string | undefined {

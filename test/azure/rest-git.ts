@@ -27,6 +27,8 @@ export function git(
       if (fault === null) resolve(stdout);
       else reject(new Error(`git ${args.join(' ')} failed`, { cause: fault }));
     });
+    // A git that reads no input may have ended before it is written.
+    child.stdin?.on('error', () => undefined);
     child.stdin?.end(options.input ?? '');
   });
 }

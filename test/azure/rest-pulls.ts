@@ -18,7 +18,9 @@ export async function answerPulls(call: RestCall, path: string, repository: Repo
       return;
     }
     const status = (call.query.get('searchCriteria.status') ?? 'active').toLowerCase();
-    const wanted = pulls.filter((pull) => pull.repository === repository && (status === 'all' || status === '4' || fits(pull, status)));
+    const wanted = pulls.filter(
+      (pull) => pull.repository === repository && (status === 'all' || status === '4' || STATES[status] === pull.status),
+    );
     call.list(await Promise.all(wanted.map(shape)));
     return;
   }
@@ -31,17 +33,22 @@ export async function answerPulls(call: RestCall, path: string, repository: Repo
     const { title, description, status } = await call.object();
     if (typeof title === 'string') pull.title = title;
     if (typeof description === 'string') pull.description = description;
-    if (status === 'abandoned' || status === 'active' || status === 'completed') pull.status = status;
+    pull.status = STATES[String(status)] ?? pull.status;
     call.json(await shape(pull));
   } else {
     call.json(await shape(pull));
   }
 }
 
-/** The SDK sends the number of the state, people its name. */
-function fits({ status }: PullRequest, wanted: string): boolean {
-  return status === wanted || { '1': 'active', '2': 'abandoned', '3': 'completed' }[wanted] === status;
-}
+/** The SDK sends the number of a state, people its name. */
+const STATES: Readonly<Record<string, PullRequest['status'] | undefined>> = {
+  '1': 'active',
+  active: 'active',
+  '2': 'abandoned',
+  abandoned: 'abandoned',
+  '3': 'completed',
+  completed: 'completed',
+};
 
 async function open(call: RestCall, path: string, repository: Repository, shape: (pull: PullRequest) => Promise<object>): Promise<void> {
   const { sourceRefName: source, targetRefName: target, title, description, isDraft } = await call.object();

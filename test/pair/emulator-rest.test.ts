@@ -3,7 +3,8 @@
  * has to rewrite.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { getBearerHandler, WebApi } from 'azure-devops-node-api';
+import { getBasicHandler, getBearerHandler, WebApi } from 'azure-devops-node-api';
+import { GitVersionType, PullRequestStatus } from 'azure-devops-node-api/interfaces/GitInterfaces.js';
 import { text } from 'node:stream/consumers';
 import type { Emulator } from '../azure/emulator.js';
 import { ask, endEmulator, startEmulator } from './emulator-rig.js';
@@ -62,14 +63,14 @@ describe('azure-devops-node-api at the emulator', () => {
     const git = await sdk().getGitApi();
     const [main] = await git.getRefs('web', 'Payments', 'heads/');
     const push = {
-      refUpdates: [{ name: 'refs/heads/feature', oldObjectId: main?.objectId }],
+      refUpdates: [{ name: 'refs/heads/feature', oldObjectId: main?.objectId ?? '' }],
       commits: [
         { comment: 'Add', changes: [{ changeType: 1, item: { path: '/new.txt' }, newContent: { content: 'new\n', contentType: 0 } }] },
       ],
     };
-    await expect(git.createPush(push as never, 'web', 'Payments')).rejects.toThrow('TF401028');
+    await expect(git.createPush(push, 'web', 'Payments')).rejects.toThrow('TF401028');
     const branch = [{ name: 'refs/heads/feature', oldObjectId: '0'.repeat(40) }];
-    const pushed = await git.createPush({ ...push, refUpdates: branch } as never, 'web', 'Payments');
+    const pushed = await git.createPush({ ...push, refUpdates: branch }, 'web', 'Payments');
     expect(pushed.refUpdates?.[0]?.newObjectId).toMatch(/^[0-9a-f]{40}$/);
     const opened = await git.createPullRequest(
       { title: 'First', sourceRefName: 'refs/heads/feature', targetRefName: 'refs/heads/main' },
@@ -81,11 +82,11 @@ describe('azure-devops-node-api at the emulator', () => {
     expect((await git.getPullRequestById(id)).lastMergeSourceCommit?.commitId).toBe(pushed.refUpdates?.[0]?.newObjectId);
     await git.createThread({ comments: [{ content: 'Looks good' }] }, 'web', id, 'Payments');
     expect((await git.getThreads('web', id, 'Payments'))[0]?.comments?.[0]?.content).toBe('Looks good');
-    await git.updatePullRequest({ status: 2 }, 'web', id, 'Payments');
-    expect(await git.getPullRequests('web', { status: 1 }, 'Payments')).toEqual([]);
+    await git.updatePullRequest({ status: PullRequestStatus.Abandoned }, 'web', id, 'Payments');
+    expect(await git.getPullRequests('web', { status: PullRequestStatus.Active }, 'Payments')).toEqual([]);
     const file = await git.getItemText('web', 'new.txt', 'Payments', undefined, undefined, undefined, undefined, undefined, {
       version: 'feature',
-      versionType: 0,
+      versionType: GitVersionType.Branch,
     });
     expect(await text(file)).toBe('new\n');
   });
@@ -93,7 +94,6 @@ describe('azure-devops-node-api at the emulator', () => {
   it('takes an on-premises collection by its own address alone', async () => {
     emulator.git.pats.add('pat');
     const options = { proxy: { proxyUrl: emulator.proxy.origin }, cert: { caFile: emulator.caFile } };
-    const { getBasicHandler } = await import('azure-devops-node-api');
     const api = new WebApi('https://tfs.example.com/tfs/DefaultCollection', getBasicHandler('', 'pat'), options);
     expect((await (await api.getGitApi()).getRepositories()).map(({ webUrl }) => webUrl)).toEqual([
       'https://tfs.example.com/tfs/DefaultCollection/Payments/_git/web',
@@ -133,7 +133,10 @@ describe('the REST API of the emulator', () => {
   it('tells errors in the shape of the service', async () => {
     const missing = await get('/contoso/_apis/git/repositories/none');
     expect(missing.status).toBe(404);
-    expect(JSON.parse(missing.body)).toMatchObject({ message: expect.stringContaining('TF401019') as string, typeKey: 'GitRepositoryNotFoundException' });
+    expect(JSON.parse(missing.body)).toMatchObject({
+      message: expect.stringContaining('TF401019') as string,
+      typeKey: 'GitRepositoryNotFoundException',
+    });
     emulator.git.rest.setFault('projects', { kind: 'throttled-429', times: 1, retryAfterSeconds: 7 });
     const throttled = await get('/contoso/_apis/projects');
     expect([throttled.status, throttled.headers['retry-after']]).toEqual([429, '7']);
