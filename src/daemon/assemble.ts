@@ -38,6 +38,7 @@ import { loginStore } from '../store/login-store.js';
 import { SharedRevocations } from '../store/shared-revocations.js';
 import { Attempts } from '../upstream/attempts.js';
 import { UpstreamConnections } from '../upstream/connections.js';
+import { OwnRequests } from '../upstream/own-requests.js';
 import { PatApi } from '../upstream/pat-api.js';
 import { signInHttp } from '../upstream/sign-in-http.js';
 import { Tenants } from '../upstream/tenants.js';
@@ -162,8 +163,16 @@ export function assemble(
   const connections = new UpstreamConnections({ environment, connectMs: timeouts.connect });
   const throttle = previous?.throttle ?? new Throttle(clock);
   const tenants = new Tenants({ connections, clock, logger, previous: previous?.tenants });
-  const patParts = { api: new PatApi({ vault, tenants, send }), routes, identities: settings.identities, clock, logger };
-  const pats = new PatCare({ ...patParts, previous: previous?.pats });
+  const requests = new OwnRequests({
+    vault,
+    tenants,
+    send,
+    throttle,
+    clock,
+    pats: { knownOf: (name) => pats.knownOf(name), refused: (name) => pats.refused(name) },
+  });
+  const patParts = { api: new PatApi(requests), routes, identities: settings.identities, clock, logger };
+  const pats: PatCare = new PatCare({ ...patParts, previous: previous?.pats });
   const patDesk = new PatDesk({ ...patParts, onRevoked: (id) => pats.revoked(id) });
   const attempts = new Attempts({ vault, tenants, throttle, clock, logger, pats });
   const forwarder = new Forwarder({ attempts, connections, ledger, logger, clock, timeouts, privateAgents: new PrivateAgents() });

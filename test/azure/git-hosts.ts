@@ -30,6 +30,7 @@ import { Loopback } from './loopback.js';
 import { NtlmConnections } from './ntlm.js';
 import { PatApi } from './pat-api.js';
 import type { Repositories } from './repositories.js';
+import { RestLists } from './rest-lists.js';
 import type { TokenBook } from './token-book.js';
 
 /** Longest header block accepted: tokens are long, and a test may make them longer. */
@@ -42,6 +43,7 @@ export class GitHosts extends AccessRules {
   /** TLS connections: open now, and made since the start. `attempts` counts TCP, also where the handshake failed. */
   readonly connections = { open: 0, opened: 0, attempts: 0 };
   readonly faults = new FaultBook();
+  readonly restLists = new RestLists();
   readonly #server: Server;
   readonly #loopback: Loopback;
   readonly #backend = new HttpBackend();
@@ -174,6 +176,7 @@ export class GitHosts extends AccessRules {
       await this.#spoil(late, exchange, address, user);
       return;
     }
+    if (this.restLists.answer(exchange, address)) return;
     const repository = await this.#repository(exchange, address);
     if (repository === undefined) return;
     const answer = await this.#run(exchange, address, repository, user);
