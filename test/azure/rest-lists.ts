@@ -167,7 +167,8 @@ function accountOf({ kind, host, organization }: Address): Account | undefined {
         isServer: true,
         rest: (path) => after(path, 3),
       };
-    default:
+    case 'generic':
+    case 'ntlm':
       return undefined;
   }
 }
