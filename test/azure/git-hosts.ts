@@ -35,6 +35,7 @@ import { NtlmConnections } from './ntlm.js';
 import { PatApi } from './pat-api.js';
 import type { Repositories } from './repositories.js';
 import { type HostApi, RestApi } from './rest-api.js';
+import { RestLists } from './rest-lists.js';
 import type { TokenBook } from './token-book.js';
 
 /** Longest header block accepted: tokens are long, and a test may make them longer. */
@@ -62,6 +63,7 @@ export class GitHosts extends AccessRules {
   readonly feeds: Feeds;
   /** What answers for addresses that are none of git. */
   readonly apis: readonly HostApi[];
+  readonly restLists = new RestLists();
   readonly #server: Server;
   readonly #loopback: Loopback;
   readonly #backend = new HttpBackend();
@@ -184,7 +186,7 @@ export class GitHosts extends AccessRules {
       return;
     }
     if (this.#isRuledOut(exchange, address)) return;
-    const api = this.apis.find((each) => each.takes(address));
+    const api = this.restLists.knows(address) ? undefined : this.apis.find((each) => each.takes(address));
     if (api !== undefined) {
       const { organization: name } = address;
       await api.answer(exchange, address, {
@@ -214,6 +216,7 @@ export class GitHosts extends AccessRules {
       await this.#spoil(late, exchange, address, user);
       return;
     }
+    if (this.restLists.answer(exchange, address)) return;
     const repository = await this.#repository(exchange, address);
     if (repository === undefined) return;
     const answer = await this.#run(exchange, address, repository, user);
