@@ -9,8 +9,11 @@ import { Peers } from '../gate/peers.js';
 import { KernelPeerTable } from '../gate/peer-table.js';
 import { RouteTable } from '../gate/route-table.js';
 import { Traffic } from '../gate/traffic.js';
+import { ApiCarrier } from '../http/api/api-carrier.js';
+import { Courier } from '../http/courier.js';
 import { Forwarder } from '../http/forward.js';
 import { HttpDoor, type HttpDoorParts } from '../http/http-door.js';
+import { LfsCarrier } from '../http/lfs/lfs-carrier.js';
 import { doorNames, hasTls } from '../http/listener-tls.js';
 import { PrivateAgents } from '../http/private-agents.js';
 import { readSecret } from '../identity/secret-reader.js';
@@ -178,7 +181,7 @@ export function assemble(
   const pats: PatCare = new PatCare({ ...patParts, previous: previous?.pats });
   const patDesk = new PatDesk({ ...patParts, onRevoked: (id) => pats.revoked(id) });
   const attempts = new Attempts({ vault, tenants, throttle, clock, logger, pats });
-  const forwarder = new Forwarder({ attempts, connections, ledger, logger, clock, timeouts, privateAgents: new PrivateAgents() });
+  const courier = new Courier({ attempts, connections, ledger, logger, clock, timeouts, privateAgents: new PrivateAgents() });
   const reposDesk = new ReposDesk({ api: new ReposApi(requests, clock), routes, identities: settings.identities, logger });
   const { access } = settings;
   const ownUid = process.getuid?.();
@@ -225,7 +228,9 @@ export function assemble(
     logger,
     traffic,
     limits: settings.limits,
-    forwarder,
+    forwarder: new Forwarder(courier),
+    lfs: new LfsCarrier(courier),
+    api: new ApiCarrier(courier),
     peers,
     callers: new Callers({
       uids: [...(ownUid === undefined ? [] : [ownUid]), ...access.uids],

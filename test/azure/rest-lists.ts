@@ -173,6 +173,7 @@ function accountOf({ kind, host, organization }: Address): Account | undefined {
         isServer: true,
         rest: (path) => after(path, 3),
       };
+    case 'family':
     case 'generic':
     case 'ntlm':
       return undefined;
