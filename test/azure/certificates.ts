@@ -12,6 +12,7 @@ export const LEAF_NAMES: readonly string[] = [
   'dev.azure.com',
   '*.dev.azure.com',
   '*.visualstudio.com',
+  ...['vssps', 'pkgs', 'feeds', 'vsrm'].map((service) => `*.${service}.visualstudio.com`),
   'login.microsoftonline.com',
   'login.microsoftonline.us',
   'login.partner.microsoftonline.cn',

@@ -68,7 +68,7 @@ export class Emulator {
     const repositories = new Repositories(join(directory, 'repositories'));
     const storage = new BlobStorage(join(directory, 'storage'), certificates);
     const lfs = new Lfs(storage);
-    const git = new GitHosts({ book, repositories, certificates, lfs, passProtocol: options.protocol !== 'v0' });
+    const git = new GitHosts({ book, repositories, certificates, lfs, storage, passProtocol: options.protocol !== 'v0' });
     const ssh = new SshHost(repositories, options.protocol !== 'v0');
     const sts = new Sts(book, samples, certificates, options.tokenLifeSeconds ?? 3600);
     for (const [clientId, registration] of registrations) sts.clients.set(clientId, registration);
@@ -141,6 +141,7 @@ export class Emulator {
 
   /** Makes a bare repository and returns its path; see repositoryName() for the forms of a name. */
   createRepository(name: string, options: RepositoryOptions = {}): Promise<string> {
+    this.git.rest.catalog.add(name);
     return this.#repositories.create(name, options);
   }
   /** Whether the repository is there; a directory used before may hold it already. */
