@@ -25,6 +25,10 @@ const MIB = 1 << 20;
 export interface LfsStageOptions {
   /** How the daemon reaches its upstream. Default `proxy`: by the real names, through the emulator's proxy. */
   readonly road?: 'proxy' | 'upstream';
+  /** What the daemon listens on. Default: the HTTP door alone. */
+  readonly listen?: string;
+  /** More keys of the route. */
+  readonly route?: string;
   /** Further lines of the configuration, at its top level. */
   readonly settings?: readonly string[];
   readonly daemonEnv?: Readonly<Record<string, string>>;
@@ -37,7 +41,7 @@ export class LfsStage {
   readonly #printed: string[] = [];
   #clones = 0;
 
-  static async open({ road = 'proxy', settings = [], daemonEnv = {} }: LfsStageOptions = {}): Promise<LfsStage> {
+  static async open({ road = 'proxy', listen = '{ http: 127.0.0.1:0 }', route = '', settings = [], daemonEnv = {} }: LfsStageOptions = {}): Promise<LfsStage> {
     const scene = await Scene.open();
     const trap = new ConnectProxy({ gitPort: () => 0, stsPort: () => 0, storagePort: () => 0, noteProxied: () => undefined });
     try {
@@ -48,12 +52,12 @@ export class LfsStage {
       const reached = road === 'proxy' ? `proxy: '${proxy.origin}'` : `upstream: '${git.origin}'`;
       const daemon = await scene.daemon(
         [
-          'listen: { http: 127.0.0.1:0 }',
+          `listen: ${listen}`,
           'log: { level: debug, format: json }',
           'identities:',
           `  sp: ${scene.servicePrincipal}`,
           'routes:',
-          `  - { match: dev.azure.com/**, identity: sp, ${reached}, ca: ${caFile} }`,
+          `  - { match: dev.azure.com/**, identity: sp, ${reached}, ca: ${caFile}${route} }`,
           ...settings,
           '',
         ].join('\n'),
@@ -99,12 +103,18 @@ export class LfsStage {
 
   /** A new clone. `pointersOnly`: no object is fetched yet. */
   async clone(
-    options: { readonly branch?: string; readonly pointersOnly?: boolean; readonly env?: Record<string, string> } = {},
+    options: {
+      readonly branch?: string;
+      readonly pointersOnly?: boolean;
+      readonly env?: Record<string, string>;
+      /** Default: the HTTPS address. */
+      readonly remote?: string;
+    } = {},
   ): Promise<string> {
     this.#clones += 1;
     const path = join(this.scene.home, `clone-${this.#clones}`);
     const branch = options.branch === undefined ? [] : ['-b', options.branch];
-    await this.told(['clone', '-q', ...branch, REMOTE, path], {
+    await this.told(['clone', '-q', ...branch, options.remote ?? REMOTE, path], {
       env: { ...(options.pointersOnly === true ? { GIT_LFS_SKIP_SMUDGE: '1' } : {}), ...options.env },
     });
     return path;
