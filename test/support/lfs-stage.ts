@@ -134,6 +134,10 @@ export class LfsStage {
     await this.told(['commit', '-qm', message], { cwd: clone });
   }
 
+  async commitEmpty(clone: string, message: string): Promise<void> {
+    await this.told(['commit', '-q', '--allow-empty', '-m', message], { cwd: clone });
+  }
+
   /** Hosts that clients asked for past the daemon, since the last look. */
   takeTrapped(): string[] {
     return this.#trap.targets.splice(0).map(({ target }) => target);
