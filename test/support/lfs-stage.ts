@@ -41,7 +41,13 @@ export class LfsStage {
   readonly #printed: string[] = [];
   #clones = 0;
 
-  static async open({ road = 'proxy', listen = '{ http: 127.0.0.1:0 }', route = '', settings = [], daemonEnv = {} }: LfsStageOptions = {}): Promise<LfsStage> {
+  static async open({
+    road = 'proxy',
+    listen = '{ http: 127.0.0.1:0 }',
+    route = '',
+    settings = [],
+    daemonEnv = {},
+  }: LfsStageOptions = {}): Promise<LfsStage> {
     const scene = await Scene.open();
     const trap = new ConnectProxy({ gitPort: () => 0, stsPort: () => 0, storagePort: () => 0, noteProxied: () => undefined });
     try {
