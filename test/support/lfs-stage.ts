@@ -37,6 +37,8 @@ export interface LfsStageOptions {
 export class LfsStage {
   readonly scene: Scene;
   readonly daemon: RunningDaemon;
+  /** What the daemon runs with. */
+  readonly configuration: string;
   readonly #trap: ConnectProxy;
   readonly #printed: string[] = [];
   #clones = 0;
@@ -56,20 +58,18 @@ export class LfsStage {
       const { git, proxy, caFile } = scene.emulator;
       await scene.emulator.createRepository(REPOSITORY);
       const reached = road === 'proxy' ? `proxy: '${proxy.origin}'` : `upstream: '${git.origin}'`;
-      const daemon = await scene.daemon(
-        [
-          `listen: ${listen}`,
-          'log: { level: debug, format: json }',
-          'identities:',
-          `  sp: ${scene.servicePrincipal}`,
-          'routes:',
-          `  - { match: dev.azure.com/**, identity: sp, ${reached}, ca: ${caFile}${route} }`,
-          ...settings,
-          '',
-        ].join('\n'),
-        { env: daemonEnv },
-      );
-      const stage = new LfsStage(scene, daemon, trap);
+      const configuration = [
+        `listen: ${listen}`,
+        'log: { level: debug, format: json }',
+        'identities:',
+        `  sp: ${scene.servicePrincipal}`,
+        'routes:',
+        `  - { match: dev.azure.com/**, identity: sp, ${reached}, ca: ${caFile}${route} }`,
+        ...settings,
+        '',
+      ].join('\n');
+      const daemon = await scene.daemon(configuration, { env: daemonEnv });
+      const stage = new LfsStage(scene, daemon, trap, configuration);
       await stage.#settle();
       return stage;
     } catch (error) {
@@ -79,10 +79,11 @@ export class LfsStage {
     }
   }
 
-  private constructor(scene: Scene, daemon: RunningDaemon, trap: ConnectProxy) {
+  private constructor(scene: Scene, daemon: RunningDaemon, trap: ConnectProxy, configuration: string) {
     this.scene = scene;
     this.daemon = daemon;
     this.#trap = trap;
+    this.configuration = configuration;
     // The emulator's own process stands for its proxy's far ends, and for what a test asks by itself.
     scene.emulator.doorkeeper.admits = (port) => [daemon.pid, process.pid].some((pid) => ownsConnectionFrom(pid, port));
   }
