@@ -25,9 +25,9 @@ beforeEach(() => {
 
 afterEach(() => stage.expectNoWayPast());
 
-async function lease(allow: string, ...more: string[]): Promise<string> {
-  const rights = allow.includes('push') ? ['--refs', 'refs/heads/**', '--changes', 'create,update'] : [];
-  const args = ['lease', 'create', '--repo', 'contoso/Payments/web', '--allow', allow, ...rights, '--for', '1h', ...more];
+async function lease(allow: string, { for: life = '1h', format = 'text' } = {}): Promise<string> {
+  const rights = allow.includes('push') ? ['--ref', 'refs/heads/**'] : [];
+  const args = ['lease', 'create', '--repo', 'contoso/Payments/web', '--allow', allow, ...rights, '--for', life, '--format', format];
   const made = await stage.daemon.postern(args);
   expect(made.code, made.stderr).toBe(0);
   return made.stdout.trim();
@@ -35,7 +35,7 @@ async function lease(allow: string, ...more: string[]): Promise<string> {
 
 /** The environment of a job: what `--format json` prints. */
 async function jobEnvironment(allow: string): Promise<Record<string, string>> {
-  return JSON.parse(await lease(allow, '--format', 'json')) as Record<string, string>;
+  return JSON.parse(await lease(allow, { format: 'json' })) as Record<string, string>;
 }
 
 /** Pushes a large file to a new branch and gives its object. */
@@ -102,7 +102,7 @@ test('a lease that may only read brings nothing up, and git-lfs says why', async
 });
 
 test('the addresses of a batch answer end with the lease, which stands beside each; without it nothing is told', async () => {
-  const short = await lease('fetch,push,lfs', '--for', '2m');
+  const short = await lease('fetch,push,lfs', { for: '2m' });
   const ask = async (headers: Record<string, string>): Promise<{ status: number; body: string }> => {
     const answer = await fetch(`${stage.daemon.base}/${PATH}.git/info/lfs/objects/batch`, {
       method: 'POST',
@@ -130,7 +130,9 @@ test('the addresses of a batch answer end with the lease, which stands beside ea
 });
 
 test('`postern exec` serves LFS through a door of its own', async () => {
-  const configuration = await stage.scene.writeConfiguration(stage.configuration.replace('access: { local: lease }\n', ''));
+  const configuration = await stage.scene.writeConfiguration(
+    stage.configuration.replace('access: { local: lease }\n', '').replace(/^log:.*\n/m, ''),
+  );
   const clone = join(stage.scene.home, 'by-exec');
   const oid = await push('for-exec', await jobEnvironment('fetch,push,lfs'));
   // It is a daemon of its own, with a process id that nobody knows before.
@@ -138,7 +140,10 @@ test('`postern exec` serves LFS through a door of its own', async () => {
   const { admits } = doorkeeper;
   doorkeeper.admits = () => true;
   const args = ['exec', '--config', configuration, '--', 'git', 'clone', '-q', '-b', 'for-exec', `https://${PATH}`, clone];
-  const ran = await stage.scene.postern(args, { env: { SP_SECRET: stage.scene.emulator.sts.samples.secretClient.secret } });
+  // The user's own rules lead to the other daemon.
+  const settings = await stage.scene.writeFile('exec-gitconfig', '[filter "lfs"]\n\tprocess = git-lfs filter-process\n\trequired = true\n');
+  const secret = { SP_SECRET: stage.scene.emulator.sts.samples.secretClient.secret };
+  const ran = await stage.scene.postern(args, { env: { ...stage.environment, ...secret, GIT_CONFIG_GLOBAL: settings } });
   doorkeeper.admits = admits;
   expect(ran).toMatchObject({ code: 0, stderr: '' });
   expect(await sumOf(join(clone, 'large.bin'))).toBe(oid);
