@@ -20,6 +20,9 @@ export const REPOSITORY = 'contoso/payments/web';
 /** Its address as the portal gives it. */
 export const REMOTE = 'https://dev.azure.com/contoso/Payments/_git/web';
 
+/** How often git-lfs asks for an object that it does not get. */
+export const TRIES = 2;
+
 const MIB = 1 << 20;
 
 export interface LfsStageOptions {
@@ -158,7 +161,7 @@ export class LfsStage {
     await this.told(['lfs', 'install', '--skip-repo']);
     await this.told(['config', '--global', `url.${this.daemon.base}/dev.azure.com/.insteadOf`, 'https://dev.azure.com/']);
     // A refused object is tried again, with pauses that double.
-    await this.told(['config', '--global', 'lfs.transfer.maxretries', '2']);
+    await this.told(['config', '--global', 'lfs.transfer.maxretries', String(TRIES - 1)]);
   }
 }
 
