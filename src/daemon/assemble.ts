@@ -5,12 +5,17 @@ import { join } from 'node:path';
 import { createLeaseVerifier } from '../gate/lease-verifier.js';
 import { Callers } from '../gate/callers.js';
 import { Ledger } from '../gate/ledger.js';
+import { OnwardSeal } from '../gate/onward-seal.js';
 import { Peers } from '../gate/peers.js';
 import { KernelPeerTable } from '../gate/peer-table.js';
 import { RouteTable } from '../gate/route-table.js';
 import { Traffic } from '../gate/traffic.js';
+import { ApiCarrier } from '../http/api/api-carrier.js';
+import { Courier } from '../http/courier.js';
 import { Forwarder } from '../http/forward.js';
 import { HttpDoor, type HttpDoorParts } from '../http/http-door.js';
+import { LfsCarrier } from '../http/lfs/lfs-carrier.js';
+import { Onward } from '../http/onward.js';
 import { doorNames, hasTls } from '../http/listener-tls.js';
 import { PrivateAgents } from '../http/private-agents.js';
 import { readSecret } from '../identity/secret-reader.js';
@@ -96,6 +101,8 @@ export interface House {
   /** What is revoked; kept over a change of the configuration, because it may know more than its files. */
   readonly register: FileLeaseRegister | undefined;
   readonly shared: SharedRevocations | undefined;
+  /** Outlasts a change of the configuration: what it sealed is still on its way. */
+  readonly onwardSeal: OnwardSeal;
   readonly audit: Audit;
   /** Undefined without a state directory. */
   readonly logins: LoginStore | undefined;
@@ -166,20 +173,13 @@ export function assemble(
   const connections = new UpstreamConnections({ environment, connectMs: timeouts.connect });
   const throttle = previous?.throttle ?? new Throttle(clock);
   const tenants = new Tenants({ connections, clock, logger, previous: previous?.tenants });
-  const requests = new OwnRequests({
-    vault,
-    tenants,
-    send,
-    throttle,
-    clock,
-    pats: { knownOf: (name) => pats.knownOf(name), refused: (name) => pats.refused(name) },
-  });
+  const requests = new OwnRequests({ vault, tenants, send, throttle, clock, pats: () => pats });
   const patParts = { api: new PatApi(requests), routes, identities: settings.identities, clock, logger };
   const pats: PatCare = new PatCare({ ...patParts, previous: previous?.pats });
   const patDesk = new PatDesk({ ...patParts, onRevoked: (id) => pats.revoked(id) });
+  const reposDesk = new ReposDesk({ ...patParts, api: new ReposApi(requests, clock) });
   const attempts = new Attempts({ vault, tenants, throttle, clock, logger, pats });
-  const forwarder = new Forwarder({ attempts, connections, ledger, logger, clock, timeouts, privateAgents: new PrivateAgents() });
-  const reposDesk = new ReposDesk({ api: new ReposApi(requests, clock), routes, identities: settings.identities, logger });
+  const courier = new Courier({ attempts, connections, ledger, logger, clock, timeouts, privateAgents: new PrivateAgents() });
   const { access } = settings;
   const ownUid = process.getuid?.();
   const keys = leaseKeys(leaseKey, surroundings.stateDirectory, onFault, (reference) => readSecret(reference, secrets, { lines: true }));
@@ -211,6 +211,8 @@ export function assemble(
           hasOwnKeys: leaseKey === undefined,
           kindOf: (host) => routes.kindOf(host),
         });
+  const onwardSeal = new OnwardSeal(keys, previous?.onwardSeal);
+  const onward = new Onward({ seal: onwardSeal, hosts: [], clock });
   const { listen } = settings;
   const { tls } = listen;
   const certificates =
@@ -225,7 +227,9 @@ export function assemble(
     logger,
     traffic,
     limits: settings.limits,
-    forwarder,
+    forwarder: new Forwarder(courier),
+    lfs: new LfsCarrier(courier, { onward, routes }),
+    api: new ApiCarrier(courier),
     peers,
     callers: new Callers({
       uids: [...(ownUid === undefined ? [] : [ownUid]), ...access.uids],
@@ -284,6 +288,7 @@ export function assemble(
     leases,
     register,
     shared,
+    onwardSeal,
     audit,
     logins,
     peers,

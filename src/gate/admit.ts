@@ -4,7 +4,7 @@
  */
 import type { Caller } from '../model/caller.js';
 import type { Decision } from '../model/decision.js';
-import { type GitOperation, permissionOf } from '../model/operation.js';
+import { type GitOperation, permissionsOf } from '../model/operation.js';
 import type { RefPolicy } from '../model/refs.js';
 import { refPoliciesOf, refuseByLease } from './lease-rules.js';
 import type { RouteTable } from './route-table.js';
@@ -13,7 +13,7 @@ import type { RouteTable } from './route-table.js';
  * Decides whether `caller` may do `operation` at `now` (ms since the epoch). Refusals: `lease-insufficient` when the caller's
  * lease does not permit it (told before anything of the routes is), `no-route` when no route matches the address, or it only
  * looks like what one names,
- * `not-allowed` when the route's `allow` does not name the operation's direction. What passes has passed all of them.
+ * `not-allowed` when the route's `allow` does not name all that the operation needs. What passes has passed all of them.
  */
 export function admit(operation: GitOperation, caller: Caller, routes: RouteTable, now: number): Decision {
   const { address } = operation;
@@ -42,14 +42,14 @@ export function admit(operation: GitOperation, caller: Caller, routes: RouteTabl
       todo: `add a route whose match covers ${address.display} to the configuration; \`postern route explain\` shows how an address is read`,
     };
   }
-  const permission = permissionOf(operation);
-  if (!route.allow.includes(permission)) {
+  const missing = permissionsOf(operation).filter((permission) => !route.allow.includes(permission));
+  if (missing.length > 0) {
     return {
       kind: 'refusal',
       code: 'not-allowed',
       status: 403,
-      what: `The route allows ${route.allow.join(', ')}, not ${permission}`,
-      todo: `add ${permission} to \`allow\` of this route if it should be possible`,
+      what: `The route allows ${route.allow.join(', ')}, not ${missing.join(', ')}`,
+      todo: `add ${missing.join(', ')} to \`allow\` of this route if it should be possible`,
       route: route.match,
       identity: route.identity,
     };

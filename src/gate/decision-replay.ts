@@ -7,7 +7,7 @@ import type { AuditLease, AuditOperation } from '../model/audit.js';
 import type { Caller, Entry, Peer } from '../model/caller.js';
 import type { ErrorCode } from '../model/errors.js';
 import type { Lease } from '../model/lease.js';
-import type { GitOperation } from '../model/operation.js';
+import { type GitOperation, LFS_STEPS, type LfsStep } from '../model/operation.js';
 import type { Refusal } from '../model/refusal.js';
 import { admit } from './admit.js';
 import { Callers } from './callers.js';
@@ -206,6 +206,11 @@ function operationOf({ operation, step, address, repository = '' }: AuditOperati
     path: '',
     mainPath: '',
   };
+  if (operation === 'api') return { kind: 'api', step: step === 'read' ? 'read' : 'write', address: asked, query: '' };
+  if (operation === 'lfs') {
+    const known = Object.keys(LFS_STEPS).find((each): each is LfsStep => each === step);
+    return known === undefined ? undefined : { kind: 'lfs', step: known, address: asked, suffix: '' };
+  }
   const kind = (['fetch', 'push', 'archive'] as const).find((known) => known === operation);
   if (kind === undefined) return undefined;
   if (step === 'session' || kind === 'archive') return { kind, step: 'session', address: asked };

@@ -5,7 +5,7 @@
 import { BlockList, isIP } from 'node:net';
 import type { Peer } from '../model/caller.js';
 import { type Caveat, type Lease, leaseName } from '../model/lease.js';
-import { type GitOperation, permissionOf } from '../model/operation.js';
+import { type GitOperation, permissionsOf } from '../model/operation.js';
 import type { RefPolicy } from '../model/refs.js';
 import type { Refusal } from '../model/refusal.js';
 import { matchesPattern } from '../model/route-pattern.js';
@@ -66,9 +66,11 @@ function faultOf(
   ) {
     return { what: `is not for the repository ${address.display}`, todo: ASK };
   }
-  if (allow === undefined ? isGrant : !allow.includes(permissionOf(operation))) {
+  const granted = allow ?? (isGrant ? [] : undefined);
+  const missing = granted === undefined ? [] : permissionsOf(operation).filter((permission) => !granted.includes(permission));
+  if (missing.length > 0) {
     return {
-      what: `allows ${allow === undefined || allow.length === 0 ? 'nothing' : allow.join(', ')}, not ${permissionOf(operation)}`,
+      what: `allows ${granted === undefined || granted.length === 0 ? 'nothing' : granted.join(', ')}, not ${missing.join(', ')}`,
       todo: ASK,
     };
   }

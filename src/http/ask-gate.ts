@@ -7,7 +7,7 @@ import { isLoopbackAddress, type Peers } from '../gate/peers.js';
 import type { RouteTable } from '../gate/route-table.js';
 import type { Caller } from '../model/caller.js';
 import type { Pass } from '../model/decision.js';
-import type { HttpOperation } from '../model/operation.js';
+import type { DoorOperation } from '../model/operation.js';
 import type { AuditTrail, Clock } from '../model/ports.js';
 import type { OperationRecord } from '../model/record.js';
 import type { Refusal } from '../model/refusal.js';
@@ -19,8 +19,8 @@ import { readOperation } from './read-operation.js';
 
 /** How far a request came. */
 export type Walked =
-  | { readonly kind: 'pass'; readonly operation: HttpOperation; readonly pass: Pass }
-  | { readonly kind: 'no'; readonly refusal: Refusal; readonly operation: HttpOperation | undefined }
+  | { readonly kind: 'pass'; readonly operation: DoorOperation; readonly pass: Pass; readonly caller: Caller }
+  | { readonly kind: 'no'; readonly refusal: Refusal; readonly operation: DoorOperation | undefined }
   | { readonly kind: 'gone' };
 
 interface Asked {
@@ -56,10 +56,10 @@ export async function askGate(request: IncomingMessage, { parts, names, host, re
   const unrecorded = audit.refusal();
   if (unrecorded !== undefined) return no(unrecorded, operation);
   const decision = admit(operation, caller, routes, clock.now());
-  return decision.kind === 'refusal' ? no(decision, operation) : { kind: 'pass', operation, pass: decision };
+  return decision.kind === 'refusal' ? no(decision, operation) : { kind: 'pass', operation, pass: decision, caller };
 }
 
-export function no(refusal: Refusal, operation?: HttpOperation): Walked {
+export function no(refusal: Refusal, operation?: DoorOperation): Walked {
   return { kind: 'no', refusal, operation };
 }
 

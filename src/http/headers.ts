@@ -1,6 +1,6 @@
 /**
- * Header hygiene, both ways, by lists of what may pass. Up go the headers that git's protocol needs; Authorization,
- * Cookie, leases, forwarding and impersonation headers never do. Down come those that git reads, and the ids that
+ * Header hygiene, both ways, by lists of what may pass. Up go the headers that the protocol needs (git, LFS, REST); Authorization,
+ * Cookie, leases, forwarding and impersonation headers never do. Down come those that clients read, and the ids that
  * Azure's support asks for; cookies and challenges never do.
  *
  * Source: gitprotocol-http; RFC 9110 section 7.6 (what an intermediary must not pass on); model/trace-context.ts.
@@ -39,16 +39,66 @@ const DOWN_GIT: ReadonlySet<string> = new Set([
   'x-vss-e2eid',
 ]);
 
+const UP_LFS: readonly string[] = [
+  'accept',
+  'accept-encoding',
+  'accept-language',
+  'content-encoding',
+  'content-type',
+  'if-match',
+  'if-none-match',
+  'range',
+  'if-range',
+  'user-agent',
+];
+
+/** What the REST API's clients send besides: which client and session it is, for the service's own log. */
+const UP_API: readonly string[] = [
+  ...UP_LFS,
+  'if-modified-since',
+  'if-unmodified-since',
+  'content-range',
+  'x-tfs-session',
+  'x-vss-clientauthprovider',
+];
+
+/** Response headers of LFS and of the REST API, besides those that git's answers have. */
+export const PLAIN_HEADERS: ReadonlySet<string> = new Set([
+  'accept-ranges',
+  'allow',
+  'content-disposition',
+  'content-language',
+  'content-range',
+  'etag',
+  'last-modified',
+  'x-ms-continuationtoken',
+  'x-vss-resourcetenant',
+]);
+
 /** Headers of a 401 that a passthrough caller needs besides. */
 export const CHALLENGE_HEADERS: ReadonlySet<string> = new Set(['www-authenticate']);
 
 /** Request headers that go upstream for a git operation. Framing and Authorization are set by whoever sends. */
 export function upstreamHeaders(incoming: IncomingHttpHeaders): Record<string, string> {
+  return passing(incoming, UP_GIT);
+}
+
+/** Request headers that go upstream for git-lfs. */
+export function lfsHeaders(incoming: IncomingHttpHeaders): Record<string, string> {
+  return passing(incoming, UP_LFS);
+}
+
+/** Request headers that go upstream for a call of the REST API. */
+export function apiHeaders(incoming: IncomingHttpHeaders): Record<string, string> {
+  return passing(incoming, UP_API);
+}
+
+function passing(incoming: IncomingHttpHeaders, names: readonly string[]): Record<string, string> {
   const headers: Record<string, string> = {
     // Asks Azure DevOps for a 401 where it would redirect to its sign-in page.
     'x-tfs-fedauthredirect': 'Suppress',
   };
-  for (const name of UP_GIT) {
+  for (const name of names) {
     const value = incoming[name];
     if (typeof value === 'string') headers[name] = value;
   }

@@ -9,15 +9,21 @@ import type { CertificateSource } from '../model/ports.js';
 import type { OperationRecord } from '../model/record.js';
 import type { ListenAddress } from '../model/settings.js';
 import { askGate, type GateParts, type Walked } from './ask-gate.js';
+import type { Ends } from './courier.js';
 import { type BoundAddress, DoorListeners, type ListenerParts } from './door-listeners.js';
 import { type EntranceParts, letIn, place } from './entrance.js';
+import type { ApiCarrier } from './api/api-carrier.js';
 import type { Forwarder } from './forward.js';
+import type { LfsCarrier } from './lfs/lfs-carrier.js';
 import { traceOf } from './headers.js';
 import { SelfCalls } from './self-calls.js';
-import { sayGit, sayPlain } from './speech.js';
+import { dialectOf } from './read-operation.js';
+import { sayIn, sayTo } from './speech.js';
 
 export interface HttpDoorParts extends ListenerParts, GateParts, EntranceParts {
   readonly forwarder: Forwarder;
+  readonly lfs: LfsCarrier;
+  readonly api: ApiCarrier;
   /** Names besides the listeners' own that may stand in the Host header, without port. */
   readonly hostNames: readonly string[];
 }
@@ -124,8 +130,9 @@ export class HttpDoor {
   async #walk(request: IncomingMessage, response: ServerResponse, host: string): Promise<void> {
     // To the end of the request: what is changed meanwhile is for the next one.
     const parts = this.#parts;
-    const { ledger, forwarder } = parts;
+    const { ledger } = parts;
     const { socket } = request;
+    const dialect = dialectOf(request);
     if (this.selfCalls.isOne(request)) {
       await parts.peers.of(socket);
       response.writeHead(204, { connection: 'close' }).end();
@@ -144,18 +151,19 @@ export class HttpDoor {
       ledger.finish(record, { verdict: 'client-gone' });
       // A socket that is not read on would not notice by itself.
       socket.destroy();
-    } else if (walked.kind === 'pass') await forwarder.forward(request, response, walked.operation, walked.pass, record);
+    } else if (walked.kind === 'pass') await carry({ request, response, record }, walked, parts);
     else {
       const { refusal, operation } = walked;
       record.route ??= refusal.route;
       record.identity ??= refusal.identity;
-      if (operation?.step === 'exchange') {
-        await forwarder.refuse(request, response, operation, refusal, record);
+      if (operation !== undefined && mayHaveBody(request)) {
+        await parts.forwarder.refuse({ request, response, record }, operation, refusal);
         return;
       }
       ledger.finish(record, { verdict: 'refused', refusal });
-      if (operation !== undefined) sayGit(response, operation, refusal, undefined);
-      else sayPlain(response, refusal, { isHead: request.method === 'HEAD', close: true });
+      const isHead = request.method === 'HEAD';
+      if (operation !== undefined) sayTo(response, operation, refusal, undefined, { isHead });
+      else sayIn(dialect, response, refusal, { isHead, close: true });
     }
   }
 
@@ -182,12 +190,29 @@ export class HttpDoor {
     if (parts.traffic.isCrowded(parts.peers.acceptedOf(socket))) response.shouldKeepAlive = false;
     // That it closes then tells nothing of the operation.
     if (!response.shouldKeepAlive) ledger.conversations.unties(socket);
-    if (walked.kind === 'no' && !isKeptOpen(walked)) this.#closing.add(socket);
+    if (walked.kind === 'no' && (walked.operation === undefined || mayHaveBody(request))) this.#closing.add(socket);
     return { record, walked };
   }
 }
 
-/** Whether the connection can be used again after a refusal: an advertisement has no body that could follow. */
-function isKeptOpen(walked: Extract<Walked, { kind: 'no' }>): boolean {
-  return walked.operation?.step === 'advertisement';
+/** Has what was admitted carried by those who know its protocol. Never rejects. */
+function carry(
+  ends: Ends,
+  { operation, pass, caller }: Extract<Walked, { kind: 'pass' }>,
+  { forwarder, lfs, api }: HttpDoorParts,
+): Promise<void> {
+  switch (operation.kind) {
+    case 'fetch':
+    case 'push':
+      return forwarder.forward(ends, operation, pass);
+    case 'lfs':
+      return lfs.carry(ends, operation, pass, caller);
+    case 'api':
+      return api.carry(ends, operation, pass);
+  }
+}
+
+/** Whether something may follow the head of a request, so that the connection cannot be used again after a refusal. */
+function mayHaveBody({ method }: IncomingMessage): boolean {
+  return method !== 'GET' && method !== 'HEAD';
 }

@@ -8,7 +8,8 @@
  *  - the answer comes back to us first, so that it is judged before a byte of it is passed on;
  *  - an answer that ends before its request is sent takes the connection with it (nothing else would ever free it);
  *  - a request that ends without answer or error (an unasked 101) is told as broken (the library says nothing);
- *  - DELETE and OPTIONS are never given to it: it would drop their Transfer-Encoding and pass the body as a new request;
+ *  - DELETE and OPTIONS are given to it with a body of known length only: it would drop their Transfer-Encoding and pass the body
+ *    as a new request;
  *  - limits are on silence, not on the whole.
  */
 import type { Agent, ClientRequest, IncomingMessage, ServerResponse } from 'node:http';
@@ -125,10 +126,13 @@ export function send(request: IncomingMessage, response: ServerResponse, plan: S
     let body: Readable;
     if (plan.body.kind === 'whole') {
       // A GET goes up without a body, whatever came: Node would write one unframed, as the beginning of a next request.
-      const isEmpty = plan.body.bytes.length === 0 || request.method === 'GET';
+      const isRead = request.method === 'GET' || request.method === 'HEAD';
+      const isEmpty = plan.body.bytes.length === 0 || isRead;
       body = Readable.from(isEmpty ? [] : [plan.body.bytes]);
-      if (request.method !== 'GET') headers['content-length'] = String(plan.body.bytes.length);
+      if (!isRead) headers['content-length'] = String(plan.body.bytes.length);
     } else {
+      if (request.method === 'DELETE' || request.method === 'OPTIONS')
+        throw new TypeError('a body without an end cannot go with this method');
       body = plan.body.stream;
       if (plan.body.length === undefined) headers['transfer-encoding'] = 'chunked';
       else headers['content-length'] = String(plan.body.length);

@@ -4,14 +4,17 @@
  */
 import type { IncomingMessage } from 'node:http';
 import type { RouteTable } from '../gate/route-table.js';
+import { classifyLfsRequest, isLfsPath, type NotLfs } from '../git/lfs-request.js';
 import { classifySmartRequest, type NotSmart } from '../git/smart-http.js';
+import { isApiPath, parseApiAddress } from '../hosts/api-address.js';
 import { type ParsedAddress, parseRepoAddress } from '../hosts/repo-address.js';
 import type { HostKind } from '../model/address.js';
 import { inferHostKind, parseHost } from '../model/host-name.js';
-import type { HttpOperation } from '../model/operation.js';
+import type { DoorOperation } from '../model/operation.js';
 import type { OperationRecord } from '../model/record.js';
 import type { Refusal } from '../model/refusal.js';
 import { readRequestTarget } from './request-target.js';
+import type { Dialect } from './speech.js';
 
 /**
  * Reads a request. What is understood on the way is noted in `record`, so that a refusal can be found again by what it was
@@ -21,29 +24,71 @@ export function readOperation(
   request: IncomingMessage,
   routes: RouteTable,
   record: OperationRecord,
-): { readonly kind: 'operation'; readonly operation: HttpOperation } | Refusal {
+): { readonly kind: 'operation'; readonly operation: DoorOperation } | Refusal {
   const framing = framingFault(request);
   if (framing !== undefined) return malformed(framing);
-  const read = readRequestTarget(request.url ?? '');
-  if (read.kind === 'fault') return malformed(read.what);
-  const { host: hostSegment, path, query } = read.target;
+  const target = readRequestTarget(request.url ?? '');
+  if (target.kind === 'fault') return malformed(target.what);
+  const { host: hostSegment, path, query } = target.target;
   const host = parseHost(hostSegment);
   if (host === undefined) return malformed(`${printable(hostSegment)} is not a host name`);
   record.repository = `${host}${printable(path)}`;
-  const smart = classifySmartRequest(request.method ?? '', path, query);
-  if ('why' in smart) return notSmart(smart);
-  const parsed = parseAddress(routes.kindOf(host), host, smart.repositoryPath);
-  if (parsed.kind === 'fault') return malformed(`The address is not a repository's: ${printable(parsed.what)}`);
-  const operation: HttpOperation = {
-    kind: smart.service === 'git-upload-pack' ? 'fetch' : 'push',
-    step: smart.step,
-    address: parsed.address,
-  };
+  const read = { method: request.method ?? '', host, path, query, kind: routes.kindOf(host) };
+  const operation = { git: gitOperation, lfs: lfsOperation, api: apiOperation }[dialectOfPath(read.method, path, query)](read);
+  if (operation.kind === 'refusal') return operation;
   record.kind = operation.kind;
   record.step = operation.step;
-  record.repository = parsed.address.display;
-  record.address = parsed.address;
+  record.repository = operation.address.display;
+  record.address = operation.address;
   return { kind: 'operation', operation };
+}
+
+/** Whose errors the client of a request reads, from its address alone: also where nothing else of it can be read. */
+export function dialectOf({ method = '', url = '' }: IncomingMessage): Dialect {
+  const read = readRequestTarget(url);
+  if (read.kind === 'fault') return 'git';
+  return dialectOfPath(method, read.target.path, read.target.query);
+}
+
+function dialectOfPath(method: string, path: string, query: string | undefined): Dialect {
+  const smart = classifySmartRequest(method, path, query);
+  // git's own addresses come first: no other service ends its paths so.
+  if (!('why' in smart) || smart.why !== 'not-git') return 'git';
+  return isLfsPath(path) ? 'lfs' : isApiPath(path) ? 'api' : 'git';
+}
+
+/** A request as far as its head goes. */
+interface Read {
+  readonly method: string;
+  readonly host: string;
+  readonly path: string;
+  readonly query: string | undefined;
+  /** What a route says of the host. */
+  readonly kind: HostKind | undefined;
+}
+
+function gitOperation({ method, host, path, query, kind }: Read): DoorOperation | Refusal {
+  const smart = classifySmartRequest(method, path, query);
+  if ('why' in smart) return notSmart(smart);
+  const parsed = parseAddress(kind, host, smart.repositoryPath);
+  if (parsed.kind === 'fault') return malformed(`The address is not a repository's: ${printable(parsed.what)}`);
+  return { kind: smart.service === 'git-upload-pack' ? 'fetch' : 'push', step: smart.step, address: parsed.address };
+}
+
+function lfsOperation({ method, host, path, query, kind }: Read): DoorOperation | Refusal {
+  const lfs = classifyLfsRequest(method, path);
+  if ('why' in lfs) return notLfs(lfs);
+  const parsed = parseAddress(kind, host, lfs.repositoryPath);
+  if (parsed.kind === 'fault') return malformed(`The address is not a repository's: ${printable(parsed.what)}`);
+  const suffix = `${lfs.suffix}${query === undefined ? '' : `?${query}`}`;
+  return { kind: 'lfs', step: lfs.step, address: parsed.address, suffix, oid: lfs.oid };
+}
+
+function apiOperation({ method, host, path, query, kind }: Read): DoorOperation | Refusal {
+  const parsed = parseApiAddress(kind ?? inferHostKind(host), host, path);
+  if (parsed.kind === 'fault') return malformed(`The address is not one of the REST API: ${printable(parsed.what)}`);
+  const isRead = method === 'GET' || method === 'HEAD' || method === 'OPTIONS';
+  return { kind: 'api', step: isRead ? 'read' : 'write', address: parsed.address, query: query === undefined ? '' : `?${query}` };
 }
 
 /** A host that no route names is most likely no Azure DevOps Server: that there is no route says more than a wrong grammar. */
@@ -66,6 +111,16 @@ function framingFault(request: IncomingMessage): string | undefined {
     return 'The request is a GET with a body';
   }
   return undefined;
+}
+
+function notLfs({ why }: NotLfs): Refusal {
+  if (why === 'bad-method') return refusal('operation-unknown', 405, 'The method does not fit the address', 'use git-lfs');
+  return refusal(
+    'operation-unknown',
+    404,
+    'The address is none of Git LFS: batch, objects and locks of a repository are served',
+    'use git-lfs, which finds the addresses by itself',
+  );
 }
 
 function notSmart({ why }: NotSmart): Refusal {
@@ -92,8 +147,8 @@ function notSmart({ why }: NotSmart): Refusal {
       return refusal(
         'operation-unknown',
         404,
-        'The address is none of git: only info/refs, git-upload-pack and git-receive-pack of a repository are served',
-        'use the address with git; LFS and the REST API are not served by this version',
+        'The address is none of git, LFS or the REST API',
+        'use the address with git; calls of the REST API have `_apis` in their path',
       );
   }
 }

@@ -5,6 +5,8 @@
  *   POST upload-pack    200 and an ERR packet: `fatal: remote error: ...`
  *   POST receive-pack   200 and a report-status: `! [remote rejected] main -> main (...)`
  *
+ * git-lfs shows the `message` of an LFS error, clients of the REST API that of Azure's.
+ *
  * There is no 401 for trouble of ours: git would ask for a user name and drop the text. The one that is said asks for a lease.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
@@ -12,11 +14,69 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { CommandList } from '../git/receive-pack.js';
 import { writeRefusedPush } from '../git/report-status.js';
+import { LFS_MEDIA_TYPE } from '../git/lfs-request.js';
 import { answerMediaType } from '../git/smart-http.js';
 import { writeErrorPacket } from '../git/upload-pack.js';
 import { systemCodeOf } from '../model/errors.js';
-import { type HttpOperation, serviceOf } from '../model/operation.js';
+import { type DoorOperation, type HttpOperation, isGit, serviceOf } from '../model/operation.js';
 import { type Refusal, refusalLines, refusalSentence } from '../model/refusal.js';
+
+/** Whose errors a caller reads. */
+export type Dialect = 'git' | 'lfs' | 'api';
+
+/** Says a refusal in a dialect, as far as it needs nothing of the operation. The connection is closed where `close` says so. */
+export function sayIn(
+  dialect: Dialect,
+  response: ServerResponse,
+  refusal: Refusal,
+  options: { isHead?: boolean; close?: boolean } = {},
+): void {
+  if (dialect === 'git') sayPlain(response, refusal, options);
+  else sayJson(dialect, response, refusal, options);
+}
+
+/** Statuses in which LFS and REST clients read something that is not meant: a sign-in that they would ask for. */
+const NOT_TOLD: ReadonlySet<number> = new Set([401, 407]);
+
+function sayJson(
+  dialect: Exclude<Dialect, 'git'>,
+  response: ServerResponse,
+  refusal: Refusal,
+  options: { isHead?: boolean; close?: boolean },
+): void {
+  const { upstreamStatus = 0, activityId, retryAfterSeconds } = refusal;
+  // What the upstream answered decides what the client does next.
+  const status = upstreamStatus >= 400 && !NOT_TOLD.has(upstreamStatus) ? upstreamStatus : refusal.status;
+  const message = refusalLines(refusal).join('\n');
+  const told =
+    dialect === 'lfs'
+      ? { message, request_id: activityId }
+      : {
+          $id: '1',
+          innerException: null,
+          message,
+          typeName: 'Postern.Refusal, Postern',
+          typeKey: refusal.code,
+          errorCode: 0,
+          eventId: 0,
+        };
+  const body = Buffer.from(JSON.stringify(told), 'utf8');
+  // git-lfs must never meet a 401: it writes into the repository's configuration that it has to sign in from now on.
+  const isChallenge = refusal.asksForLease === true && dialect === 'api';
+  response.writeHead(isChallenge ? 401 : status, {
+    'content-type': dialect === 'lfs' ? LFS_MEDIA_TYPE : 'application/json; charset=utf-8',
+    'content-length': body.length,
+    'cache-control': 'no-store',
+    'x-content-type-options': 'nosniff',
+    ...(isChallenge ? { 'www-authenticate': CHALLENGE } : {}),
+    ...(retryAfterSeconds === undefined ? {} : { 'retry-after': String(Math.ceil(retryAfterSeconds)) }),
+    ...(activityId === undefined ? {} : { activityid: activityId }),
+    ...(options.close === true ? { connection: 'close' } : {}),
+  });
+  response.end(options.isHead === true ? undefined : body);
+}
+
+const CHALLENGE = 'Basic realm="Postern lease", charset="UTF-8"';
 
 /** Says a refusal as plain text with its status. For anything that is not the exchange step of git. */
 export function sayPlain(response: ServerResponse, refusal: Refusal, options: { isHead?: boolean; close?: boolean } = {}): void {
@@ -27,7 +87,7 @@ export function sayPlain(response: ServerResponse, refusal: Refusal, options: { 
     'content-length': body.length,
     'cache-control': 'no-store',
     'x-content-type-options': 'nosniff',
-    ...(isChallenge ? { 'www-authenticate': 'Basic realm="Postern lease", charset="UTF-8"' } : {}),
+    ...(isChallenge ? { 'www-authenticate': CHALLENGE } : {}),
     ...(refusal.retryAfterSeconds === undefined ? {} : { 'retry-after': String(Math.ceil(refusal.retryAfterSeconds)) }),
     ...(refusal.activityId === undefined ? {} : { activityid: refusal.activityId }),
     ...(options.close === true ? { connection: 'close' } : {}),
@@ -36,16 +96,20 @@ export function sayPlain(response: ServerResponse, refusal: Refusal, options: { 
 }
 
 /**
- * Says a refusal of a git operation in the way that its step is shown. `commands` is what a push asked for, if its
+ * Says a refusal of an operation in the way in which its caller is shown it. `commands` is what a push asked for, if its
  * command list has been read.
  */
-export function sayGit(
+export function sayTo(
   response: ServerResponse,
-  operation: HttpOperation,
+  operation: DoorOperation,
   refusal: Refusal,
   commands: CommandList | undefined,
-  options: { close?: boolean } = {},
+  options: { isHead?: boolean; close?: boolean } = {},
 ): void {
+  if (!isGit(operation)) {
+    sayIn(operation.kind, response, refusal, options);
+    return;
+  }
   if (operation.step === 'advertisement') {
     sayPlain(response, refusal);
     return;

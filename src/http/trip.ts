@@ -4,7 +4,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { PROBE_BYTES } from '../git/smart-http.js';
-import type { HttpOperation } from '../model/operation.js';
+import type { DoorOperation } from '../model/operation.js';
 import type { Refusal } from '../model/refusal.js';
 import { type Journey, STREAM_LIFE_MS, unsure } from '../upstream/journey.js';
 import type { RequestBody } from './body.js';
@@ -21,7 +21,7 @@ export interface Trip extends Journey {
 }
 
 /** What reads the commands of a push; undefined for every other operation. */
-export function commandsOf(request: IncomingMessage, operation: HttpOperation): PushList | undefined {
+export function commandsOf(request: IncomingMessage, operation: DoorOperation): PushList | undefined {
   if (operation.kind !== 'push' || operation.step !== 'exchange') return undefined;
   return new PushList(request.headers['content-encoding']);
 }
@@ -32,9 +32,13 @@ export function needOf(trip: Trip, body: RequestBody): { lifeMs?: number } {
   return body.kind === 'stream' || isProbe ? { lifeMs: STREAM_LIFE_MS } : {};
 }
 
-/** Whether a request that may or may not have arrived can be sent again: reads, and a push's probe. */
+/** Whether a request that may or may not have arrived can be sent again: reads, objects of LFS, and a push's probe. */
 export function isRepeatable(trip: Trip, body: RequestBody): boolean {
-  if (trip.operation.kind === 'fetch' || trip.operation.step === 'advertisement') return true;
+  const { kind, step } = trip.operation;
+  if (kind === 'api') return step === 'read';
+  // An object is what its name says however often it is brought; a lock is somebody's once.
+  if (kind === 'lfs') return step !== 'lock' && step !== 'unlock';
+  if (kind === 'fetch' || step === 'advertisement') return true;
   return body.kind === 'whole' && body.bytes.length === PROBE_BYTES;
 }
 

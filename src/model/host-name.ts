@@ -44,6 +44,33 @@ export function legacyOrganisation(host: string): string | undefined {
 }
 
 /**
+ * The other hosts of Azure DevOps Services, on which parts of its REST API and its package feeds are: `{name}.dev.azure.com/{org}`, and before that
+ * `{org}.{name}.visualstudio.com`.
+ *
+ * Source: learn.microsoft.com/azure/devops/organizations/security/allow-list-ip-url.
+ */
+const API_FAMILY: readonly string[] = [
+  'almsearch',
+  'analytics',
+  'auditservice',
+  'extmgmt',
+  'feeds',
+  'pkgs',
+  'vsaex',
+  'vsblob',
+  'vsrm',
+  'vssps',
+];
+
+/** Whether a host (see parseHost) is one of that family, and which organisation its name has in it. */
+export function familyHost(host: string): { readonly organisation: string | undefined } | undefined {
+  const [, own] = /^([a-z]+)\.dev\.azure\.com$/.exec(host) ?? [];
+  if (own !== undefined) return API_FAMILY.includes(own) ? { organisation: undefined } : undefined;
+  const [, organisation, old = ''] = /^([a-z0-9](?:[a-z0-9-]*[a-z0-9])?)\.([a-z]+)\.visualstudio\.com$/.exec(host) ?? [];
+  return organisation !== undefined && API_FAMILY.includes(old) ? { organisation } : undefined;
+}
+
+/**
  * Whether a host of kind `generic` (as it stands in an address or a pattern) is known to find a repository by its name in any case.
  * Others may be a directory of a case-sensitive file system, where `Team/app` and `team/app` are two.
  */
@@ -58,6 +85,7 @@ export function ignoresCase(host: string): boolean {
 export function inferHostKind(host: string): HostKind {
   const name = withoutPort(host);
   if (name === DEV_AZURE_HOST || SSH_AZURE_HOSTS.includes(name) || legacyOrganisation(name) !== undefined) return 'azure-services';
+  if (familyHost(name) !== undefined) return 'azure-services';
   return GENERIC_HOSTS.includes(name) ? 'generic' : 'azure-server';
 }
 

@@ -14,7 +14,7 @@ export type HttpStep = 'advertisement' | 'exchange';
 export const PERMISSIONS = ['fetch', 'push', 'lfs', 'api'] as const;
 export type Permission = (typeof PERMISSIONS)[number];
 
-/** What one HTTP request asks for. */
+/** What one HTTP request of git's asks for. */
 export interface HttpOperation {
   readonly kind: 'fetch' | 'push';
   readonly step: HttpStep;
@@ -28,11 +28,72 @@ export interface SessionOperation {
   readonly address: RepoAddress;
 }
 
-export type GitOperation = HttpOperation | SessionOperation;
+/**
+ * The steps of the LFS protocol, and which direction of git's each needs beside `lfs`. Which way a batch goes stands in its body: until
+ * that has been read it needs no direction. Locks are kept from those who may not push, and so is asking whose they are, as git-lfs
+ * wants it.
+ *
+ * Source: git-lfs docs/api (batch.md, basic-transfers.md, locking.md).
+ */
+export const LFS_STEPS = {
+  batch: undefined,
+  'batch-download': 'fetch',
+  'batch-upload': 'push',
+  download: 'fetch',
+  upload: 'push',
+  verify: 'push',
+  locks: 'fetch',
+  lock: 'push',
+  unlock: 'push',
+  'verify-locks': 'push',
+} as const satisfies Readonly<Record<string, 'fetch' | 'push' | undefined>>;
+export type LfsStep = keyof typeof LFS_STEPS;
 
-/** What a route or a lease has to allow for an operation: an archive is a way to read. */
-export function permissionOf({ kind }: GitOperation): Permission {
-  return kind === 'archive' ? 'fetch' : kind;
+/** What one request of git-lfs asks for. */
+export interface LfsOperation {
+  readonly kind: 'lfs';
+  readonly step: LfsStep;
+  readonly address: RepoAddress;
+  /** What follows the repository's path, as it came, without the query: `.git/info/lfs/objects/batch`. */
+  readonly suffix: string;
+  /** The object that the path names, SHA-256 in hex. */
+  readonly oid?: string | undefined;
+}
+
+/** What one call of the REST API asks for. `address` is that of an organisation, a project or a repository, whichever the path names. */
+export interface ApiOperation {
+  readonly kind: 'api';
+  readonly step: 'read' | 'write';
+  readonly address: RepoAddress;
+  /** With its `?`, as it came; empty when there is none. */
+  readonly query: string;
+}
+
+/** What one request at the HTTP door asks for. */
+export type DoorOperation = HttpOperation | LfsOperation | ApiOperation;
+
+export type GitOperation = DoorOperation | SessionOperation;
+
+/** What a route or a lease has to allow for an operation, all of it: an archive is a way to read. */
+export function permissionsOf(operation: GitOperation): readonly Permission[] {
+  switch (operation.kind) {
+    case 'fetch':
+    case 'push':
+      return [operation.kind];
+    case 'archive':
+      return ['fetch'];
+    case 'lfs': {
+      const direction = LFS_STEPS[operation.step];
+      return direction === undefined ? ['lfs'] : ['lfs', direction];
+    }
+    case 'api':
+      return operation.step === 'write' ? ['api', 'push'] : ['api'];
+  }
+}
+
+/** Whether an operation is one of git's own over HTTP. */
+export function isGit(operation: DoorOperation): operation is HttpOperation {
+  return operation.kind === 'fetch' || operation.kind === 'push';
 }
 
 /** The service whose wire format an operation speaks. */

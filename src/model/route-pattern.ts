@@ -11,7 +11,7 @@
  */
 import type { HostKind } from './address.js';
 import { caselessName, foldName, withoutGitSuffix } from './fold.js';
-import { DEV_AZURE_HOST, ignoresCase, legacyOrganisation, parseHost, SSH_AZURE_HOSTS } from './host-name.js';
+import { DEV_AZURE_HOST, familyHost, ignoresCase, legacyOrganisation, parseHost, SSH_AZURE_HOSTS } from './host-name.js';
 
 const ANY_LABEL = '*.';
 const ANY_ORGANISATION_HOST = '*.visualstudio.com';
@@ -31,6 +31,8 @@ export function canonicalPattern(match: string, hostKind: HostKind): readonly st
   );
   if (hostKind !== 'azure-services') return [host, ...parts];
   if (SSH_AZURE_HOSTS.includes(host)) return [DEV_AZURE_HOST, ...parts];
+  const family = familyHost(host);
+  if (family !== undefined) return [DEV_AZURE_HOST, ...(family.organisation === undefined ? [] : [family.organisation]), ...parts];
   const organisation = host === ANY_ORGANISATION_HOST ? '*' : legacyOrganisation(host);
   return organisation === undefined ? [host, ...parts] : [DEV_AZURE_HOST, organisation, ...parts];
 }

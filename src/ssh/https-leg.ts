@@ -68,6 +68,9 @@ async function sendOne(parts: LegParts, session: GitSession, request: LegRequest
       case 'redirect':
         discard(outcome.answer);
         return { kind: 'failure', verdict: 'failed', refusal: moved(journey, outcome.location) };
+      case 'moved':
+        discard(outcome.answer);
+        return { kind: 'failure', verdict: 'failed', refusal: moved(journey, outcome.to.href) };
       case 'challenge':
         discard(outcome.answer);
         return { kind: 'failure', verdict: 'failed', refusal: unsigned(journey) };

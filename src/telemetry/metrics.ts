@@ -7,6 +7,7 @@
  *
  * Source: prometheus.io/docs/instrumenting/exposition_formats.
  */
+import { LFS_STEPS } from '../model/operation.js';
 import type { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { LedgerObserver } from '../gate/ledger.js';
 import type { OperationRecord } from '../model/record.js';
@@ -18,8 +19,8 @@ type Library = typeof import('prom-client');
 type Labels = Readonly<Record<string, string>>;
 
 /** What an operation can be called; anything else would be a name of the caller's choice. */
-const OPERATIONS: ReadonlySet<string> = new Set(['fetch', 'push', 'archive', 'lfs']);
-const STEPS: ReadonlySet<string> = new Set(['advertisement', 'exchange', 'session']);
+const OPERATIONS: ReadonlySet<string> = new Set(['fetch', 'push', 'archive', 'lfs', 'api']);
+const STEPS: ReadonlySet<string> = new Set(['advertisement', 'exchange', 'session', 'read', 'write', ...Object.keys(LFS_STEPS)]);
 
 const SUMS = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total'];
 

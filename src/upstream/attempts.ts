@@ -16,7 +16,8 @@ import { challengedClaims, isClaimsChallenge } from './claims-challenge.js';
 import { type ChallengeState, claimsText } from './claims-texts.js';
 import { headerOf } from './git-answer.js';
 import { type Journey, throttled } from './journey.js';
-import { judge, type Outcome } from './judge.js';
+import { judge } from './judge.js';
+import type { Outcome } from './judgement.js';
 import { explainRefusedPat } from './refused-pat.js';
 import { Renewals } from './renewals.js';
 import { placeOf, type Tenants } from './tenants.js';
@@ -53,6 +54,9 @@ export interface AttemptsParts {
   readonly pats?: PatWitness | undefined;
 }
 
+/** What is sent to a host that is not the route's upstream. */
+const NOTHING: Credential = { kind: 'none' };
+
 /** Sends until there is an outcome. One for all doors: what is known of refused credentials is shared. */
 export class Attempts {
   readonly #parts: AttemptsParts;
@@ -77,7 +81,9 @@ export class Attempts {
       const mayRetry = sending.isKept && attempt < MOST_TRIES;
       const busy = await this.#waitForThrottle(journey, sending);
       if (busy !== undefined) return { kind: 'failure', refusal: busy };
-      const credential = await spent.during('token', vault.credentialFor(route.identity, { ...sending.need, target }));
+      const credential = journey.foreign
+        ? NOTHING
+        : await spent.during('token', vault.credentialFor(route.identity, { ...sending.need, target }));
       let answer: IncomingMessage;
       try {
         answer = await sending.send(credential);
@@ -99,7 +105,7 @@ export class Attempts {
         doorBase: sending.doorBase,
       });
       if (judged.kind !== 'failed') {
-        if (judged.kind === 'relay') vault.accepted(route.identity, credential);
+        if (judged.kind === 'relay' && journey.foreign === undefined) vault.accepted(route.identity, credential);
         return judged;
       }
       const { failed } = judged;
@@ -165,7 +171,7 @@ export class Attempts {
     const { vault, tenants } = this.#parts;
     const { route, record, path, origin } = journey;
     const hostKind = journey.operation.address.kind;
-    const isWanted = hostKind === 'azure-services' && vault.wantsTenant(route.identity);
+    const isWanted = journey.foreign === undefined && hostKind === 'azure-services' && vault.wantsTenant(route.identity);
     const tenant = isWanted ? await record.spent.during('token', tenants.tenantOf(placeOf(journey))) : undefined;
     return { url: new URL(path, origin), hostKind, tenant };
   }

@@ -1,10 +1,10 @@
 /**
- * One request of git's on its way to its upstream, whichever door it came by: where it goes, by which route and identity, and
+ * One request on its way to its upstream, whichever door it came by: where it goes, by which route and identity, and
  * what is said of it when something is in the way.
  */
 import { smartSuffix } from '../git/smart-http.js';
 import { messageOf, ProxyError } from '../model/errors.js';
-import { type HttpOperation, serviceOf } from '../model/operation.js';
+import { type DoorOperation, serviceOf } from '../model/operation.js';
 import type { OperationRecord } from '../model/record.js';
 import type { Refusal } from '../model/refusal.js';
 import type { Route } from '../model/settings.js';
@@ -16,7 +16,7 @@ import type { Route } from '../model/settings.js';
 export const STREAM_LIFE_MS = 5 * 60 * 1000;
 
 export interface Journey {
-  readonly operation: HttpOperation;
+  readonly operation: DoorOperation;
   readonly route: Route;
   readonly record: OperationRecord;
   /** Scheme, host and port of the upstream. */
@@ -25,14 +25,19 @@ export interface Journey {
   readonly basePath: string;
   /** Path of the repository there. */
   readonly path: string;
-  /** git's own end of the path for this step, with the query. */
+  /** What follows it: git's own end of the path for this step, LFS's, or nothing; with the query. */
   readonly suffix: string;
+  /**
+   * Set where it leads to a host that is not the route's upstream, where no credential of ours may come: whether that host may have a
+   * private address.
+   */
+  readonly foreign?: { readonly mayBePrivate: boolean };
   /** Who is throttled together: upstream, organisation and identity. */
   readonly throttleKey: string;
 }
 
 /** Plans the way of an admitted operation. */
-export function planJourney(operation: HttpOperation, route: Route, record: OperationRecord): Journey {
+export function planJourney(operation: DoorOperation, route: Route, record: OperationRecord): Journey {
   const { address } = operation;
   const origin = route.upstream ?? new URL(`https://${address.upstreamHost}`);
   const basePath = origin.pathname.replace(/\/$/, '');
@@ -44,9 +49,21 @@ export function planJourney(operation: HttpOperation, route: Route, record: Oper
     origin,
     basePath,
     path: `${basePath}${repositoryPath}`,
-    suffix: smartSuffix(serviceOf(operation), operation.step),
+    suffix: suffixOf(operation),
     throttleKey: `${origin.host} ${address.organisation ?? ''} ${route.identity}`,
   };
+}
+
+function suffixOf(operation: DoorOperation): string {
+  switch (operation.kind) {
+    case 'fetch':
+    case 'push':
+      return smartSuffix(serviceOf(operation), operation.step);
+    case 'lfs':
+      return operation.suffix;
+    case 'api':
+      return operation.query;
+  }
 }
 
 /** Files come free as operations end, which takes seconds. */

@@ -133,7 +133,7 @@ describe('the kind of a host', () => {
     },
   );
 
-  it.each(['vssps.dev.azure.com', 'x.ssh.dev.azure.com', 'tfs.example.com', 'evil-dev.azure.com'])(
+  it.each(['vsspx.dev.azure.com', 'x.ssh.dev.azure.com', 'tfs.example.com', 'evil-dev.azure.com'])(
     'azure-services is not taken for %s, which no address could have',
     (host) => {
       expect(parseRoutePattern(`${host}/**`, 'azure-services').hostKind).not.toBe('azure-services');

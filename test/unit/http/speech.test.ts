@@ -3,7 +3,7 @@ import { IncomingMessage, ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import type { CommandList } from '../../../src/git/receive-pack.js';
-import { sayGit, sayPlain } from '../../../src/http/speech.js';
+import { sayTo, sayPlain } from '../../../src/http/speech.js';
 import type { HttpOperation } from '../../../src/model/operation.js';
 import type { Refusal } from '../../../src/model/refusal.js';
 import { addressOf } from '../route.js';
@@ -77,20 +77,20 @@ describe('sayPlain()', () => {
   });
 });
 
-describe('sayGit()', () => {
+describe('sayTo()', () => {
   it.each(['fetch', 'push'] as const)('says a refused advertisement of a %s as plain text', (kind) => {
-    const { head, body } = spoken((response) => sayGit(response, operation(kind, 'advertisement'), REFUSAL, undefined));
+    const { head, body } = spoken((response) => sayTo(response, operation(kind, 'advertisement'), REFUSAL, undefined));
     expect([head[0], head[1], body]).toEqual(['HTTP/1.1 429 Too Many Requests', 'content-type: text/plain; charset=utf-8', TEXT]);
   });
 
   it('says a refused fetch as 200 and one ERR packet', () => {
-    const { head, body } = spoken((response) => sayGit(response, operation('fetch', 'exchange'), REFUSAL, undefined));
+    const { head, body } = spoken((response) => sayTo(response, operation('fetch', 'exchange'), REFUSAL, undefined));
     expect(head.slice(0, 2)).toEqual(['HTTP/1.1 200 OK', 'content-type: application/x-git-upload-pack-result']);
     expect(body).toBe(`${(Buffer.byteLength(TEXT) - 1 + 8).toString(16).padStart(4, '0')}ERR ${TEXT.slice(0, -1)}`);
   });
 
   it('says a refused push as 200 and a report', () => {
-    const { head, body } = spoken((response) => sayGit(response, operation('push', 'exchange'), REFUSAL, pushOf('report-status')));
+    const { head, body } = spoken((response) => sayTo(response, operation('push', 'exchange'), REFUSAL, pushOf('report-status')));
     expect(head.slice(0, 2)).toEqual(['HTTP/1.1 200 OK', 'content-type: application/x-git-receive-pack-result']);
     const line = 'ng refs/heads/main postern: Wait for \u00e9 | route h/**, ActivityId a-1 | what to do: try again\n';
     expect(body).toBe(`000eunpack ok\n${(Buffer.byteLength(line) + 4).toString(16).padStart(4, '0')}${line}0000`);
@@ -98,7 +98,7 @@ describe('sayGit()', () => {
 
   it('shows the whole text of a refused push beside the report, where there is a side band', () => {
     const { body } = spoken((response) =>
-      sayGit(response, operation('push', 'exchange'), REFUSAL, pushOf('report-status', 'side-band-64k')),
+      sayTo(response, operation('push', 'exchange'), REFUSAL, pushOf('report-status', 'side-band-64k')),
     );
     for (const line of TEXT.trimEnd().split('\n')) expect(body).toContain(`\u0002${line}\n`);
     expect(body).toContain('\u0001000eunpack ok\n');
@@ -108,14 +108,14 @@ describe('sayGit()', () => {
     ['whose list was not read', undefined],
     ['of a client that wants no report', pushOf('side-band-64k')],
   ])("says a push %s as plain text, and closes: the rest of its body is nobody's", (_what, commands) => {
-    const { head, body } = spoken((response) => sayGit(response, operation('push', 'exchange'), REFUSAL, commands));
+    const { head, body } = spoken((response) => sayTo(response, operation('push', 'exchange'), REFUSAL, commands));
     expect([head[0], body]).toEqual(['HTTP/1.1 429 Too Many Requests', TEXT]);
     expect(head).toContain('connection: close');
   });
 
   it('answers the probe before a large push with nothing: git would lose the text', () => {
     const { head, body } = spoken((response) =>
-      sayGit(response, operation('push', 'exchange'), REFUSAL, { commands: [], capabilities: new Set() }),
+      sayTo(response, operation('push', 'exchange'), REFUSAL, { commands: [], capabilities: new Set() }),
     );
     expect([head[0], body]).toEqual(['HTTP/1.1 200 OK', '']);
   });
@@ -123,8 +123,6 @@ describe('sayGit()', () => {
   it('never says 401', () => {
     for (const kind of ['fetch', 'push'] as const)
       for (const step of ['advertisement', 'exchange'] as const)
-        expect(spoken((response) => sayGit(response, operation(kind, step), REFUSAL, pushOf('report-status'))).head[0]).not.toContain(
-          '401',
-        );
+        expect(spoken((response) => sayTo(response, operation(kind, step), REFUSAL, pushOf('report-status'))).head[0]).not.toContain('401');
   });
 });
