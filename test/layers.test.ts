@@ -49,6 +49,7 @@ const LAW: HouseLaw = {
     'daemon/lease-actions.ts', // hands a lease to the daemon to be judged, over the admin socket
     'daemon/lease-desk.ts', // hands a new lease to the command line, over the admin socket
     'daemon/pat-actions.ts', // hands a new personal access token to the command line, over the admin socket
+    'gate/onward-seal.ts', // a key of leases, to derive another one from
     'gate/lease-seal.ts', // the key of the HMAC, and the lease that is narrowed
     'gate/lease-verifier.ts', // takes a lease apart
     'http/door-listener.ts', // hands the key of the door's certificate to TLS

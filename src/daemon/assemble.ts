@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { createLeaseVerifier } from '../gate/lease-verifier.js';
 import { Callers } from '../gate/callers.js';
 import { Ledger } from '../gate/ledger.js';
+import { OnwardSeal } from '../gate/onward-seal.js';
 import { Peers } from '../gate/peers.js';
 import { KernelPeerTable } from '../gate/peer-table.js';
 import { RouteTable } from '../gate/route-table.js';
@@ -14,6 +15,7 @@ import { Courier } from '../http/courier.js';
 import { Forwarder } from '../http/forward.js';
 import { HttpDoor, type HttpDoorParts } from '../http/http-door.js';
 import { LfsCarrier } from '../http/lfs/lfs-carrier.js';
+import { Onward } from '../http/onward.js';
 import { doorNames, hasTls } from '../http/listener-tls.js';
 import { PrivateAgents } from '../http/private-agents.js';
 import { readSecret } from '../identity/secret-reader.js';
@@ -99,6 +101,8 @@ export interface House {
   /** What is revoked; kept over a change of the configuration, because it may know more than its files. */
   readonly register: FileLeaseRegister | undefined;
   readonly shared: SharedRevocations | undefined;
+  /** Outlasts a change of the configuration: what it sealed is still on its way. */
+  readonly onwardSeal: OnwardSeal;
   readonly audit: Audit;
   /** Undefined without a state directory. */
   readonly logins: LoginStore | undefined;
@@ -214,6 +218,8 @@ export function assemble(
           hasOwnKeys: leaseKey === undefined,
           kindOf: (host) => routes.kindOf(host),
         });
+  const onwardSeal = new OnwardSeal(keys, previous?.onwardSeal);
+  const onward = new Onward({ seal: onwardSeal, hosts: [], clock });
   const { listen } = settings;
   const { tls } = listen;
   const certificates =
@@ -229,7 +235,7 @@ export function assemble(
     traffic,
     limits: settings.limits,
     forwarder: new Forwarder(courier),
-    lfs: new LfsCarrier(courier),
+    lfs: new LfsCarrier(courier, { onward, routes }),
     api: new ApiCarrier(courier),
     peers,
     callers: new Callers({
@@ -289,6 +295,7 @@ export function assemble(
     leases,
     register,
     shared,
+    onwardSeal,
     audit,
     logins,
     peers,

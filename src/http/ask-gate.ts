@@ -19,7 +19,7 @@ import { readOperation } from './read-operation.js';
 
 /** How far a request came. */
 export type Walked =
-  | { readonly kind: 'pass'; readonly operation: DoorOperation; readonly pass: Pass }
+  | { readonly kind: 'pass'; readonly operation: DoorOperation; readonly pass: Pass; readonly caller: Caller }
   | { readonly kind: 'no'; readonly refusal: Refusal; readonly operation: DoorOperation | undefined }
   | { readonly kind: 'gone' };
 
@@ -56,7 +56,7 @@ export async function askGate(request: IncomingMessage, { parts, names, host, re
   const unrecorded = audit.refusal();
   if (unrecorded !== undefined) return no(unrecorded, operation);
   const decision = admit(operation, caller, routes, clock.now());
-  return decision.kind === 'refusal' ? no(decision, operation) : { kind: 'pass', operation, pass: decision };
+  return decision.kind === 'refusal' ? no(decision, operation) : { kind: 'pass', operation, pass: decision, caller };
 }
 
 export function no(refusal: Refusal, operation?: DoorOperation): Walked {

@@ -196,13 +196,17 @@ export class HttpDoor {
 }
 
 /** Has what was admitted carried by those who know its protocol. Never rejects. */
-function carry(ends: Ends, { operation, pass }: Extract<Walked, { kind: 'pass' }>, { forwarder, lfs, api }: HttpDoorParts): Promise<void> {
+function carry(
+  ends: Ends,
+  { operation, pass, caller }: Extract<Walked, { kind: 'pass' }>,
+  { forwarder, lfs, api }: HttpDoorParts,
+): Promise<void> {
   switch (operation.kind) {
     case 'fetch':
     case 'push':
       return forwarder.forward(ends, operation, pass);
     case 'lfs':
-      return lfs.carry(ends, operation, pass);
+      return lfs.carry(ends, operation, pass, caller);
     case 'api':
       return api.carry(ends, operation, pass);
   }

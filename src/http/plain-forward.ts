@@ -18,8 +18,8 @@ export interface PlainPlan {
   readonly journey: Journey;
   /** Headers that go up; framing and Authorization are put on by whoever sends. */
   readonly headers: () => Record<string, string>;
-  /** The body, where it has been read already. */
-  readonly body?: RequestBody;
+  /** Reads the body, where that is not only taken as it comes. */
+  readonly take?: (trip: Trip) => Promise<RequestBody | Refusal>;
   /** Where the caller is to go instead, as an address of this door; or why nowhere. */
   readonly moved: (trip: Trip, to: URL) => string | Refusal;
   /** Hands an answer to the caller by itself and closes the record; false when it is to be passed on as it comes. */
@@ -53,7 +53,7 @@ export class PlainForwarder {
     const courier = this.#courier;
     const trip = courier.begin(plan.journey, ends);
     try {
-      const body = plan.body ?? (await takeBody(courier.bodies, trip, []));
+      const body = await (plan.take?.(trip) ?? takeBody(courier.bodies, trip, []));
       if (body.kind === 'refusal') await courier.fail(trip, body, 'refused');
       else if (body.kind === 'stream' && UNSTREAMED.has(ends.request.method ?? '')) await courier.fail(trip, tooLong(trip), 'refused');
       else await this.#tell(trip, plan, await courier.outcomeOf(trip, body, plan.headers));

@@ -13,6 +13,7 @@ export const ERROR_CODES = [
   'no-route',
   'not-allowed',
   'redirect-elsewhere',
+  'target-refused',
   // who asks
   'caller-refused',
   'caller-forwarded',

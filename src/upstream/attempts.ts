@@ -81,7 +81,7 @@ export class Attempts {
       const mayRetry = sending.isKept && attempt < MOST_TRIES;
       const busy = await this.#waitForThrottle(journey, sending);
       if (busy !== undefined) return { kind: 'failure', refusal: busy };
-      const credential = journey.isForeign
+      const credential = journey.foreign
         ? NOTHING
         : await spent.during('token', vault.credentialFor(route.identity, { ...sending.need, target }));
       let answer: IncomingMessage;
@@ -105,7 +105,7 @@ export class Attempts {
         doorBase: sending.doorBase,
       });
       if (judged.kind !== 'failed') {
-        if (judged.kind === 'relay' && journey.isForeign !== true) vault.accepted(route.identity, credential);
+        if (judged.kind === 'relay' && journey.foreign === undefined) vault.accepted(route.identity, credential);
         return judged;
       }
       const { failed } = judged;
@@ -171,7 +171,7 @@ export class Attempts {
     const { vault, tenants } = this.#parts;
     const { route, record, path, origin } = journey;
     const hostKind = journey.operation.address.kind;
-    const isWanted = journey.isForeign !== true && hostKind === 'azure-services' && vault.wantsTenant(route.identity);
+    const isWanted = journey.foreign === undefined && hostKind === 'azure-services' && vault.wantsTenant(route.identity);
     const tenant = isWanted ? await record.spent.during('token', tenants.tenantOf(placeOf(journey))) : undefined;
     return { url: new URL(path, origin), hostKind, tenant };
   }

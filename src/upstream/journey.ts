@@ -27,8 +27,11 @@ export interface Journey {
   readonly path: string;
   /** What follows it: git's own end of the path for this step, LFS's, or nothing; with the query. */
   readonly suffix: string;
-  /** Whether it leads to a host that is not the route's upstream, where no credential of ours may come. */
-  readonly isForeign?: true;
+  /**
+   * Set where it leads to a host that is not the route's upstream, where no credential of ours may come: whether that host may have a
+   * private address.
+   */
+  readonly foreign?: { readonly mayBePrivate: boolean };
   /** Who is throttled together: upstream, organisation and identity. */
   readonly throttleKey: string;
 }

@@ -1,0 +1,163 @@
+/**
+ * A batch: the client names objects, and is told where each is to be had or brought. Which way it goes stands in the body, so the gate
+ * is asked again when that has been read; and every address in the answer is made one of this door.
+ */
+import type { IncomingMessage } from 'node:http';
+import { admit } from '../../gate/admit.js';
+import type { RouteTable } from '../../gate/route-table.js';
+import {
+  type BatchRequest,
+  type ClientAction,
+  type LfsAction,
+  type LfsObject,
+  type ObjectError,
+  readBatchRequest,
+  rewriteBatchAnswer,
+  type UpstreamAction,
+  writeBatchRequest,
+} from '../../git/lfs-batch.js';
+import { LFS_MEDIA_TYPE } from '../../git/lfs-request.js';
+import type { Caller } from '../../model/caller.js';
+import type { LfsOperation } from '../../model/operation.js';
+import type { Refusal } from '../../model/refusal.js';
+import type { Route } from '../../model/settings.js';
+import { withoutEcho } from '../../upstream/echo.js';
+import { planJourney } from '../../upstream/journey.js';
+import { KEPT_BODY_BYTES, type RequestBody } from '../body.js';
+import { type Courier, doorBaseOf, type Ends } from '../courier.js';
+import { lfsHeaders } from '../headers.js';
+import type { Onward } from '../onward.js';
+import { elsewhere, type PlainForwarder } from '../plain-forward.js';
+import { readAnswer } from '../read-answer.js';
+import { takeBody } from '../take-body.js';
+import type { Trip } from '../trip.js';
+
+/** Longest answer: a thousand objects with addresses and headers of a few KiB each. */
+const LONGEST_ANSWER_BYTES = 8 * 1024 * 1024;
+/** What follows the path of LFS in the address of a batch. */
+const BATCH = /\/objects\/batch(?:\?.*)?$/;
+
+const ABOUT_BODIES: ReadonlySet<string> = new Set(['content-encoding', 'if-match', 'if-none-match', 'if-range', 'range']);
+
+const METHODS = { download: 'GET', upload: 'PUT', verify: 'POST' } as const satisfies Readonly<Record<LfsAction, string>>;
+
+export interface BatchParts {
+  readonly courier: Courier;
+  readonly forwarder: PlainForwarder;
+  readonly onward: Onward;
+  readonly routes: RouteTable;
+}
+
+/** Carries a batch through; its record is closed when this resolves. Never rejects. */
+export async function carryBatch(parts: BatchParts, ends: Ends, operation: LfsOperation, route: Route, caller: Caller): Promise<void> {
+  const { courier, forwarder } = parts;
+  const { request, record } = ends;
+  // What is sent upstream is written into the request by whoever sends it.
+  const local = `${doorBaseOf(request)}${(request.url ?? '').replace(BATCH, '')}`;
+  let asked: BatchRequest | undefined;
+  await forwarder.forward(ends, {
+    journey: planJourney(operation, route, record),
+    take: async (trip) => {
+      const read = await readAsked(courier, trip);
+      if ('kind' in read) return read;
+      const step = `batch-${read.operation}` as const;
+      record.step = step;
+      const decision = admit({ ...operation, step }, caller, parts.routes, courier.parts.clock.now());
+      if (decision.kind === 'refusal') return decision;
+      asked = read;
+      return { kind: 'whole', bytes: writeBatchRequest(read) };
+    },
+    headers: () => {
+      const headers = lfsHeaders(request.headers);
+      // It is another body than the client's, and the answer is needed whole: what is said of either does not go up.
+      return {
+        ...Object.fromEntries(Object.entries(headers).filter(([name]) => !ABOUT_BODIES.has(name))),
+        accept: LFS_MEDIA_TYPE,
+        'accept-encoding': 'identity',
+        'content-type': LFS_MEDIA_TYPE,
+      };
+    },
+    moved: elsewhere,
+    hand: async (trip, answer) => {
+      if (answer.statusCode !== 200 || asked === undefined) return false;
+      await handOn(parts, trip, answer, asked, local);
+      return true;
+    },
+  });
+}
+
+/** The request as it was asked, or a refusal of what is none. */
+async function readAsked({ bodies }: Courier, trip: Trip): Promise<BatchRequest | Refusal> {
+  const body: RequestBody | Refusal = await takeBody(bodies, trip, []);
+  if (body.kind === 'refusal') return body;
+  if (body.kind === 'stream') return malformed(trip, 413, `is longer than ${KEPT_BODY_BYTES} bytes`);
+  const coding = trip.request.headers['content-encoding'] ?? 'identity';
+  if (coding !== 'identity') return malformed(trip, 415, 'is compressed');
+  const read = readBatchRequest(body.bytes);
+  return typeof read === 'string' ? malformed(trip, 422, `cannot be read: ${read}`) : read;
+}
+
+function malformed({ route }: Trip, status: number, what: string): Refusal {
+  return {
+    kind: 'refusal',
+    code: 'request-malformed',
+    status,
+    what: `The LFS batch request ${what}`,
+    todo: 'use git-lfs 2 or later, with its own basic transfers',
+    route: route.match,
+    identity: route.identity,
+  };
+}
+
+async function handOn(parts: BatchParts, trip: Trip, answer: IncomingMessage, asked: BatchRequest, local: string): Promise<void> {
+  const { courier } = parts;
+  const { record, response } = trip;
+  const bytes = await record.spent.during('upstream', readAnswer(answer, LONGEST_ANSWER_BYTES));
+  const coding = answer.headers['content-encoding'] ?? 'identity';
+  // A server may give back what it was sent for each object; with our credential that must not go anywhere.
+  const text = bytes === undefined || coding !== 'identity' ? undefined : withoutEcho(answer, bytes.toString('utf8'));
+  const now = courier.parts.clock.now();
+  const rewrite = (object: LfsObject, action: LfsAction, given: UpstreamAction): ClientAction | ObjectError =>
+    rewritten(parts.onward, trip, { object, action, given, now, local });
+  const written = text === undefined ? undefined : rewriteBatchAnswer(text, asked, now, rewrite);
+  if (written === undefined) {
+    await courier.fail(trip, unreadable(trip));
+    return;
+  }
+  response.writeHead(200, { 'content-type': LFS_MEDIA_TYPE, 'content-length': written.length, 'cache-control': 'no-store' });
+  response.end(written);
+  record.bytesDown += written.length;
+  courier.parts.ledger.finish(record, { verdict: 'passed' });
+}
+
+function rewritten(
+  onward: Onward,
+  { route, operation }: Trip,
+  { object, action, given, now, local }: { object: LfsObject; action: LfsAction; given: UpstreamAction; now: number; local: string },
+): ClientAction | ObjectError {
+  const { href, header, expiresAt } = given;
+  const named = { url: href, method: METHODS[action], action, oid: object.oid, headers: header, expiresAt };
+  const to = onward.addressFor(named, { route, address: operation.address, local: `${local}/objects/${object.oid}` });
+  if (to.kind === 'no') return { code: 502, message: `postern: ${to.what}; what to do: ${to.todo}` };
+  // It is the client's switch: with it git-lfs sends a body without telling its length, which Azure wants of large ones.
+  const isChunked = action === 'upload' && header['transfer-encoding']?.toLowerCase() === 'chunked';
+  return {
+    href: to.href,
+    header: isChunked ? { 'Transfer-Encoding': 'chunked' } : {},
+    expiresIn: Math.max(1, Math.floor((to.expiresAt.getTime() - now) / 1000)),
+  };
+}
+
+function unreadable({ route, record }: Trip): Refusal {
+  return {
+    kind: 'refusal',
+    code: 'upstream-error',
+    status: 502,
+    what: 'The upstream answered the LFS batch with what is no answer of Git LFS',
+    todo: 'see whether LFS is switched on for the repository, and whether something on the way answers in its place',
+    route: route.match,
+    identity: route.identity,
+    upstreamStatus: record.upstreamStatus,
+    activityId: record.activityId,
+  };
+}

@@ -1,0 +1,81 @@
+/** An object on its way, to or from where a batch answer said. */
+import type { LfsOperation } from '../../model/operation.js';
+import type { Refusal } from '../../model/refusal.js';
+import type { Route } from '../../model/settings.js';
+import { type Courier, doorBaseOf, type Ends } from '../courier.js';
+import { lfsHeaders } from '../headers.js';
+import { Onward } from '../onward.js';
+import type { PlainForwarder } from '../plain-forward.js';
+import { takeBody } from '../take-body.js';
+import type { Trip } from '../trip.js';
+
+export interface ObjectParts {
+  readonly courier: Courier;
+  readonly forwarder: PlainForwarder;
+  readonly onward: Onward;
+}
+
+/** Carries an object through; its record is closed when this resolves. Never rejects. */
+export async function carryObject(
+  { courier, forwarder, onward }: ObjectParts,
+  ends: Ends,
+  operation: LfsOperation,
+  route: Route,
+): Promise<void> {
+  const { request, record } = ends;
+  const mark = operation.suffix.indexOf('?');
+  // What is sent upstream is written into the request by whoever sends it.
+  const local = `${doorBaseOf(request)}${(request.url ?? '').replace(/\?.*$/, '')}`;
+  const sealed = mark < 0 ? undefined : Onward.sealIn(operation.suffix.slice(mark));
+  const way = sealed === undefined ? unnamed(route) : onward.wayTo(sealed, { operation, route, record, method: request.method });
+  if (way.kind === 'refusal') {
+    record.route = route.match;
+    record.identity = route.identity;
+    await courier.sayNo(ends, operation, way, { close: request.method !== 'GET' });
+    return;
+  }
+  const { journey, headers } = way;
+  await forwarder.forward(ends, {
+    journey,
+    headers: () => {
+      const up = { ...lfsHeaders(request.headers), ...headers };
+      // A word to Azure DevOps alone.
+      if (journey.foreign !== undefined) delete up['x-tfs-fedauthredirect'];
+      return up;
+    },
+    take: (trip) => takeBody(courier.bodies, trip, []),
+    moved: (trip, to) => movedTo(onward, trip, operation, to, local),
+  });
+}
+
+/** A redirect leads on under the rules for what a batch answer names. Of a verification there is none that could be followed. */
+function movedTo(onward: Onward, trip: Trip, operation: LfsOperation, to: URL, local: string): string | Refusal {
+  const { route } = trip;
+  const { step, oid, address } = operation;
+  const action = step === 'upload' ? 'upload' : 'download';
+  const named = { url: to.href, method: action === 'upload' ? 'PUT' : 'GET', action, oid } as const;
+  const onwards = step === 'verify' ? undefined : onward.addressFor(named, { route, address, local });
+  if (onwards?.kind === 'address') return onwards.href;
+  return {
+    kind: 'refusal',
+    code: 'redirect-elsewhere',
+    status: 502,
+    what: onwards?.what ?? `The upstream redirects the verification of an object to ${to.host}, which is not followed`,
+    todo: onwards?.todo ?? 'ask the administrator of the upstream',
+    route: route.match,
+    identity: route.identity,
+    upstreamStatus: trip.record.upstreamStatus,
+  };
+}
+
+function unnamed({ match, identity }: Route): Refusal {
+  return {
+    kind: 'refusal',
+    code: 'target-refused',
+    status: 403,
+    what: 'The address of an object is taken from a batch answer of this door, and this one is not',
+    todo: 'use git-lfs, which asks for addresses first',
+    route: match,
+    identity,
+  };
+}
