@@ -85,6 +85,7 @@ export class Courier {
         need: needOf(trip, body),
         doorBase: doorBaseOf(request),
         stallMs: this.parts.timeouts.stall,
+        isHead: request.method === 'HEAD',
         send: (credential) => this.#send(trip, body, credential, headers()),
         isGone: () => isGone(trip),
         whenGone: (run) => response.once('close', run),

@@ -21,7 +21,7 @@ const JSON_TYPE = /^application\/(?:[a-z0-9.+-]+\+)?json$/;
 export async function judgePlain(
   journey: Journey,
   answer: IncomingMessage,
-  { isPassthrough }: Pick<JudgeOptions, 'isPassthrough'>,
+  { isPassthrough, isHead }: Pick<JudgeOptions, 'isPassthrough' | 'isHead'>,
 ): Promise<Judgement> {
   const { operation, record, route } = journey;
   const status = answer.statusCode ?? 0;
@@ -54,7 +54,7 @@ export async function judgePlain(
   }
   const page = await pageInstead(journey, answer);
   if (page !== undefined) return { kind: 'failed', failed: { status, header, text: page, wanted } };
-  if (!hasNoBody(status) && !isFramed(answer)) {
+  if (isHead !== true && !hasNoBody(status) && !isFramed(answer)) {
     answer.destroy();
     return { kind: 'failure', refusal: { ...refusalFor(journey, unframed()), ...about(answer) } };
   }

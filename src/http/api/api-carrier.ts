@@ -73,7 +73,10 @@ export class ApiCarrier {
     const here = ownAddress(trip, address, to);
     if (here !== undefined) return `${doorBaseOf(trip.request)}/${here}`;
     const { method } = trip.request;
-    if (method !== 'GET' && method !== 'HEAD') return elsewhere(trip, to);
+    const isRead = method === 'GET' || method === 'HEAD';
+    // What is sealed is judged by where it was named: of the service itself, that would be another call than the gate has seen.
+    const isOwn = to.origin === trip.origin.origin || to.hostname === address.upstreamHost.replace(/:[0-9]+$/, '');
+    if (!isRead || isOwn || hasUser(to)) return elsewhere(trip, to);
     const named = { url: to.href, method, action: 'get' } as const;
     const onwards = this.#onward.addressFor(named, { route: trip.route, address, local });
     return onwards.kind === 'address' ? onwards.href : { ...elsewhere(trip, to), what: onwards.what, todo: onwards.todo };
@@ -99,7 +102,7 @@ function localAddress({ request }: Ends): string {
 
 /** An address of the same service as a path of this door, without its first slash; undefined for any other. */
 function ownAddress({ route, origin, basePath, foreign }: Trip, address: RepoAddress, to: URL): string | undefined {
-  if (to.username !== '' || to.password !== '') return undefined;
+  if (hasUser(to)) return undefined;
   const isMapped = route.upstream !== undefined && foreign === undefined;
   if (isMapped && to.origin === origin.origin && to.pathname.startsWith(`${basePath}/`)) {
     const host = address.kind === 'azure-services' ? DEV_AZURE_HOST : address.upstreamHost;
@@ -107,4 +110,8 @@ function ownAddress({ route, origin, basePath, foreign }: Trip, address: RepoAdd
   }
   const host = to.protocol === 'https:' ? parseHost(to.host) : undefined;
   return host !== undefined && isOfSameService(address, host) ? `${host}${to.pathname}${to.search}` : undefined;
+}
+
+function hasUser({ username, password }: URL): boolean {
+  return username !== '' || password !== '';
 }
