@@ -229,7 +229,7 @@ export function assemble(
     limits: settings.limits,
     forwarder: new Forwarder(courier),
     lfs: new LfsCarrier(courier, { onward, routes }),
-    api: new ApiCarrier(courier),
+    api: new ApiCarrier(courier, { onward }),
     peers,
     callers: new Callers({
       uids: [...(ownUid === undefined ? [] : [ownUid]), ...access.uids],

@@ -37,6 +37,8 @@ export interface Sending {
   readonly doorBase: string;
   /** ms of silence after which an exchange counts as dead. */
   readonly stallMs: number;
+  /** Whether only the head of an answer is asked for. */
+  readonly isHead?: boolean;
   /** Puts the request on the wire. @throws ProxyError; Unanswered, StaleConnection, CallerGone (send-faults.ts) */
   send(credential: Credential): Promise<IncomingMessage>;
   /** Whether there is nobody left to answer. */
@@ -104,6 +106,7 @@ export class Attempts {
         isPassthrough: credential.kind === 'passthrough',
         stallMs: sending.stallMs,
         doorBase: sending.doorBase,
+        isHead: sending.isHead,
       });
       if (judged.kind !== 'failed') {
         if (judged.kind === 'relay' && journey.foreign === undefined) vault.accepted(route.identity, credential);
