@@ -124,6 +124,17 @@ describe.each(STATUSES)('$status for one object', ({ status, words, ...pause }) 
   });
 });
 
+test('a large object that is refused before it has been sent is told with the reason', async () => {
+  const { lfs } = stage.scene.emulator;
+  const clone = await stage.topic('refused-early');
+  const oid = await writeNoise(join(clone, 'large.bin'), 50_000_000);
+  await stage.commit(clone, 'Add a large file');
+  lfs.faults.set(oid, { at: 'upload', kind: 'status', status: 413 });
+  const pushed = await stage.git(['push', 'origin', 'refused-early'], { cwd: clone });
+  expect(pushed.code).not.toBe(0);
+  expect(pushed.stderr).toContain(`postern: The upstream refused LFS object ${oid.slice(0, 10)} as too large (413)`);
+});
+
 test('what a batch answer says of one object is told, and the others arrive', async () => {
   const { lfs } = stage.scene.emulator;
   const clone = await stage.topic('in-batch');
