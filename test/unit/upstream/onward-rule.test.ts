@@ -120,7 +120,7 @@ describe('judgeTarget()', () => {
     ['https://evil-dev.azure.com/contoso/info/lfs/x', /evil-dev\.azure\.com/, {}],
     ['https://dev.azure.com.evil.example/contoso/info/lfs/x', /dev\.azure\.com\.evil\.example/, {}],
     ['https://dev.azure.com./contoso/info/lfs/x', /^The upstream names dev\.azure\.com\. for this/, {}],
-    ['https://dev.azur\u0435.com/contoso/info/lfs/x', /xn--dev/, {}],
+    ['https://dev.azur\u0435.com/contoso/info/lfs/x', /dev\.xn--azur-y4d\.com/, {}],
     // More than an address.
     [
       'https://dev.azure.com@evil.example/contoso/info/lfs/x',
