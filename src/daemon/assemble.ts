@@ -212,7 +212,7 @@ export function assemble(
           kindOf: (host) => routes.kindOf(host),
         });
   const onwardSeal = new OnwardSeal(keys, previous?.onwardSeal);
-  const onward = new Onward({ seal: onwardSeal, hosts: [], clock });
+  const onward = new Onward({ seal: onwardSeal, hosts: settings.lfs.hosts, clock });
   const { listen } = settings;
   const { tls } = listen;
   const certificates =
