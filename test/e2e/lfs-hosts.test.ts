@@ -55,6 +55,7 @@ beforeEach(() => {
   const { lfs, git, storage } = stage.scene.emulator;
   lfs.road = 'host';
   lfs.transfers.seen.length = 0;
+  lfs.batches.length = 0;
   git.seen.length = 0;
   storage.seen.length = 0;
   storage.base = 'https://vsblobprodweu1.blob.core.windows.net';
@@ -139,6 +140,7 @@ describe('a route', () => {
     expect(locked.stderr).toContain('postern: The route allows fetch, lfs, not push');
     expect(await stage.told(['lfs', 'locks'], { cwd: clone })).toBe('');
     expect(lfs.transfers.seen.map(({ action }) => action)).toEqual(['download']);
+    expect(lfs.batches.map(({ operation }) => operation)).toEqual(['download']);
     expect(lfs.locks.of('contoso/reading/web')).toEqual([]);
     stage.expectNoWayPast();
   });
