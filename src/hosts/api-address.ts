@@ -15,16 +15,16 @@ import { caselessName } from '../model/fold.js';
 import { DEV_AZURE_HOST, familyHost, legacyOrganisation } from '../model/host-name.js';
 import { canonicalNames } from '../model/route-pattern.js';
 import type { ParsedAddress } from './repo-address.js';
-import { decodePath } from './segments.js';
+import { decodePath, type Segments } from './segments.js';
 
 /** What a path of the API has and no address of a repository can have, as it is compared. */
-const MARKS: readonly string[] = ['_apis', '_packaging'];
+export const API_MARKS: readonly string[] = ['_apis', '_packaging'];
 const DEFAULT_COLLECTION = 'defaultcollection';
 const VIRTUAL_DIRECTORY = 'tfs';
 
 /** Whether a path (percent-encoded bytes as latin1) is one of the API, however it is spelled. */
 export function isApiPath(path: string): boolean {
-  const decoded = decodePath(path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path);
+  const decoded = decodeApiPath(path);
   return decoded.kind === 'segments' && markOf(decoded.names) >= 0;
 }
 
@@ -33,8 +33,7 @@ export function isApiPath(path: string): boolean {
  * project and the repository as far as the path names them.
  */
 export function parseApiAddress(kind: HostKind, host: string, path: string): ParsedAddress {
-  const bare = path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path;
-  const decoded = decodePath(bare);
+  const decoded = decodeApiPath(path);
   if (decoded.kind === 'fault') return decoded;
   const { names } = decoded;
   const mark = markOf(names);
@@ -48,6 +47,15 @@ export function parseApiAddress(kind: HostKind, host: string, path: string): Par
     case 'generic':
       return { kind: 'fault', what: `${host} is no host of Azure DevOps, and no other REST API is served` };
   }
+}
+
+/** A name with a scope in the address of a npm registry: npm sends its slash encoded, and means the same as with a plain one. */
+const SCOPED = /^((?:\/[^/]+)*\/_packaging\/[^/]+\/npm\/registry\/@[a-z0-9._~-]+)%2f([a-z0-9._~-]+(?:\/.*)?)$/i;
+
+/** As decodePath(), for what the addresses of the API have besides: a slash at the end, and npm's names with a scope. */
+export function decodeApiPath(path: string): Segments {
+  const bare = path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path;
+  return decodePath(bare.replace(SCOPED, '$1/$2'));
 }
 
 function services(host: string, path: string, before: readonly string[], call: readonly string[]): ParsedAddress {
@@ -83,7 +91,7 @@ function placeOf(before: readonly string[], call: readonly string[]): readonly s
 }
 
 function markOf(names: readonly string[]): number {
-  return names.findIndex((name) => MARKS.includes(caselessName(name)));
+  return names.findIndex((name) => API_MARKS.includes(caselessName(name)));
 }
 
 function ok(

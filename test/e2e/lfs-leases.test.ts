@@ -13,7 +13,7 @@ let stage: LfsStage;
 let ssh: Record<string, string>;
 
 beforeAll(async () => {
-  stage = await LfsStage.open({ listen: '{ http: 127.0.0.1:0, ssh: 127.0.0.1:0 }', settings: ['access: { local: lease }'] });
+  stage = await LfsStage.open({ listen: '{ http: 127.0.0.1:0, ssh: 127.0.0.1:0 }', settings: () => ['access: { local: lease }'] });
   ssh = await stage.scene.sshEnvironment({ settings: ['SendEnv POSTERN_LEASE'] });
 }, 60_000);
 

@@ -9,6 +9,7 @@ import { mkdir, open, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { expect } from 'vitest';
+import type { AuthorizationKind } from '../azure/access.js';
 import { ConnectProxy } from '../azure/connect-proxy.js';
 import { Canaries, filesBelow } from './canary.js';
 import { type Ran, type RunningDaemon, type RunOptions, Scene } from './scene.js';
@@ -20,18 +21,23 @@ export const REPOSITORY = 'contoso/payments/web';
 /** Its address as the portal gives it. */
 export const REMOTE = 'https://dev.azure.com/contoso/Payments/_git/web';
 
+/** How often git-lfs asks for an object that it does not get. */
+export const TRIES = 2;
+
 const MIB = 1 << 20;
 
 export interface LfsStageOptions {
-  /** How the daemon reaches its upstream. Default `proxy`: by the real names, through the emulator's proxy. */
-  readonly road?: 'proxy' | 'upstream';
-  /** What the daemon listens on. Default: the HTTP door alone. */
+  /** What the daemon listens on; default the HTTP door alone. */
   readonly listen?: string;
-  /** More keys of the route. */
-  readonly route?: string;
+  /** The lines of `identities:`; default `sp`, a service principal. */
+  readonly identities?: (scene: Scene) => readonly string[];
+  /** The lines of `routes:`; default all of Azure DevOps Services by its real names, through the emulator's proxy. */
+  readonly routes?: (scene: Scene) => readonly string[];
   /** Further lines of the configuration, at its top level. */
-  readonly settings?: readonly string[];
+  readonly settings?: (scene: Scene) => readonly string[];
   readonly daemonEnv?: Readonly<Record<string, string>>;
+  /** Whether the user's git is led to the daemon by a rule. Default: it is. */
+  readonly hasRule?: boolean;
 }
 
 export class LfsStage {
@@ -43,34 +49,28 @@ export class LfsStage {
   readonly #printed: string[] = [];
   #clones = 0;
 
-  static async open({
-    road = 'proxy',
-    listen = '{ http: 127.0.0.1:0 }',
-    route = '',
-    settings = [],
-    daemonEnv = {},
-  }: LfsStageOptions = {}): Promise<LfsStage> {
+  static async open(options: LfsStageOptions = {}): Promise<LfsStage> {
+    const { listen = '{ http: 127.0.0.1:0 }', identities = onlyPrincipal, routes = onlyServices } = options;
+    const { settings = () => [], daemonEnv = {}, hasRule = true } = options;
     const scene = await Scene.open();
     const trap = new ConnectProxy({ gitPort: () => 0, stsPort: () => 0, storagePort: () => 0, noteProxied: () => undefined });
     try {
       trap.mode = 'forbid';
       await trap.listen(0);
-      const { git, proxy, caFile } = scene.emulator;
       await scene.emulator.createRepository(REPOSITORY);
-      const reached = road === 'proxy' ? `proxy: '${proxy.origin}'` : `upstream: '${git.origin}'`;
       const configuration = [
         `listen: ${listen}`,
         'log: { level: debug, format: json }',
         'identities:',
-        `  sp: ${scene.servicePrincipal}`,
+        ...identities(scene).map((line) => `  ${line}`),
         'routes:',
-        `  - { match: dev.azure.com/**, identity: sp, ${reached}, ca: ${caFile}${route} }`,
-        ...settings,
+        ...routes(scene).map((line) => `  ${line}`),
+        ...settings(scene),
         '',
       ].join('\n');
       const daemon = await scene.daemon(configuration, { env: daemonEnv });
       const stage = new LfsStage(scene, daemon, trap, configuration);
-      await stage.#settle();
+      await stage.#settle(hasRule);
       return stage;
     } catch (error) {
       await trap.close();
@@ -111,11 +111,10 @@ export class LfsStage {
   /** A new clone. `pointersOnly`: no object is fetched yet. */
   async clone(
     options: {
+      readonly remote?: string;
       readonly branch?: string;
       readonly pointersOnly?: boolean;
       readonly env?: Record<string, string>;
-      /** Default: the HTTPS address. */
-      readonly remote?: string;
     } = {},
   ): Promise<string> {
     this.#clones += 1;
@@ -128,8 +127,8 @@ export class LfsStage {
   }
 
   /** A clone with a new branch in which `*.bin` is LFS's, committed. */
-  async topic(branch: string): Promise<string> {
-    const clone = await this.clone();
+  async topic(branch: string, remote = REMOTE): Promise<string> {
+    const clone = await this.clone({ remote });
     await this.told(['checkout', '-q', '-b', branch], { cwd: clone });
     await this.told(['lfs', 'track', '*.bin'], { cwd: clone });
     await this.commit(clone, `Track large files on ${branch}`);
@@ -150,12 +149,12 @@ export class LfsStage {
     return this.#trap.targets.splice(0).map(({ target }) => target);
   }
 
-  /** Fails when a client tried to reach anybody but the daemon, or the emulator saw anything but the daemon's tokens. */
-  expectNoWayPast(): void {
+  /** Fails when a client tried to reach anybody but the daemon, or the emulator saw anything but the daemon's credentials. */
+  expectNoWayPast(credential: AuthorizationKind = 'bearer'): void {
     const { doorkeeper, git, storage } = this.scene.emulator;
     expect(this.takeTrapped()).toEqual([]);
     expect(doorkeeper.refused).toEqual([]);
-    expect(git.seen.filter(({ authorization }) => authorization !== 'bearer').map(({ method, url }) => `${method} ${url}`)).toEqual([]);
+    expect(git.seen.filter(({ authorization }) => authorization !== credential).map(({ method, url }) => `${method} ${url}`)).toEqual([]);
     expect(storage.seen.filter(({ authorization }) => authorization !== 'none')).toEqual([]);
   }
 
@@ -174,13 +173,21 @@ export class LfsStage {
   }
 
   /** As `git lfs install` and `postern setup` leave a user's settings. */
-  async #settle(): Promise<void> {
+  async #settle(hasRule: boolean): Promise<void> {
     expect((await this.git(['lfs', 'version'])).code, 'git-lfs is needed: install the package git-lfs').toBe(0);
     await this.told(['lfs', 'install', '--skip-repo']);
-    await this.told(['config', '--global', `url.${this.daemon.base}/dev.azure.com/.insteadOf`, 'https://dev.azure.com/']);
+    if (hasRule) await this.told(['config', '--global', `url.${this.daemon.base}/dev.azure.com/.insteadOf`, 'https://dev.azure.com/']);
     // A refused object is tried again, with pauses that double.
-    await this.told(['config', '--global', 'lfs.transfer.maxretries', '2']);
+    await this.told(['config', '--global', 'lfs.transfer.maxretries', String(TRIES - 1)]);
   }
+}
+
+function onlyPrincipal(scene: Scene): readonly string[] {
+  return [`sp: ${scene.servicePrincipal}`];
+}
+
+function onlyServices({ emulator }: Scene): readonly string[] {
+  return [`- { match: dev.azure.com/**, identity: sp, proxy: '${emulator.proxy.origin}', ca: ${emulator.caFile} }`];
 }
 
 /** Writes a file that does not compress, piece by piece, and gives its SHA-256. */
