@@ -38,12 +38,13 @@ export interface LfsGuideParts {
   /** What listeners with TLS show; undefined when there are none. */
   readonly certificates: CertificateSource | undefined;
   /** Makes leases; undefined without a state directory. */
-  readonly leases: Pick<LeaseDesk, 'seal'> | undefined;
+  readonly leases: Pick<LeaseDesk, 'seal' | 'isRevoked'> | undefined;
   readonly clock: Clock;
 }
 
 /** Refusals: `operation-unknown` where LFS cannot be had that way, `state-unusable`, `secret-unreadable` when no lease can be made. */
 export function lfsGuide(parts: LfsGuideParts): LfsGuide {
+  const ids = new GrantIds(parts);
   return async (question) => {
     const { route } = question;
     const { address } = question.operation;
@@ -54,7 +55,7 @@ export function lfsGuide(parts: LfsGuideParts): LfsGuide {
     const path = `${address.path}${address.path.endsWith('.git') ? '' : '.git'}/info/lfs`;
     const href = `${base}/${address.upstreamHost}${path}`;
     try {
-      return { kind: 'access', href, ...(await lend(question, new URL(base).hostname, parts)) };
+      return { kind: 'access', href, ...(await lend(question, new URL(base).hostname, parts, ids)) };
     } catch (thrown) {
       if (!(thrown instanceof ProxyError)) throw thrown;
       const todo = thrown.todo ?? 'look into the log of Postern';
@@ -132,6 +133,7 @@ async function lend(
   { operation, caller }: LfsQuestion,
   reached: string,
   { leases, clock }: LfsGuideParts,
+  ids: GrantIds,
 ): Promise<{ lease: Secret; expiresAt: Date }> {
   const { address, step } = operation;
   const own = caller.kind === 'lease' ? endOf(caller.lease) : undefined;
@@ -139,10 +141,10 @@ async function lend(
   const expiresAt = new Date(Math.floor(end / 1000) * 1000);
   const isUpload = LFS_STEPS[step] === 'push';
   const repos = [{ hostKind: address.kind, parts: address.canonical }];
-  const grant: Caveat = { id: newLeaseId(), repos, allow: [isUpload ? 'push' : 'fetch', 'lfs'], expiresAt };
+  const grant = { repos, allow: [isUpload ? 'push' : 'fetch', 'lfs'], expiresAt } as const;
   try {
     if (caller.kind === 'lease' && caller.text !== undefined) {
-      return { lease: narrowedIfPossible(caller.text, { ...grant, protect: [EVERY_REF] }), expiresAt };
+      return { lease: narrowedIfPossible(caller.text, { ...grant, id: newLeaseId(), protect: [EVERY_REF] }), expiresAt };
     }
     if (leases === undefined) {
       throw new ProxyError('state-unusable', 'There is no state directory, so no lease can be given out for Git LFS', {
@@ -152,13 +154,45 @@ async function lend(
     // Only of who comes over loopback the door is told the user.
     const { uid } = caller.peer;
     const isBound = uid.kind === 'known' && isLoopbackAddress(reached.replace(/^\[|\]$/g, ''));
-    return { lease: await leases.seal({ ...grant, label: labelOf(caller), ...(isBound ? { uids: [uid.uid] } : {}) }), expiresAt };
+    return {
+      lease: await leases.seal({ ...grant, id: ids.of(caller), label: labelOf(caller), ...(isBound ? { uids: [uid.uid] } : {}) }),
+      expiresAt,
+    };
   } catch (thrown) {
     if (!(thrown instanceof SyntaxError)) throw thrown;
     throw new ProxyError('request-malformed', `No lease can be for this repository: it ${messageOf(thrown)}`, {
       todo: 'use an HTTPS remote for it',
       cause: thrown,
     });
+  }
+}
+
+/**
+ * The ids of what is sealed anew: one for each caller, for as long as such a lease lasts. Callers by lease are counted by the id of the grant
+ * (shares of the door, `postern status`), and git-lfs asks several times for one push.
+ */
+class GrantIds {
+  readonly #parts: Pick<LfsGuideParts, 'leases' | 'clock'>;
+  /** In the order in which they end. */
+  readonly #given = new Map<string, { readonly id: string; readonly until: number }>();
+
+  constructor(parts: Pick<LfsGuideParts, 'leases' | 'clock'>) {
+    this.#parts = parts;
+  }
+
+  of(caller: Caller): string {
+    const now = this.#parts.clock.now();
+    for (const [ended, { until }] of this.#given) {
+      if (until > now) break;
+      this.#given.delete(ended);
+    }
+    const who = caller.kind === 'anyone' ? caller.peer.ip : labelOf(caller);
+    const known = this.#given.get(who);
+    if (known !== undefined && this.#parts.leases?.isRevoked(known.id) !== true) return known.id;
+    const id = newLeaseId();
+    this.#given.delete(who);
+    this.#given.set(who, { id, until: now + LFS_LEASE_MS });
+    return id;
   }
 }
 

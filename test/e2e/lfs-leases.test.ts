@@ -148,3 +148,34 @@ test('`postern exec` serves LFS through a door of its own', async () => {
   expect(ran).toMatchObject({ code: 0, stderr: '' });
   expect(await sumOf(join(clone, 'large.bin'))).toBe(oid);
 });
+
+test('over SSH at a listener for other machines, with TLS: the HTTP door is called by its configured name', async () => {
+  const far = await LfsStage.open({
+    listen: '{ http: { address: 0.0.0.0:0, names: [localhost] } }',
+    daemonEnv: { POSTERN_LISTEN_SSH: '0.0.0.0:0' },
+    hasRule: false,
+  });
+  try {
+    const sshEnv = await far.scene.sshEnvironment({ settings: ['SendEnv POSTERN_LEASE'] });
+    const grant = ['--repo', 'contoso/Payments/web', '--allow', 'fetch,push,lfs', '--ref', 'refs/heads/**', '--for', '1h'];
+    const made = await far.daemon.postern(['lease', 'create', ...grant]);
+    const { port } = new URL(far.daemon.base);
+    const ca = join(far.scene.home, '.local', 'state', 'postern', 'door-ca.pem');
+    await far.told(['config', '--global', `http.https://localhost:${port}/.sslCAInfo`, ca]);
+    const env = { ...sshEnv, POSTERN_LEASE: made.stdout.trim() };
+    const remote = far.daemon.sshUrl('ssh.dev.azure.com/v3/contoso/Payments/web');
+    const clone = await far.clone({ env, remote });
+    await far.told(['lfs', 'track', '*.bin'], { cwd: clone });
+    const oid = await writeNoise(join(clone, 'large.bin'), 5000);
+    await far.commit(clone, 'Add a large file');
+    const pushed = await far.git(['push', 'origin', 'HEAD:refs/heads/far'], { cwd: clone, env: { ...env, GIT_CURL_VERBOSE: '1' } });
+    expect(pushed.code, pushed.stderr).toBe(0);
+    expect(pushed.stderr).toContain(`Host: localhost:${port}`);
+    expect(far.scene.emulator.lfs.transfers.seen).toMatchObject([{ oid, action: 'upload' }]);
+    const other = await far.clone({ env, remote, branch: 'far' });
+    expect(await sumOf(join(other, 'large.bin'))).toBe(oid);
+    far.expectNoWayPast();
+  } finally {
+    await far.close();
+  }
+}, 60_000);
