@@ -23,10 +23,15 @@ import type { LfsGuide, LfsQuestion } from '../ssh/lfs-guide.js';
 import type { LeaseDesk } from './lease-desk.js';
 
 /**
- * How long such a lease lasts. git-lfs asks again by itself when it has ended, and what has begun goes on; so it has to outlast a batch and the
- * beginning of its transfers, and not more. Whoever loses the right to come in over SSH keeps LFS for as long.
+ * How long such a lease is used for new requests: git-lfs asks over SSH again by itself when that is over. Whoever loses the right to come in
+ * over SSH keeps LFS for as long as the lease lasts, and no longer.
  */
-export const LFS_LEASE_MS = 15 * 60_000;
+export const TOLD_MS = 10 * 60_000;
+/**
+ * How long it lasts. What git-lfs is told at the last moment (addresses of a hundred objects, which end with the lease) must be good for a while
+ * longer: an address with five seconds left counts as ended, and each such one is a failed try of its object.
+ */
+export const LFS_LEASE_MS = 2 * TOLD_MS;
 /** No ref may be touched with it, whatever the lease that it came from permits. */
 const EVERY_REF = 'refs/**';
 
@@ -136,12 +141,12 @@ async function lend(
   ids: GrantIds,
 ): Promise<{ lease: Secret; expiresAt: Date }> {
   const { address, step } = operation;
-  const own = caller.kind === 'lease' ? endOf(caller.lease) : undefined;
-  const end = Math.min(clock.now() + LFS_LEASE_MS, own?.getTime() ?? Number.POSITIVE_INFINITY);
-  const expiresAt = new Date(Math.floor(end / 1000) * 1000);
+  const own = (caller.kind === 'lease' ? endOf(caller.lease)?.getTime() : undefined) ?? Number.POSITIVE_INFINITY;
+  const within = (ms: number): Date => new Date(Math.floor(Math.min(clock.now() + ms, own) / 1000) * 1000);
+  const expiresAt = within(TOLD_MS);
   const isUpload = LFS_STEPS[step] === 'push';
   const repos = [{ hostKind: address.kind, parts: address.canonical }];
-  const grant = { repos, allow: [isUpload ? 'push' : 'fetch', 'lfs'], expiresAt } as const;
+  const grant = { repos, allow: [isUpload ? 'push' : 'fetch', 'lfs'], expiresAt: within(LFS_LEASE_MS) } as const;
   try {
     if (caller.kind === 'lease' && caller.text !== undefined) {
       return { lease: narrowedIfPossible(caller.text, { ...grant, id: newLeaseId(), protect: [EVERY_REF] }), expiresAt };

@@ -123,9 +123,9 @@ describe('git-lfs-authenticate', () => {
     const before = Date.now();
     const { href, header, expires_in: seconds, expires_at: end } = await authenticate('download');
     expect(href).toBe(`${stage.daemon.base}/dev.azure.com/contoso/Payments/_git/web.git/info/lfs`);
-    expect(seconds).toBeGreaterThan(14 * 60);
-    expect(seconds).toBeLessThanOrEqual(15 * 60);
-    expect(new Date(end).getTime() - before).toBeLessThanOrEqual(15 * 60_000 + 1000);
+    expect(seconds).toBeGreaterThan(9 * 60);
+    expect(seconds).toBeLessThanOrEqual(10 * 60);
+    expect(new Date(end).getTime() - before).toBeLessThanOrEqual(10 * 60_000 + 1000);
     const explained = await stage.daemon.postern(['lease', 'explain', '--json'], { input: header['X-Postern-Lease'] });
     expect(JSON.parse(explained.stdout)).toMatchObject({
       caveats: [
@@ -173,7 +173,7 @@ describe('git-lfs-authenticate', () => {
   test('narrows the lease that the caller has, and gives none for what that does not permit', async () => {
     const read = await lease('--repo', 'contoso/Payments/web', '--allow', 'fetch,lfs', '--label', 'ci');
     const { header, expires_in: seconds } = await authenticate('download', { POSTERN_LEASE: read });
-    expect(seconds).toBeLessThanOrEqual(15 * 60);
+    expect(seconds).toBeLessThanOrEqual(10 * 60);
     const explained = await stage.daemon.postern(['lease', 'explain', '--json'], { input: header['X-Postern-Lease'] });
     const { caveats } = JSON.parse(explained.stdout) as { caveats: { label?: string; allow: string[]; protect?: string[] }[] };
     expect(caveats).toHaveLength(2);

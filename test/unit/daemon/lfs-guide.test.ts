@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { LFS_LEASE_MS, lfsGuide, type LfsGuideParts } from '../../../src/daemon/lfs-guide.js';
+import { LFS_LEASE_MS, lfsGuide, type LfsGuideParts, TOLD_MS } from '../../../src/daemon/lfs-guide.js';
 import { mintLease, narrowLease } from '../../../src/gate/lease-seal.js';
 import { MOST_CAVEATS } from '../../../src/gate/lease-text.js';
 import { readLease } from '../../../src/gate/lease-verifier.js';
@@ -144,14 +144,15 @@ describe('the lease', () => {
     async (step) => {
       const { lease, expiresAt } = await access(question({ step }));
       const isUpload = step === 'batch-upload';
-      expect(expiresAt).toEqual(new Date(Math.floor((NOW + LFS_LEASE_MS) / 1000) * 1000));
+      const second = (ms: number): Date => new Date(Math.floor((NOW + ms) / 1000) * 1000);
+      expect(expiresAt).toEqual(second(TOLD_MS));
       expect(readLease(lease).caveats).toEqual([
         {
           id: expect.stringMatching(/^[0-9a-f]{16}$/) as unknown,
           label: 'git-lfs over SSH, uid 1000',
           repos: [{ hostKind: 'azure-services', parts: ['dev.azure.com', 'contoso', 'payments', 'web'] }],
           allow: isUpload ? ['push', 'lfs'] : ['fetch', 'lfs'],
-          expiresAt,
+          expiresAt: second(LFS_LEASE_MS),
           uids: [1000],
         },
       ]);
