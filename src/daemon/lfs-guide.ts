@@ -5,16 +5,15 @@
  */
 import { X509Certificate } from 'node:crypto';
 import { isIP, isIPv6 } from 'node:net';
-import { narrowLease, newLeaseId } from '../gate/lease-seal.js';
+import { newLeaseId } from '../gate/lease-seal.js';
 import { endOf } from '../gate/lease-words.js';
+import { lfsGrant, narrowToLfs } from '../gate/lfs-lease.js';
 import { isLoopbackAddress } from '../gate/peers.js';
 import type { BoundAddress } from '../http/door-listeners.js';
 import { hostInUrl } from '../http/listener-tls.js';
 import type { Caller } from '../model/caller.js';
 import { type ErrorCode, messageOf, ProxyError } from '../model/errors.js';
 import { foldName } from '../model/fold.js';
-import type { Caveat } from '../model/lease.js';
-import { LFS_STEPS } from '../model/operation.js';
 import type { CertificateSource, Clock } from '../model/ports.js';
 import type { Refusal } from '../model/refusal.js';
 import type { Secret } from '../model/secret.js';
@@ -32,9 +31,6 @@ export const TOLD_MS = 10 * 60_000;
  * longer: an address with five seconds left counts as ended, and each such one is a failed try of its object.
  */
 export const LFS_LEASE_MS = 2 * TOLD_MS;
-/** No ref may be touched with it, whatever the lease that it came from permits. */
-const EVERY_REF = 'refs/**';
-
 export interface LfsGuideParts {
   /** The names of the door besides its addresses, and the identities. */
   readonly settings: { readonly listen: Pick<Settings['listen'], 'names'> } & Pick<Settings, 'identities'>;
@@ -140,17 +136,13 @@ async function lend(
   { leases, clock }: LfsGuideParts,
   ids: GrantIds,
 ): Promise<{ lease: Secret; expiresAt: Date }> {
-  const { address, step } = operation;
   const own = (caller.kind === 'lease' ? endOf(caller.lease)?.getTime() : undefined) ?? Number.POSITIVE_INFINITY;
   const within = (ms: number): Date => new Date(Math.floor(Math.min(clock.now() + ms, own) / 1000) * 1000);
   const expiresAt = within(TOLD_MS);
-  const isUpload = LFS_STEPS[step] === 'push';
-  const repos = [{ hostKind: address.kind, parts: address.canonical }];
-  const grant = { repos, allow: [isUpload ? 'push' : 'fetch', 'lfs'], expiresAt: within(LFS_LEASE_MS) } as const;
+  if (caller.kind === 'lease' && caller.text !== undefined) {
+    return { lease: narrowToLfs(caller.text, operation, within(LFS_LEASE_MS)), expiresAt };
+  }
   try {
-    if (caller.kind === 'lease' && caller.text !== undefined) {
-      return { lease: narrowedIfPossible(caller.text, { ...grant, id: newLeaseId(), protect: [EVERY_REF] }), expiresAt };
-    }
     if (leases === undefined) {
       throw new ProxyError('state-unusable', 'There is no state directory, so no lease can be given out for Git LFS', {
         todo: 'give Postern a state directory (POSTERN_STATE_DIRECTORY)',
@@ -158,6 +150,7 @@ async function lend(
     }
     // Only of who comes over loopback the door is told the user.
     const { uid } = caller.peer;
+    const grant = lfsGrant(operation, within(LFS_LEASE_MS));
     const isBound = uid.kind === 'known' && isLoopbackAddress(reached.replace(/^\[|\]$/g, ''));
     return {
       lease: await leases.seal({ ...grant, id: ids.of(caller), label: labelOf(caller), ...(isBound ? { uids: [uid.uid] } : {}) }),
@@ -198,16 +191,6 @@ class GrantIds {
     this.#given.delete(who);
     this.#given.set(who, { id, until: now + LFS_LEASE_MS });
     return id;
-  }
-}
-
-/** A lease that has been narrowed as often as one can be is shown as it is: it is its holder's. */
-function narrowedIfPossible(text: Secret, narrowing: Caveat): Secret {
-  try {
-    return narrowLease(text, narrowing);
-  } catch (thrown) {
-    if (thrown instanceof RangeError) return text;
-    throw thrown;
   }
 }
 

@@ -33,6 +33,17 @@ async function lease(allow: string, { for: life = '1h', format = 'text' } = {}):
   return made.stdout.trim();
 }
 
+interface Said {
+  readonly allow: readonly string[];
+  readonly repos: readonly string[];
+}
+
+/** What a lease says, the grant first. */
+async function explained(text: string): Promise<readonly Said[]> {
+  const ran = await stage.daemon.postern(['lease', 'explain', '--json'], { input: text });
+  return (JSON.parse(ran.stdout) as { caveats: readonly Said[] }).caveats;
+}
+
 /** The environment of a job: what `--format json` prints. */
 async function jobEnvironment(allow: string): Promise<Record<string, string>> {
   return JSON.parse(await lease(allow, { format: 'json' })) as Record<string, string>;
@@ -101,7 +112,7 @@ test('a lease that may only read brings nothing up, and git-lfs says why', async
   expect(stage.scene.emulator.lfs.locks.of(REPOSITORY)).toEqual([]);
 });
 
-test('the addresses of a batch answer end with the lease, which stands beside each; without it nothing is told', async () => {
+test('the addresses of a batch answer end with the lease, which stands beside each and is narrowed; without it nothing is told', async () => {
   const short = await lease('fetch,push,lfs', { for: '2m' });
   const ask = async (headers: Record<string, string>): Promise<{ status: number; body: string }> => {
     const answer = await fetch(`${stage.daemon.base}/${PATH}.git/info/lfs/objects/batch`, {
@@ -111,22 +122,44 @@ test('the addresses of a batch answer end with the lease, which stands beside ea
     });
     return { status: answer.status, body: await answer.text() };
   };
-  const given = await ask({ 'X-Postern-Lease': short });
-  expect(given.status).toBe(200);
+  const answered = await ask({ 'X-Postern-Lease': short });
+  expect(answered.status).toBe(200);
   interface Action {
     readonly href: string;
     readonly header: Record<string, string>;
     readonly expires_in: number;
   }
-  const { objects } = JSON.parse(given.body) as { objects: { actions: { upload: Action } }[] };
+  const { objects } = JSON.parse(answered.body) as { objects: { actions: { upload: Action } }[] };
   const { upload } = objects[0]?.actions ?? {};
-  expect(upload?.header['X-Postern-Lease']).toBe(short);
+  const given = upload?.header['X-Postern-Lease'] ?? '';
+  expect((await explained(given)).map(({ allow }) => allow)).toEqual([
+    ['fetch', 'push', 'lfs'],
+    ['push', 'lfs'],
+  ]);
   expect(upload?.expires_in).toBeLessThanOrEqual(120);
   expect(upload?.href).not.toContain(short);
   const put = await fetch(upload?.href ?? '', { method: 'PUT', body: 'abc' });
   expect([put.status, await put.text()]).toEqual([403, expect.stringContaining('This door needs a lease, and none came')]);
   const without = await ask({});
   expect(without).toMatchObject({ status: 403, body: expect.stringContaining('This door needs a lease, and none came') as unknown });
+});
+
+test('a trace of git-lfs does not show the lease of the job, but what it was narrowed to for one repository and direction', async () => {
+  const env = await jobEnvironment('fetch,push,lfs');
+  const clone = await stage.clone({ env });
+  await stage.told(['lfs', 'track', '*.bin'], { cwd: clone });
+  await writeNoise(join(clone, 'large.bin'), 1000);
+  await stage.commit(clone, 'Add a large file');
+  const traced = await stage.git(['push', 'origin', 'HEAD:refs/heads/traced'], { cwd: clone, env: { ...env, GIT_TRACE: '1' } });
+  expect(traced.code, traced.stderr).toBe(0);
+  expect(traced.stderr).not.toContain(env['POSTERN_LEASE']);
+  const [shown = '', second] = new Set(traced.stderr.match(/ptl1_[\w-]+/g));
+  expect(second).toBeUndefined();
+  expect((await explained(shown)).at(-1)).toMatchObject({
+    allow: ['push', 'lfs'],
+    repos: ['dev.azure.com/contoso/payments/web'],
+    protect: ['refs/**'],
+  });
 });
 
 test('`postern exec` serves LFS through a door of its own', async () => {
