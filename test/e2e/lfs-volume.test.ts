@@ -41,7 +41,6 @@ afterEach(() => stage.expectNoWayPast());
 async function expectModestMemory(what: string): Promise<void> {
   const { peak } = await stage.daemon.memory();
   const grown = peak - idleBytes;
-  console.log(`${what}: ${(grown / MIB).toFixed(1)} MiB over idle (${(idleBytes / MIB).toFixed(1)} MiB)`);
   expect(grown, `${what} took ${Math.round(grown / MIB)} MiB over idle`).toBeLessThanOrEqual(MOST_GROWTH);
 }
 
