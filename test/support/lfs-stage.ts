@@ -28,6 +28,8 @@ export interface LfsStageOptions {
   /** Further lines of the configuration, at its top level. */
   readonly settings?: (scene: Scene) => readonly string[];
   readonly daemonEnv?: Readonly<Record<string, string>>;
+  /** A program that becomes the daemon, as for `Scene.daemon`. */
+  readonly through?: (scene: Scene) => Promise<readonly string[]>;
 }
 
 export class LfsStage {
@@ -38,7 +40,7 @@ export class LfsStage {
   #clones = 0;
 
   static async open(options: LfsStageOptions = {}): Promise<LfsStage> {
-    const { identities = onlyPrincipal, routes = onlyServices, settings = () => [], daemonEnv = {} } = options;
+    const { identities = onlyPrincipal, routes = onlyServices, settings = () => [], daemonEnv = {}, through } = options;
     const scene = await Scene.open();
     const trap = new ConnectProxy({ gitPort: () => 0, stsPort: () => 0, storagePort: () => 0, noteProxied: () => undefined });
     try {
@@ -56,7 +58,7 @@ export class LfsStage {
           ...settings(scene),
           '',
         ].join('\n'),
-        { env: daemonEnv },
+        { env: daemonEnv, ...(through === undefined ? {} : { through: await through(scene) }) },
       );
       const stage = new LfsStage(scene, daemon, trap);
       await stage.#settle();
