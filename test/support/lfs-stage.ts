@@ -21,6 +21,8 @@ export const REMOTE = 'https://dev.azure.com/contoso/Payments/_git/web';
 export const TRIES = 2;
 
 export interface LfsStageOptions {
+  /** What the daemon listens on; default the HTTP door alone. */
+  readonly listen?: string;
   /** The lines of `identities:`; default `sp`, a service principal. */
   readonly identities?: (scene: Scene) => readonly string[];
   /** The lines of `routes:`; default all of Azure DevOps Services by its real names, through the emulator's proxy. */
@@ -30,38 +32,44 @@ export interface LfsStageOptions {
   readonly daemonEnv?: Readonly<Record<string, string>>;
   /** A program that becomes the daemon, as for `Scene.daemon`. */
   readonly through?: (scene: Scene) => Promise<readonly string[]>;
+  /** Whether the user's git is led to the daemon by a rule. Default: it is. */
+  readonly hasRule?: boolean;
 }
 
 export class LfsStage {
   readonly scene: Scene;
   readonly daemon: RunningDaemon;
+  /** What the daemon runs with. */
+  readonly configuration: string;
   readonly #trap: ConnectProxy;
   readonly #printed: string[] = [];
   #clones = 0;
 
   static async open(options: LfsStageOptions = {}): Promise<LfsStage> {
-    const { identities = onlyPrincipal, routes = onlyServices, settings = () => [], daemonEnv = {}, through } = options;
+    const { listen = '{ http: 127.0.0.1:0 }', identities = onlyPrincipal, routes = onlyServices } = options;
+    const { settings = () => [], daemonEnv = {}, hasRule = true, through } = options;
     const scene = await Scene.open();
     const trap = new ConnectProxy({ gitPort: () => 0, stsPort: () => 0, storagePort: () => 0, noteProxied: () => undefined });
     try {
       trap.mode = 'forbid';
       await trap.listen(0);
       await scene.emulator.createRepository(REPOSITORY);
-      const daemon = await scene.daemon(
-        [
-          'listen: { http: 127.0.0.1:0 }',
-          'log: { level: debug, format: json }',
-          'identities:',
-          ...identities(scene).map((line) => `  ${line}`),
-          'routes:',
-          ...routes(scene).map((line) => `  ${line}`),
-          ...settings(scene),
-          '',
-        ].join('\n'),
-        { env: daemonEnv, ...(through === undefined ? {} : { through: await through(scene) }) },
-      );
-      const stage = new LfsStage(scene, daemon, trap);
-      await stage.#settle();
+      const configuration = [
+        `listen: ${listen}`,
+        'log: { level: debug, format: json }',
+        'identities:',
+        ...identities(scene).map((line) => `  ${line}`),
+        'routes:',
+        ...routes(scene).map((line) => `  ${line}`),
+        ...settings(scene),
+        '',
+      ].join('\n');
+      const daemon = await scene.daemon(configuration, {
+        env: daemonEnv,
+        ...(through === undefined ? {} : { through: await through(scene) }),
+      });
+      const stage = new LfsStage(scene, daemon, trap, configuration);
+      await stage.#settle(hasRule);
       return stage;
     } catch (error) {
       await trap.close();
@@ -70,10 +78,11 @@ export class LfsStage {
     }
   }
 
-  private constructor(scene: Scene, daemon: RunningDaemon, trap: ConnectProxy) {
+  private constructor(scene: Scene, daemon: RunningDaemon, trap: ConnectProxy, configuration: string) {
     this.scene = scene;
     this.daemon = daemon;
     this.#trap = trap;
+    this.configuration = configuration;
     // The emulator's own process stands for its proxy's far ends, and for what a test asks by itself.
     scene.emulator.doorkeeper.admits = (port) => [daemon.pid, process.pid].some((pid) => ownsConnectionFrom(pid, port));
   }
@@ -130,6 +139,10 @@ export class LfsStage {
     await this.told(['commit', '-qm', message], { cwd: clone });
   }
 
+  async commitEmpty(clone: string, message: string): Promise<void> {
+    await this.told(['commit', '-q', '--allow-empty', '-m', message], { cwd: clone });
+  }
+
   /** Hosts that clients asked for past the daemon, since the last look. */
   takeTrapped(): string[] {
     return this.#trap.targets.splice(0).map(({ target }) => target);
@@ -159,10 +172,10 @@ export class LfsStage {
   }
 
   /** As `git lfs install` and `postern setup` leave a user's settings. */
-  async #settle(): Promise<void> {
+  async #settle(hasRule: boolean): Promise<void> {
     expect((await this.git(['lfs', 'version'])).code, 'git-lfs is needed: install the package git-lfs').toBe(0);
     await this.told(['lfs', 'install', '--skip-repo']);
-    await this.told(['config', '--global', `url.${this.daemon.base}/dev.azure.com/.insteadOf`, 'https://dev.azure.com/']);
+    if (hasRule) await this.told(['config', '--global', `url.${this.daemon.base}/dev.azure.com/.insteadOf`, 'https://dev.azure.com/']);
     // A refused object is tried again, with pauses that double.
     await this.told(['config', '--global', 'lfs.transfer.maxretries', String(TRIES - 1)]);
   }
