@@ -4,7 +4,8 @@
  */
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { LfsStage, REMOTE, REPOSITORY, sumOf, writeNoise } from '../support/lfs-stage.js';
+import { LfsStage, REMOTE, REPOSITORY } from '../support/lfs-stage.js';
+import { sumOf, writeNoise } from '../support/noise.js';
 
 const PAT = 'patoftheonpremisesserver'.padEnd(52, 'q');
 

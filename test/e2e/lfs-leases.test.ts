@@ -5,7 +5,8 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { LfsStage, REPOSITORY, sumOf, writeNoise } from '../support/lfs-stage.js';
+import { LfsStage, REPOSITORY } from '../support/lfs-stage.js';
+import { sumOf, writeNoise } from '../support/noise.js';
 
 const PATH = 'dev.azure.com/contoso/Payments/_git/web';
 

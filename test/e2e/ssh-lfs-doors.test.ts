@@ -6,7 +6,8 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { hasAccount } from '../support/account.js';
-import { LfsStage, REMOTE, REPOSITORY, sumOf, writeNoise } from '../support/lfs-stage.js';
+import { LfsStage, REMOTE, REPOSITORY } from '../support/lfs-stage.js';
+import { sumOf, writeNoise } from '../support/noise.js';
 import { type Ran, run, type RunningDaemon, Scene } from '../support/scene.js';
 
 const BOTH = '{ http: 127.0.0.1:0, ssh: 127.0.0.1:0 }';

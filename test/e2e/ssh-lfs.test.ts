@@ -6,7 +6,8 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { filesBelow } from '../support/canary.js';
-import { LfsStage, REPOSITORY, sumOf, writeMany, writeNoise } from '../support/lfs-stage.js';
+import { LfsStage, REPOSITORY } from '../support/lfs-stage.js';
+import { sumOf, writeMany, writeNoise } from '../support/noise.js';
 import { type Ran, run } from '../support/scene.js';
 
 const PATH = 'ssh.dev.azure.com/v3/contoso/Payments/web';

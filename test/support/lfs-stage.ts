@@ -3,11 +3,7 @@
  * this machine's loopback: every other host is behind a proxy that lets nobody through and writes down who asked. The emulator takes
  * connections of the daemon alone.
  */
-import { createHash, randomBytes } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { mkdir, open, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
+import { join } from 'node:path';
 import { expect } from 'vitest';
 import type { AuthorizationKind } from '../azure/access.js';
 import { ConnectProxy } from '../azure/connect-proxy.js';
@@ -24,8 +20,6 @@ export const REMOTE = 'https://dev.azure.com/contoso/Payments/_git/web';
 /** How often git-lfs asks for an object that it does not get. */
 export const TRIES = 2;
 
-const MIB = 1 << 20;
-
 export interface LfsStageOptions {
   /** What the daemon listens on; default the HTTP door alone. */
   readonly listen?: string;
@@ -36,6 +30,8 @@ export interface LfsStageOptions {
   /** Further lines of the configuration, at its top level. */
   readonly settings?: (scene: Scene) => readonly string[];
   readonly daemonEnv?: Readonly<Record<string, string>>;
+  /** A program that becomes the daemon, as for `Scene.daemon`. */
+  readonly through?: (scene: Scene) => Promise<readonly string[]>;
   /** Whether the user's git is led to the daemon by a rule. Default: it is. */
   readonly hasRule?: boolean;
 }
@@ -51,7 +47,7 @@ export class LfsStage {
 
   static async open(options: LfsStageOptions = {}): Promise<LfsStage> {
     const { listen = '{ http: 127.0.0.1:0 }', identities = onlyPrincipal, routes = onlyServices } = options;
-    const { settings = () => [], daemonEnv = {}, hasRule = true } = options;
+    const { settings = () => [], daemonEnv = {}, hasRule = true, through } = options;
     const scene = await Scene.open();
     const trap = new ConnectProxy({ gitPort: () => 0, stsPort: () => 0, storagePort: () => 0, noteProxied: () => undefined });
     try {
@@ -68,7 +64,10 @@ export class LfsStage {
         ...settings(scene),
         '',
       ].join('\n');
-      const daemon = await scene.daemon(configuration, { env: daemonEnv });
+      const daemon = await scene.daemon(configuration, {
+        env: daemonEnv,
+        ...(through === undefined ? {} : { through: await through(scene) }),
+      });
       const stage = new LfsStage(scene, daemon, trap, configuration);
       await stage.#settle(hasRule);
       return stage;
@@ -188,40 +187,4 @@ function onlyPrincipal(scene: Scene): readonly string[] {
 
 function onlyServices({ emulator }: Scene): readonly string[] {
   return [`- { match: dev.azure.com/**, identity: sp, proxy: '${emulator.proxy.origin}', ca: ${emulator.caFile} }`];
-}
-
-/** Writes a file that does not compress, piece by piece, and gives its SHA-256. */
-export async function writeNoise(file: string, sizeBytes: number): Promise<string> {
-  await mkdir(dirname(file), { recursive: true });
-  const handle = await open(file, 'w');
-  const hash = createHash('sha256');
-  try {
-    for (let left = sizeBytes; left > 0; left -= MIB) {
-      const piece = randomBytes(Math.min(left, MIB));
-      hash.update(piece);
-      await handle.write(piece);
-    }
-  } finally {
-    await handle.close();
-  }
-  return hash.digest('hex');
-}
-
-/** Writes many small files, each unlike the others, and gives their SHA-256 by name. */
-export async function writeMany(directory: string, count: number): Promise<Map<string, string>> {
-  const sums = new Map<string, string>();
-  for (let index = 0; index < count; index += 1) {
-    const name = `part-${index}.bin`;
-    const content = randomBytes(500 + index);
-    sums.set(name, createHash('sha256').update(content).digest('hex'));
-    await writeFile(join(directory, name), content);
-  }
-  return sums;
-}
-
-/** SHA-256 of a file's bytes, in hexadecimal. */
-export async function sumOf(file: string): Promise<string> {
-  const hash = createHash('sha256');
-  await pipeline(createReadStream(file), hash);
-  return hash.digest('hex');
 }
