@@ -42,8 +42,10 @@ beforeEach(() => {
 });
 afterEach(() => stage.expectNoWayPast());
 
-async function lease(allow: string, repository = 'contoso/Payments/web'): Promise<string> {
-  const ran = await stage.daemon.postern(['lease', 'create', '--repo', repository, '--allow', allow, '--for', '1h']);
+/** A lease for one repository. One for pushes has to say which refs. */
+async function lease(allow: string): Promise<string> {
+  const refs = allow.includes('push') ? ['--ref', 'refs/**'] : [];
+  const ran = await stage.daemon.postern(['lease', 'create', '--repo', 'contoso/Payments/web', '--allow', allow, ...refs, '--for', '1h']);
   expect(ran, ran.stderr).toMatchObject({ code: 0 });
   return ran.stdout.trim();
 }
