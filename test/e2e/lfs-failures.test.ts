@@ -6,7 +6,8 @@ import { createHash, randomBytes } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { LfsStage, REPOSITORY, sumOf, writeMany, writeNoise } from '../support/lfs-stage.js';
+import { LfsStage, REPOSITORY } from '../support/lfs-stage.js';
+import { sumOf, writeMany, writeNoise } from '../support/noise.js';
 
 const MANY = 500;
 

@@ -7,7 +7,8 @@ import { Agent } from 'node:http';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { LfsStage, REPOSITORY, sumOf, writeNoise } from '../support/lfs-stage.js';
+import { LfsStage, REPOSITORY } from '../support/lfs-stage.js';
+import { sumOf, writeNoise } from '../support/noise.js';
 import { LFS_TYPE, LfsWire, messageOf } from '../support/lfs-wire.js';
 import type { PlainAnswer } from '../support/plain-request.js';
 

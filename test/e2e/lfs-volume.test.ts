@@ -7,7 +7,8 @@
 import type { ChildProcess } from 'node:child_process';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { LfsStage, REPOSITORY, sumOf, TRIES, writeMany, writeNoise } from '../support/lfs-stage.js';
+import { LfsStage, REPOSITORY, TRIES } from '../support/lfs-stage.js';
+import { sumOf, writeMany, writeNoise } from '../support/noise.js';
 import { run } from '../support/scene.js';
 
 const MIB = 1 << 20;
