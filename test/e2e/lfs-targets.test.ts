@@ -10,8 +10,9 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { LfsAction } from '../azure/lfs-answers.js';
-import { LfsStage, REPOSITORY, sumOf } from '../support/lfs-stage.js';
+import { LfsStage, REPOSITORY } from '../support/lfs-stage.js';
 import { LfsWire, messageOf } from '../support/lfs-wire.js';
+import { sumOf } from '../support/noise.js';
 
 /** Somebody on this machine, who must not be asked. */
 let bystander: Server;
@@ -205,14 +206,7 @@ describe('a host of lfs.hosts', () => {
     storage.base = storage.origin;
     expect(JSON.stringify(await client.objects('download', [oid]))).toContain(`list 127.0.0.1:${storage.port} under`);
 
-    const file = join(stage.scene.directory, 'config-1.yaml');
-    const text = await readFile(file, 'utf8');
-    const reload = async (to: string): Promise<void> => {
-      await writeFile(file, to);
-      const ran = await stage.daemon.postern(['reload']);
-      expect(ran.code, ran.stderr).toBe(0);
-    };
-    await reload(`${text}lfs: { hosts: ["127.0.0.1:${storage.port}"] }\n`);
+    await stage.reconfigure(`${stage.configuration}lfs: { hosts: ["127.0.0.1:${storage.port}"] }\n`);
     // An upstream that says our token back, for the storage to see.
     lfs.tamper = (action) => ({ ...action, header: { Authorization: `Bearer ${sts.tokens().at(-1) ?? ''}` } });
     const href = await client.address('download', oid);
@@ -223,7 +217,7 @@ describe('a host of lfs.hosts', () => {
     expect(token).toBeDefined();
     expect(JSON.stringify(storage.seen)).not.toContain(token);
 
-    await reload(text);
+    await stage.reconfigure(stage.configuration);
     const late = await client.send(href);
     expect([late.status, messageOf(late)]).toEqual([403, expect.stringContaining(`list 127.0.0.1:${storage.port} under`) as string]);
     expect(storage.seen).toHaveLength(1);
@@ -249,9 +243,7 @@ describe('a name of storage that leads into the network of the door', () => {
 
   beforeAll(async () => {
     direct = await LfsStage.open({
-      routes: ({ emulator }) => [
-        `  - { match: dev.azure.com/**, identity: sp, upstream: '${emulator.git.origin}', ca: ${emulator.caFile} }`,
-      ],
+      routes: ({ emulator }) => [`- { match: dev.azure.com/**, identity: sp, upstream: '${emulator.git.origin}', ca: ${emulator.caFile} }`],
       settings: ({ emulator }) => [
         `lfs: { hosts: ["private.blob.core.windows.net:${emulator.storage.port}", "loopback.blob.core.windows.net:${emulator.storage.port}"] }`,
       ],
@@ -263,6 +255,12 @@ describe('a name of storage that leads into the network of the door', () => {
     });
   });
   afterAll(() => direct.close());
+  beforeEach(() => {
+    const { lfs, storage } = direct.scene.emulator;
+    lfs.road = 'host';
+    lfs.tamper = undefined;
+    storage.seen.length = 0;
+  });
   afterEach(() => direct.expectNoWayPast());
 
   test.each(HOSTS.slice(1))('%s, as %s, is refused before a connection is made', async (_, host) => {
@@ -275,6 +273,33 @@ describe('a name of storage that leads into the network of the door', () => {
     expect(messageOf(answer)).toContain(`The upstream names ${host} for this, which leads to a private address`);
     expect(messageOf(answer)).toContain(`list ${host} under \`lfs: { hosts: [...] }\``);
     expect(answer.status).toBe(502);
+    expect(storage.seen).toEqual([]);
+  });
+
+  test('has git-lfs show why for the object, and the others arrive', async () => {
+    const { lfs, storage } = direct.scene.emulator;
+    const clone = await direct.topic('names');
+    const oids: string[] = [];
+    for (const name of ['a', 'b', 'c']) {
+      await writeFile(join(clone, `${name}.bin`), randomBytes(500));
+      oids.push(await sumOf(join(clone, `${name}.bin`)));
+    }
+    await direct.commit(clone, 'Add files');
+    const [, bad = ''] = oids;
+    lfs.tamper = (action, _, oid) => (oid === bad ? leadTo(action, 'https://metadata.blob.core.windows.net') : action);
+    const why = `postern: The upstream names metadata.blob.core.windows.net for this, which leads to a private address, one of this machine, or one of its cloud's own services; LFS object ${bad.slice(0, 10)}`;
+    const pushed = await direct.git(['push', 'origin', 'names'], { cwd: clone });
+    expect(pushed.code).not.toBe(0);
+    expect(pushed.stderr).toContain(why);
+    expect(await Promise.all(oids.map((oid) => lfs.transfers.sizeOf(REPOSITORY, oid)))).toEqual([500, undefined, 500]);
+
+    await lfs.transfers.put(REPOSITORY, await readFile(join(clone, 'b.bin')));
+    await direct.told(['push', '--no-verify', '-q', 'origin', 'names'], { cwd: clone });
+    const other = await direct.clone({ branch: 'names', pointersOnly: true });
+    const pulled = await direct.git(['lfs', 'pull'], { cwd: other });
+    expect(pulled.code).not.toBe(0);
+    expect(pulled.stderr).toContain(why);
+    expect([await sumOf(join(other, 'a.bin')), await sumOf(join(other, 'c.bin'))]).toEqual([oids[0], oids[2]]);
     expect(storage.seen).toEqual([]);
   });
 
