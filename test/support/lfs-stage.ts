@@ -3,6 +3,7 @@
  * this machine's loopback: every other host is behind a proxy that lets nobody through and writes down who asked. The emulator takes
  * connections of the daemon alone.
  */
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import type { AuthorizationKind } from '../azure/access.js';
@@ -85,6 +86,14 @@ export class LfsStage {
     this.configuration = configuration;
     // The emulator's own process stands for its proxy's far ends, and for what a test asks by itself.
     scene.emulator.doorkeeper.admits = (port) => [daemon.pid, process.pid].some((pid) => ownsConnectionFrom(pid, port));
+  }
+
+  /** Gives the running daemon another configuration. */
+  async reconfigure(text: string): Promise<void> {
+    // The file that it was started with: the first of its scene.
+    await writeFile(join(this.scene.directory, 'config-1.yaml'), text);
+    const ran = await this.daemon.postern(['reload']);
+    expect(ran.code, ran.stderr).toBe(0);
   }
 
   /** What clients have in their environment: no way to anywhere but here. */
