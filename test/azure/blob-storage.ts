@@ -33,8 +33,6 @@ export interface BlobRequest {
   readonly authorization: AuthorizationKind;
   /** Lower-cased names; authorization left out. */
   readonly headers: Readonly<IncomingHttpHeaders>;
-  /** Local port of the client. */
-  readonly port: number;
   /** 0 until an answer begins. */
   status: number;
   /** Of the body that carries the blob. */
@@ -108,7 +106,6 @@ export class BlobStorage {
       authorization:
         authorization !== undefined && authorizationKind(authorization) === 'none' ? 'basic' : authorizationKind(authorization),
       headers,
-      port: request.socket.remotePort ?? 0,
       status: 0,
       bytes: 0,
     };
