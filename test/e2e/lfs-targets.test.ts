@@ -243,7 +243,14 @@ describe('a name of storage that leads into the network of the door', () => {
 
   beforeAll(async () => {
     direct = await LfsStage.open({
-      routes: ({ emulator }) => [`- { match: dev.azure.com/**, identity: sp, upstream: '${emulator.git.origin}', ca: ${emulator.caFile} }`],
+      identities: (scene) => [`sp: ${scene.servicePrincipal}`, 'own: { kind: passthrough }'],
+      routes: ({ emulator }) =>
+        [
+          ['dev.azure.com/contoso/Payments/web', 'sp'],
+          ['dev.azure.com/contoso/Payments/open', 'own'],
+        ].map(
+          ([match, identity]) => `- { match: ${match}, identity: ${identity}, upstream: '${emulator.git.origin}', ca: ${emulator.caFile} }`,
+        ),
       settings: ({ emulator }) => [
         `lfs: { hosts: ["private.blob.core.windows.net:${emulator.storage.port}", "loopback.blob.core.windows.net:${emulator.storage.port}"] }`,
       ],
@@ -313,6 +320,23 @@ describe('a name of storage that leads into the network of the door', () => {
     const answer = await client.send(await client.address('download', oid));
     expect(answer.body.equals(content)).toBe(true);
     expect(storage.seen.splice(0).map(({ host, authorization }) => `${host} ${authorization}`)).toEqual([
+      'loopback.blob.core.windows.net none',
+    ]);
+  });
+
+  test("and the caller's own credential, where that goes upstream, does not go there either", async () => {
+    const { emulator } = direct.scene;
+    await emulator.createRepository('contoso/payments/open');
+    const content = randomBytes(100);
+    const oid = await emulator.lfs.transfers.put('contoso/payments/open', content);
+    emulator.lfs.road = 'storage';
+    emulator.storage.base = `https://loopback.blob.core.windows.net:${emulator.storage.port}`;
+    const authorization = `Bearer ${emulator.sts.issue()}`;
+    const client = new LfsWire(direct.daemon.url('dev.azure.com/contoso/Payments/_git/open'), { agent, authorization });
+    const answer = await client.send(await client.address('download', oid));
+    expect(answer.body.equals(content)).toBe(true);
+    expect(emulator.git.seen.at(-1)).toMatchObject({ authorization: 'bearer', status: 200 });
+    expect(emulator.storage.seen.map(({ host, authorization: sent }) => `${host} ${sent}`)).toEqual([
       'loopback.blob.core.windows.net none',
     ]);
   });

@@ -64,7 +64,7 @@ describe('Onward', () => {
     const way = use(
       given({ headers: { authorization: 'Basic x', 'x-wanted': '1', host: 'evil.example', 'x-postern-lease': 'y', cookie: 'z' } }),
     );
-    expect(way).toMatchObject({ kind: 'way', headers: { 'x-wanted': '1' }, journey: { origin: new URL('https://gate.example') } });
+    expect(way.kind === 'way' && [way.headers, way.journey.origin.href]).toEqual([{ 'x-wanted': '1' }, 'https://gate.example/']);
     expect(way.kind === 'way' && [way.journey.path, way.journey.suffix, way.journey.foreign]).toEqual([
       `/contoso/Payments/_git/web/info/lfs/objects/${OID}`,
       '',
@@ -74,14 +74,15 @@ describe('Onward', () => {
 
   it('leads to storage without a credential of ours, with what the upstream gave for it', () => {
     const way = use(given({ url: STORED, headers: { authorization: 'Bearer of-the-storage', 'transfer-encoding': 'chunked' } }));
-    expect(way).toMatchObject({ kind: 'way', headers: { authorization: 'Bearer of-the-storage' } });
+    expect(way.kind === 'way' && way.headers).toEqual({ authorization: 'Bearer of-the-storage' });
     expect(way.kind === 'way' && [way.journey.origin.origin, way.journey.path, way.journey.foreign]).toEqual([
       'https://contoso.blob.core.windows.net',
       '/lfs/1?sig=x',
       { mayBePrivate: false },
     ]);
     // An upstream that says our own credential back, which was taken out of what it said.
-    expect(use(given({ url: STORED, headers: { authorization: 'Bearer [credential]' } }))).toMatchObject({ headers: {} });
+    const echoed = use(given({ url: STORED, headers: { authorization: 'Bearer [credential]' } }));
+    expect(echoed.kind === 'way' && echoed.headers).toEqual({});
   });
 
   it.each<[string, Parameters<typeof use>[1]]>([
