@@ -75,6 +75,15 @@ describe('a job pushes and clones', () => {
     await stage.expectHidden();
   });
 
+  test.each(['git@ssh.dev.azure.com:v3/contoso/Payments/web', 'contoso@vs-ssh.visualstudio.com:v3/contoso/Payments/web'])(
+    'with the variables of its lease and %s, which needs no ssh then',
+    async (remote) => {
+      const branch = `by-${remote.replace(/[^a-z].*$/, '')}`;
+      const oid = await push(branch, { ...(await jobEnvironment('fetch,push,lfs')), GIT_SSH_COMMAND: 'false' }, remote);
+      await expectCloned(branch, oid, { ...(await jobEnvironment('fetch,lfs')), GIT_SSH_COMMAND: 'false' }, remote);
+    },
+  );
+
   test.each([
     ['password', (held: string) => `git:${held}`],
     ['user', (held: string) => `${held}:x`],
