@@ -223,12 +223,32 @@ describe('git-lfs-authenticate', () => {
     expect(await stage.told(['ls-remote', 'origin', 'refs/heads/by-lfs-lease'], { cwd: clone })).toBe('');
   });
 
+  // Another user is one that only root can become.
+  test.runIf(process.getuid?.() === 0)('its lease is worth nothing to another local user', async () => {
+    const { href, header } = await authenticate('download');
+    const asked = [`url = "${href}/locks"`, `header = "X-Postern-Lease: ${header['X-Postern-Lease']}"`, 'silent', 'noproxy = "*"'];
+    const options = { env: { PATH: process.env['PATH'] }, input: `${asked.join('\n')}\n` };
+    const own = await run('curl', ['--config', '-'], options);
+    expect(JSON.parse(own.stdout)).toHaveProperty('locks');
+    const theirs = await run('setpriv', ['--reuid=1', '--regid=1', '--clear-groups', '--', 'curl', '--config', '-'], options);
+    expect(theirs.stdout).toContain('is for another local user');
+  });
+
   test('is in the log and in the audit, and what was given is in neither', async () => {
     const { header } = await authenticate('upload');
     const line = stage.daemon.log.filter(({ operation, door }) => operation === 'lfs' && door === 'ssh').at(-1);
     expect(line).toMatchObject({ event: 'request-finished', step: 'batch-upload', repository: 'dev.azure.com/contoso/Payments/web' });
     const audit = await stage.daemon.postern(['audit', '--json']);
-    expect(audit.stdout).toMatch(/"operation":"lfs","step":"batch-upload"/);
+    const records = audit.stdout
+      .trim()
+      .split('\n')
+      .map((each) => JSON.parse(each) as { seq: number; door?: string; operation?: string; step?: string });
+    const record = records.filter(({ door, operation }) => door === 'ssh' && operation === 'lfs').at(-1);
+    expect(record).toMatchObject({ step: 'batch-upload', verdict: 'passed', uid: process.getuid?.() });
+    const file = await stage.scene.writeConfiguration(stage.configuration.replace(/(match: [^\n]*) \}/, '$1, allow: [fetch, lfs] }'));
+    const why = await stage.daemon.postern(['audit', 'why', String(record?.seq), '--config', file]);
+    expect(why.stdout).toContain('lfs (batch-upload) of dev.azure.com/contoso/Payments/web');
+    expect(why.stdout).toContain('fetch, lfs: not push');
     expect(stage.daemon.output + audit.stdout).not.toContain(header['X-Postern-Lease']);
   });
 
