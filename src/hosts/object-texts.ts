@@ -47,5 +47,5 @@ export function explainObject(failure: Failure, { oid, storage }: FailedObject):
       todo: 'raise the limit of the server; Azure Repos takes large objects in chunks alone, which git-lfs sends when it speaks to Postern',
     };
   }
-  return { ...failure, what: `${failure.what.replace('instead of git data', 'instead of the object')}; ${object}` };
+  return { ...failure, what: `${failure.what}; ${object}` };
 }

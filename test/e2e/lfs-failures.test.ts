@@ -159,7 +159,9 @@ test('a sign-in page for an object is told as what it is', async () => {
   const other = await stage.clone({ branch, pointersOnly: true });
   const pulled = await stage.git(['lfs', 'pull'], { cwd: other });
   expect(pulled.code).not.toBe(0);
-  expect(pulled.stderr).toContain('The upstream answered with its sign-in page instead of the object');
+  expect(pulled.stderr).toContain(
+    `The upstream answered with its sign-in page instead of an answer of Git LFS; LFS object ${bad.slice(0, 10)}`,
+  );
 });
 
 test('bytes that were changed on the way are found out', async () => {

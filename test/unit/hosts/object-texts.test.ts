@@ -23,12 +23,7 @@ describe('explainObject()', () => {
     [413, 'upstream-error', `The upstream refused ${OBJECT} as too large (413)`, 'raise the limit of the server'],
     [403, 'upstream-forbidden', `The upstream does not allow this (403); ${OBJECT}`, 'check the rights of the identity on the repository'],
     [503, 'upstream-unavailable', `The upstream is not available at the moment (503); ${OBJECT}`, 'wait and try again'],
-    [
-      203,
-      'upstream-unauthenticated',
-      `The upstream answered with its sign-in page instead of the object; ${OBJECT}`,
-      'run `postern status`',
-    ],
+    [203, 'upstream-unauthenticated', `The upstream answered with its sign-in page instead of git data; ${OBJECT}`, 'run `postern status`'],
   ])('tells which object it is about, at %i', (status, code, what, todo) => {
     expect(failure(status)).toMatchObject({ code, what });
     expect(failure(status).todo).toContain(todo);
