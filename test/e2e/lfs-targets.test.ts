@@ -41,6 +41,7 @@ beforeEach(() => {
   lfs.tamper = undefined;
   lfs.asksVerify = false;
   storage.base = STORAGE;
+  storage.leadsTo = undefined;
   git.seen.length = 0;
   storage.seen.length = 0;
   proxy.targets.length = 0;
@@ -193,6 +194,24 @@ describe('a redirect of an object', () => {
     expect((await client.send(next)).body.equals(content)).toBe(true);
     expect((await client.send(next.replace(oid, 'b'.repeat(64)))).status).toBe(403);
     expect(storage.seen.map(({ method, authorization }) => `${method} ${authorization}`)).toEqual(['GET none']);
+  });
+});
+
+describe('a redirect of a storage', () => {
+  test('back to the upstream, with another object than was asked for, is not followed: our token would go with it', async () => {
+    const { git, lfs, storage } = stage.scene.emulator;
+    await stage.scene.emulator.createRepository('contoso/payments/secret');
+    const hidden = await lfs.transfers.put('contoso/payments/secret', randomBytes(100));
+    const oid = await lfs.transfers.put(REPOSITORY, randomBytes(100));
+    const client = new LfsWire(stage.daemon.url('dev.azure.com/contoso/Payments/_git/web'), { agent });
+    lfs.road = 'storage';
+    const href = await client.address('download', oid);
+    git.seen.length = 0;
+    storage.leadsTo = `https://dev.azure.com/contoso/Payments/_git/secret/info/lfs/objects/${hidden}`;
+    const answer = await client.send(href);
+    expect([answer.status, answer.headers.location]).toEqual([502, undefined]);
+    expect(messageOf(answer)).toContain('The storage leads back to the upstream, which is not followed');
+    expect(git.seen).toEqual([]);
   });
 });
 

@@ -78,7 +78,7 @@ export class ApiCarrier {
     const isOwn = to.origin === trip.origin.origin || to.hostname === address.upstreamHost.replace(/:[0-9]+$/, '');
     if (!isRead || isOwn || hasUser(to)) return elsewhere(trip, to);
     const named = { url: to.href, method, action: 'get' } as const;
-    const onwards = this.#onward.addressFor(named, { route: trip.route, address, local });
+    const onwards = this.#onward.addressFor(named, { route: trip.route, address, local, isByStorage: trip.foreign !== undefined });
     return onwards.kind === 'address' ? onwards.href : { ...elsewhere(trip, to), what: onwards.what, todo: onwards.todo };
   }
 

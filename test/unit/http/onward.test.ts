@@ -45,7 +45,7 @@ function given(
   const { url = HREF, method = 'GET', action = 'download', hosts = [], headers = {}, expiresAt, by = ROUTE } = also;
   const to = onward(hosts).addressFor(
     { url, method, action, oid: action === 'get' ? undefined : OID, headers, expiresAt },
-    { route: by, address: lfs('download').address, local: 'http://127.0.0.1:8417/x' },
+    { route: by, address: lfs('download').address, local: 'http://127.0.0.1:8417/x', isByStorage: false },
   );
   if (to.kind === 'no') throw new Error(to.what);
   const sealed = Onward.sealIn(new URL(to.href).search);
@@ -156,8 +156,18 @@ describe('Onward', () => {
     const { address } = lfs('download');
     const to = onward().addressFor(
       { url, method: 'GET', action: 'download', oid: OID },
-      { route: ROUTE, address, local: 'http://127.0.0.1:8417/x' },
+      { route: ROUTE, address, local: 'http://127.0.0.1:8417/x', isByStorage: false },
     );
     expect(to).toMatchObject({ kind: 'no', what: expect.stringMatching(what) as string });
+  });
+
+  it('is not made for the upstream where a storage names it', () => {
+    const { address } = lfs('download');
+    const named = { method: 'GET', action: 'download', oid: OID } as const;
+    const from = { route: ROUTE, address, local: 'http://127.0.0.1:8417/x', isByStorage: true };
+    expect(onward().addressFor({ ...named, url: HREF }, from)).toMatchObject({
+      what: expect.stringMatching(/^The storage leads back/) as string,
+    });
+    expect(onward().addressFor({ ...named, url: STORED }, from).kind).toBe('address');
   });
 });
