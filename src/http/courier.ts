@@ -145,7 +145,7 @@ export class Courier {
 
   async #send(trip: Trip, body: RequestBody, credential: Credential, headers: Record<string, string>): Promise<IncomingMessage> {
     const { connections, privateAgents, timeouts } = this.parts;
-    const target = { origin: trip.origin, route: trip.route, identity: trip.route.identity };
+    const target = { origin: trip.origin, route: trip.route, identity: trip.route.identity, foreign: trip.foreign };
     let agent;
     if (credential.kind === 'passthrough') {
       agent = privateAgents.agentFor(trip.request.socket, target, connections);

@@ -4,6 +4,7 @@
  * the wire is the door's own.
  */
 import type { IncomingMessage } from 'node:http';
+import { explainObject } from '../hosts/object-texts.js';
 import { type Failure, isSignInPage, readActivityId, readFailure } from '../hosts/failure.js';
 import { Vault } from '../identity/vault.js';
 import type { Credential, CredentialTarget } from '../model/credential.js';
@@ -151,7 +152,7 @@ export class Attempts {
         kind: 'failure',
         refusal: {
           kind: 'refusal',
-          ...this.#explained(journey, credential, failure),
+          ...this.#explained(journey, credential, aboutObject(journey, failure)),
           route: route.match,
           identity: route.identity,
         },
@@ -218,4 +219,9 @@ export class Attempts {
     record.replays += 1;
     this.#parts.logger.log('info', 'request-replayed', { id: record.id, identity: route.identity, why });
   }
+}
+
+function aboutObject({ operation, foreign, origin }: Journey, failure: Failure): Failure {
+  if (operation.kind !== 'lfs' || operation.oid === undefined) return failure;
+  return explainObject(failure, { oid: operation.oid, storage: foreign === undefined ? undefined : origin.host });
 }
