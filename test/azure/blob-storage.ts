@@ -150,13 +150,14 @@ export class BlobStorage {
       return;
     }
     const size = await sizeOf(file);
-    if (entry.method !== 'GET' || size === undefined) {
+    if ((entry.method !== 'GET' && entry.method !== 'HEAD') || size === undefined) {
       refuse(404, 'BlobNotFound', 'The specified blob does not exist.');
       return;
     }
     const answer = answerRange(size, headers.range);
     begin(answer.status, { 'Content-Type': 'application/octet-stream', ...answer.headers });
-    await pipeline(readRange(file, answer), counted(count), response);
+    if (entry.method === 'HEAD') response.end();
+    else await pipeline(readRange(file, answer), counted(count), response);
   }
 
   #isSigned(blob: string, permission: Permission, query: URLSearchParams): boolean {

@@ -122,6 +122,7 @@ describe('a redirect of the API', () => {
     'https://dev.azure.com.evil.example/x',
     'https://ada:secret@dev.azure.com/contoso/_apis/projects',
     'https://dev.azure.com:8443/contoso/_apis/projects',
+    'https://fabrikam.visualstudio.com/_apis/projects',
   ])('to %s leads nowhere', async (location) => {
     fault('git/repositories', { kind: 'redirect', location });
     const { status, headers, body } = await get(REPOSITORIES);

@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import { isOfSameService } from '../../hosts/api-answers.js';
 import type { RepoAddress } from '../../model/address.js';
 import type { Pass } from '../../model/decision.js';
-import { DEV_AZURE_HOST, parseHost } from '../../model/host-name.js';
+import { DEV_AZURE_HOST, familyHost, legacyOrganisation, parseHost } from '../../model/host-name.js';
 import type { ApiOperation } from '../../model/operation.js';
 import type { Refusal } from '../../model/refusal.js';
 import type { Route } from '../../model/settings.js';
@@ -109,7 +109,11 @@ function ownAddress({ route, origin, basePath, foreign }: Trip, address: RepoAdd
     return `${host}${to.pathname.slice(basePath.length)}${to.search}`;
   }
   const host = to.protocol === 'https:' ? parseHost(to.host) : undefined;
-  return host !== undefined && isOfSameService(address, host) ? `${host}${to.pathname}${to.search}` : undefined;
+  if (host === undefined || !isOfSameService(address, host)) return undefined;
+  // Some of the names below visualstudio.com are no organisation's but the service's own storage.
+  const organisation = legacyOrganisation(host) ?? familyHost(host)?.organisation;
+  const isOther = organisation !== undefined && organisation !== address.organisation?.toLowerCase();
+  return isOther ? undefined : `${host}${to.pathname}${to.search}`;
 }
 
 function hasUser({ username, password }: URL): boolean {
