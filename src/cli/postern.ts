@@ -19,6 +19,7 @@ import { addLease } from './tree/lease.js';
 import { addLife } from './tree/life.js';
 import { addLook } from './tree/look.js';
 import { addPat } from './tree/pat.js';
+import { addRepos } from './tree/repos.js';
 import { addService } from './tree/service.js';
 import { addSshKey } from './tree/ssh-key.js';
 
@@ -63,6 +64,7 @@ addLook(tree, run);
 addIdentity(tree, run);
 addLease(tree, run);
 addPat(tree, run);
+addRepos(tree, run);
 addSshKey(tree, run);
 addService(tree, run);
 await tree

@@ -43,7 +43,9 @@ import { loginStore } from '../store/login-store.js';
 import { SharedRevocations } from '../store/shared-revocations.js';
 import { Attempts } from '../upstream/attempts.js';
 import { UpstreamConnections } from '../upstream/connections.js';
+import { OwnRequests } from '../upstream/own-requests.js';
 import { PatApi } from '../upstream/pat-api.js';
+import { ReposApi } from '../upstream/repos-api.js';
 import { signInHttp } from '../upstream/sign-in-http.js';
 import { Tenants } from '../upstream/tenants.js';
 import { Throttle } from '../upstream/throttle.js';
@@ -52,6 +54,7 @@ import { LeaseDesk, type LeaseKeyring } from './lease-desk.js';
 import { PatCare } from './pat-care.js';
 import { PatDesk } from './pat-desk.js';
 import { redact } from './redaction.js';
+import { ReposDesk } from './repos-desk.js';
 
 /** A keyring that is locked asks its user first; a daemon that waits for that much longer looks as if it hung. */
 const KEYRING_MS = 3_000;
@@ -86,6 +89,7 @@ export interface House {
   /** Begins to ask when it is started. */
   readonly pats: PatCare;
   readonly patDesk: PatDesk;
+  readonly reposDesk: ReposDesk;
   readonly ledger: Ledger;
   readonly traffic: Traffic;
   readonly routes: RouteTable;
@@ -169,11 +173,20 @@ export function assemble(
   const connections = new UpstreamConnections({ environment, connectMs: timeouts.connect });
   const throttle = previous?.throttle ?? new Throttle(clock);
   const tenants = new Tenants({ connections, clock, logger, previous: previous?.tenants });
-  const patParts = { api: new PatApi({ vault, tenants, send }), routes, identities: settings.identities, clock, logger };
-  const pats = new PatCare({ ...patParts, previous: previous?.pats });
+  const requests = new OwnRequests({
+    vault,
+    tenants,
+    send,
+    throttle,
+    clock,
+    pats: { knownOf: (name) => pats.knownOf(name), refused: (name) => pats.refused(name) },
+  });
+  const patParts = { api: new PatApi(requests), routes, identities: settings.identities, clock, logger };
+  const pats: PatCare = new PatCare({ ...patParts, previous: previous?.pats });
   const patDesk = new PatDesk({ ...patParts, onRevoked: (id) => pats.revoked(id) });
   const attempts = new Attempts({ vault, tenants, throttle, clock, logger, pats });
   const courier = new Courier({ attempts, connections, ledger, logger, clock, timeouts, privateAgents: new PrivateAgents() });
+  const reposDesk = new ReposDesk({ api: new ReposApi(requests, clock), routes, identities: settings.identities, logger });
   const { access } = settings;
   const ownUid = process.getuid?.();
   const keys = leaseKeys(leaseKey, surroundings.stateDirectory, onFault, (reference) => readSecret(reference, secrets, { lines: true }));
@@ -272,6 +285,7 @@ export function assemble(
     vault,
     pats,
     patDesk,
+    reposDesk,
     ledger,
     traffic,
     routes,

@@ -23,6 +23,7 @@ import { LoopLag } from './loop-lag.js';
 import { patActions } from './pat-actions.js';
 import type { Places } from './places.js';
 import { withHolder } from './port-holder.js';
+import { reposActions } from './repos-actions.js';
 import { type ReloadCause, Reloads, type ReloadState } from './reloads.js';
 import { callDoor } from './self-call.js';
 import { checkCallers, unmappedUids } from './self-check.js';
@@ -201,12 +202,13 @@ export class Daemon {
 
   /** What the admin socket does with JSON: it is always the house of the moment that is asked. */
   #actions(): ReadonlyMap<string, JsonAction> {
-    const { leases, patDesk } = this.#house;
+    const { leases, patDesk, reposDesk } = this.#house;
     const isShared = this.#options.places.adminGroup !== undefined;
     return new Map([
       ...(leases === undefined ? [] : leaseActions(leases)),
       ...identityActions(this.#house),
       ...patActions(patDesk, { isShared }),
+      ...reposActions(reposDesk, { isShared }),
       ...lifeActions(this),
     ]);
   }

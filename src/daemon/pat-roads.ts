@@ -1,5 +1,6 @@
 /** Whom to ask about personal access tokens of an organisation, and by which route: as the configuration has it. */
 import type { RouteTable } from '../gate/route-table.js';
+import { isOrganisation } from '../hosts/account-address.js';
 import { ProxyError } from '../model/errors.js';
 import { APPLICATION_KINDS, PERSON_KINDS } from '../model/pat.js';
 import { canonicalPattern } from '../model/route-pattern.js';
@@ -11,9 +12,6 @@ export interface PatRoads {
   readonly identities: readonly IdentitySettings[];
 }
 
-/** An organisation of Azure DevOps: letters, digits and hyphens, at most 50 of them. */
-const ORGANISATION = /^[A-Za-z0-9](?:[A-Za-z0-9-]{0,48}[A-Za-z0-9])?$/;
-
 /** The pattern of a whole organisation, or of all of them. */
 const WHOLE = /^[^/]+\/(?:[^/]+\/)?\*\*$/;
 
@@ -22,7 +20,7 @@ const WHOLE = /^[^/]+\/(?:[^/]+\/)?\*\*$/;
  * @throws ProxyError `usage` when no route is for the organisation, several people may be meant, or the identity can have no tokens
  */
 export function askFor({ routes, identities }: PatRoads, organisation: string, identity?: string): PatAsk {
-  if (!ORGANISATION.test(organisation)) {
+  if (!isOrganisation(organisation)) {
     throw new ProxyError('usage', 'That is not the name of an organisation', {
       todo: 'write it as in its address: `contoso` of https://dev.azure.com/contoso',
     });

@@ -1,9 +1,9 @@
 /**
  * Which route an address belongs to. The first route that matches wins; what matching means is in model/route-pattern.ts.
  */
-import type { RepoAddress } from '../model/address.js';
+import type { HostKind, RepoAddress } from '../model/address.js';
 import { DEV_AZURE_HOST, inferHostKind } from '../model/host-name.js';
-import { canonicalPattern, lookOf, matchesHost, matchesPattern, overlaps, patternHost } from '../model/route-pattern.js';
+import { canonicalPattern, coversBelow, lookOf, matchesHost, matchesPattern, overlaps, patternHost } from '../model/route-pattern.js';
 import type { Route } from '../model/settings.js';
 import { type Mismatch, mismatchOf } from './route-mismatch.js';
 
@@ -50,6 +50,17 @@ export class RouteTable {
   ofOrganisation(name: string): readonly Route[] {
     const whole = lookOf('azure-services', [DEV_AZURE_HOST, name, '**']);
     return this.#routes.filter(({ route, look }) => route.hostKind === 'azure-services' && overlaps(look, whole)).map(({ route }) => route);
+  }
+
+  /**
+   * The routes that serve something below a canonical beginning of addresses, in their order. Names have to be the same in the narrow
+   * form: who may ask for one does not ask for what looks like it.
+   * @param length parts of a whole address there; see coversBelow
+   */
+  below(kind: HostKind, beginning: readonly string[], length: number): readonly { readonly route: Route; readonly isWhole: boolean }[] {
+    return this.#routes
+      .filter(({ route, pattern }) => route.hostKind === kind && overlaps(pattern, [...beginning, '**']))
+      .map(({ route, pattern }) => ({ route, isWhole: coversBelow(pattern, beginning, length) }));
   }
 
   /** Of each route that the address passes by, before the one that takes it or keeps it from later ones, in which part it differs. */

@@ -51,6 +51,8 @@ export const LOG_EVENTS = [
   'pat-ended',
   'pat-missing',
   'pat-global',
+  'repos-listed',
+  'repos-refused',
   'request-finished',
   'request-refused',
   'request-failed',

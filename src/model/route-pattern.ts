@@ -82,6 +82,18 @@ export function matchesPattern(pattern: readonly string[], address: readonly str
   return named.every((part, index) => part === '*' || part === names[index]);
 }
 
+/**
+ * Whether a canonical pattern stands for every address that begins with `beginning` (canonical: an organisation, a collection, a
+ * project) and has `length` parts in all, the host among them.
+ */
+export function coversBelow(pattern: readonly string[], beginning: readonly string[], length: number): boolean {
+  const isOpen = pattern.at(-1) === '**';
+  const [host = '', ...wanted] = isOpen ? pattern.slice(0, -1) : pattern;
+  const [beginningHost = '', ...names] = beginning;
+  const isLongEnough = isOpen ? wanted.length < length : wanted.length + 1 === length;
+  return isLongEnough && matchesHost(host, beginningHost) && wanted.every((part, index) => part === '*' || part === names[index]);
+}
+
 /** Whether there can be an address that both patterns stand for. */
 export function overlaps(one: readonly string[], other: readonly string[]): boolean {
   const [hostOfOne = '', ...a] = one;

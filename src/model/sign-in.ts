@@ -27,6 +27,10 @@ export type SendSignIn = (request: SignInRequest, way: SignInWay) => Promise<Sig
 export interface SignInWay extends Pick<EntraSettings, 'ca' | 'proxy'> {
   /** Default `identity`: it is the sign-in service of one. `route`: it is an upstream, or an API beside one. */
   readonly of?: 'identity' | 'route';
+  /** Bytes above which an answer is not read on; default 4 MiB. */
+  readonly longestBytes?: number | undefined;
+  /** Ends the request where it is; it then rejects with the reason. */
+  readonly over?: AbortSignal | undefined;
 }
 
 /** Whose sign-in it is. Nothing of it is secret. */

@@ -156,6 +156,14 @@ export function silent(destination: Destination, silentMs: number): ProxyError {
   });
 }
 
+/** An answer that goes on and on. `longestBytes`: how much of it is read. */
+export function tooLong(destination: Destination, longestBytes: number): ProxyError {
+  const { name, address } = wordsFor(destination);
+  return new ProxyError('upstream-error', `${atStart(name)} answered with more than ${longestBytes / 1024 / 1024} MiB, which is not read`, {
+    todo: `ask for less at once; if that is little, check ${address} and what answers there`,
+  });
+}
+
 /** Code and text of a fault, the code once. OpenSSL's own message is an address in memory and a line of its source around the `reason`. */
 function reasonOf(fault: Error): string {
   const code = systemCodeOf(fault);

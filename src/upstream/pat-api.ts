@@ -4,20 +4,14 @@
  *
  * Source: Azure DevOps REST API 7.1, "Tokens - Pats": Create, Get, List, Revoke.
  */
-import { type FailedAnswer, readFailure } from '../hosts/failure.js';
 import { findPatText, saysNotThere } from '../hosts/pat-texts.js';
-import { Vault } from '../identity/vault.js';
+import type { Credential } from '../model/credential.js';
 import { ProxyError } from '../model/errors.js';
-import { caselessName } from '../model/fold.js';
-import { DEV_AZURE_HOST } from '../model/host-name.js';
 import { type NewPat, PAT_SCOPE, type PatFacts } from '../model/pat.js';
 import { Secret } from '../model/secret.js';
 import type { Route } from '../model/settings.js';
-import type { SendSignIn, SignInAnswer } from '../model/sign-in.js';
-import { authorizationOf, claimsOf } from './authorization.js';
-import { challengedClaims } from './claims-challenge.js';
-import { withoutCredential } from './echo.js';
-import type { Tenants } from './tenants.js';
+import { claimsOf } from './authorization.js';
+import { asMap, type Json, type OwnAnswer, type OwnRequests } from './own-requests.js';
 
 const HOST = 'https://vssps.dev.azure.com';
 const API_VERSION = '7.1-preview.1';
@@ -39,21 +33,15 @@ export interface PatOrder {
   readonly expiresAt: Date;
 }
 
-type Json = Readonly<Record<string, unknown>>;
-
 /**
- * All its methods throw ProxyError: what the vault throws, what SendSignIn throws, `upstream-*` for what Azure DevOps says no with,
+ * All its methods throw ProxyError: what OwnRequests throws, `upstream-*` for what Azure DevOps says no with,
  * and `usage` for an identity that can have no tokens.
  */
 export class PatApi {
-  readonly #vault: Vault;
-  readonly #tenants: Pick<Tenants, 'tenantOf'>;
-  readonly #send: SendSignIn;
+  readonly #requests: OwnRequests;
 
-  constructor({ vault, tenants, send }: { vault: Vault; tenants: Pick<Tenants, 'tenantOf'>; send: SendSignIn }) {
-    this.#vault = vault;
-    this.#tenants = tenants;
-    this.#send = send;
+  constructor(requests: OwnRequests) {
+    this.#requests = requests;
   }
 
   /** All tokens of the owner in the organisation that have not ended. */
@@ -95,49 +83,14 @@ export class PatApi {
     return !(await this.#ask(ask, 'DELETE', { authorizationId: id })).isNotThere;
   }
 
-  /** One request, and once more with a renewed token when the first was refused. */
   async #ask(ask: PatAsk, method: string, query: Readonly<Record<string, string>>, body?: Json): Promise<PatAnswer> {
-    const { identity, route } = ask;
-    const url = urlOf(ask, query);
-    const target = { url, hostKind: 'azure-services', tenant: await this.#tenantOf(ask) } as const;
-    let credential = await this.#vault.credentialFor(identity, { target });
-    for (let isRenewed = false; ; isRenewed = true) {
+    const { identity } = ask;
+    const accepts = (credential: Credential): void => {
       if (credential.kind !== 'bearer') throw notOfEntra(identity);
       if (claimsOf(credential)?.isApplications === true) throw ofApplication(identity);
-      const authorization = authorizationOf(credential) ?? '';
-      const answered = await this.#send(
-        {
-          method,
-          url,
-          headers: {
-            accept: 'application/json',
-            authorization,
-            // Otherwise what is refused is sent to a page for browsers.
-            'x-tfs-fedauthredirect': 'Suppress',
-            ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-          },
-          body: body === undefined ? undefined : JSON.stringify(body),
-        },
-        { ca: route.ca, proxy: route.proxy, of: 'route' },
-      );
-      const answer = withoutEcho(answered, authorization);
-      if (answer.status === 401 && !isRenewed) {
-        this.#vault.invalidate(identity, credential, challengedClaims(answer.headers['www-authenticate']));
-        const renewed = await this.#vault.credentialFor(identity, { target });
-        const isSame = Vault.isSame(renewed, credential);
-        credential = renewed;
-        if (!isSame) continue;
-      }
-      return readAnswer(ask, answer, claimsOf(credential));
-    }
-  }
-
-  /** As for git: looked up for identities that name none. */
-  async #tenantOf({ identity, organisation, route }: PatAsk): Promise<string | undefined> {
-    if (!this.#vault.wantsTenant(identity)) return undefined;
-    const origin = route.upstream ?? new URL(`https://${DEV_AZURE_HOST}`);
-    const path = `${origin.pathname.replace(/\/$/, '')}/${encodeURIComponent(organisation)}`;
-    return this.#tenants.tenantOf({ origin, path, organisation: caselessName(organisation), route });
+    };
+    const answer = await this.#requests.ask({ ...ask, hostKind: 'azure-services' }, { method, url: urlOf(ask, query), body, accepts });
+    return readAnswer(ask, answer);
   }
 }
 
@@ -149,9 +102,9 @@ interface PatAnswer {
 }
 
 /** @throws ProxyError for every answer that is a no */
-function readAnswer(ask: PatAsk, answer: SignInAnswer, claims: ReturnType<typeof claimsOf>): PatAnswer {
+function readAnswer(ask: PatAsk, answer: OwnAnswer): PatAnswer {
   const { status } = answer;
-  const json = asMap(parsed(answer.body));
+  const json = asMap(answer.json);
   const errors = [json?.['patTokenError'], json?.['message']].flatMap((each) =>
     typeof each === 'string' && each !== 'none' ? [each] : [],
   );
@@ -169,18 +122,11 @@ function readAnswer(ask: PatAsk, answer: SignInAnswer, claims: ReturnType<typeof
   }
   if (status === 204 || (status >= 200 && status < 300 && status !== 203 && json !== undefined)) return { status, json, isNotThere: false };
   if (status === 200 || status === 404) throw noApi(ask, status);
-  const failed: FailedAnswer = { status, header: (name) => answer.headers[name], text: answer.body };
-  const { code, what, todo, upstreamText } = readFailure('azure-services', failed, { claims, challenge: undefined });
+  const { code, what, todo, upstreamText } = answer.failure();
   throw new ProxyError(code, `${what}, asked about personal access tokens of ${ask.organisation}`, {
     todo,
     details: upstreamText === undefined ? [] : upstreamText.split('\n'),
   });
-}
-
-/** An upstream that says back what it was sent is not repeated. */
-function withoutEcho({ status, headers, body }: SignInAnswer, authorization: string): SignInAnswer {
-  const clean = (text: string): string => withoutCredential(authorization, text);
-  return { status, headers: Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, clean(value)])), body: clean(body) };
 }
 
 function urlOf({ organisation, route }: PatAsk, query: Readonly<Record<string, string>>): URL {
@@ -203,19 +149,6 @@ function readFacts(ask: PatAsk, raw: Json | undefined, status: number): PatFacts
     isGlobal:
       targetAccounts === undefined ? undefined : targetAccounts === null || (Array.isArray(targetAccounts) && targetAccounts.length === 0),
   };
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    // A page, or nothing: what it means is told by its status.
-    return undefined;
-  }
-}
-
-function asMap(raw: unknown): Json | undefined {
-  return typeof raw === 'object' && raw !== null ? (raw as Json) : undefined; // because any object may be read so
 }
 
 function noApi({ organisation, route }: PatAsk, status: number): ProxyError {

@@ -7,7 +7,7 @@ import type { Duplex } from 'node:stream';
 import { ProxyError } from '../model/errors.js';
 import type { SendSignIn, SignInAnswer, SignInRequest } from '../model/sign-in.js';
 import { dial, type DialPlan } from './dial.js';
-import { silent, unanswered } from './dial-texts.js';
+import { silent, tooLong, unanswered } from './dial-texts.js';
 import { type Environment, outgoingProxyFor } from './outgoing-proxy.js';
 import { trustContext } from './trust.js';
 
@@ -27,7 +27,8 @@ export function signInHttp({
   connectMs: number;
   timeoutMs: number;
 }): SendSignIn {
-  return async (request, { ca, proxy, of }) => {
+  return async (request, { ca, proxy, of, longestBytes = LONGEST_ANSWER_BYTES, over }) => {
+    over?.throwIfAborted();
     const plan: DialPlan = {
       origin: new URL(request.url.origin),
       trust: trustContext(ca, of ?? 'identity'),
@@ -43,16 +44,37 @@ export function signInHttp({
         else resolve(opened);
       });
     });
-    return exchange(request, socket, plan, timeoutMs);
+    return exchange(request, socket, plan, { silentMs: timeoutMs, longestBytes, over });
   };
 }
 
-function exchange({ method, url, headers, body }: SignInRequest, socket: Duplex, plan: DialPlan, silentMs: number): Promise<SignInAnswer> {
+interface Bounds {
+  readonly silentMs: number;
+  readonly longestBytes: number;
+  readonly over: AbortSignal | undefined;
+}
+
+function exchange(
+  { method, url, headers, body }: SignInRequest,
+  socket: Duplex,
+  plan: DialPlan,
+  { silentMs, longestBytes, over }: Bounds,
+): Promise<SignInAnswer> {
   return new Promise<SignInAnswer>((resolve, reject) => {
+    const end = (): void => {
+      socket.destroy();
+      reject(over?.reason as Error); // what the caller ends it with
+    };
     const fail = (fault: Error): void => {
+      over?.removeEventListener('abort', end);
       socket.destroy();
       reject(fault instanceof ProxyError ? fault : unanswered(plan, fault));
     };
+    over?.addEventListener('abort', end, { once: true });
+    if (over?.aborted === true) {
+      end();
+      return;
+    }
     const sent = httpRequest(
       {
         createConnection: () => socket,
@@ -72,9 +94,10 @@ function exchange({ method, url, headers, body }: SignInRequest, socket: Duplex,
         response.on('data', (chunk: Buffer) => {
           chunks.push(chunk);
           length += chunk.length;
-          if (length > LONGEST_ANSWER_BYTES) sent.destroy(new Error(`an answer of more than ${LONGEST_ANSWER_BYTES} bytes`));
+          if (length > longestBytes) fail(tooLong(plan, longestBytes));
         });
         response.on('end', () => {
+          over?.removeEventListener('abort', end);
           socket.destroy();
           resolve({ status: response.statusCode ?? 0, headers: joined(response.headers), body: Buffer.concat(chunks).toString('utf8') });
         });

@@ -89,6 +89,7 @@ export class AccessRules {
     switch (address.kind) {
       case 'azure':
       case 'visualstudio':
+      case 'family':
         if (credential.kind === 'none') return refuse('missing');
         if (credential.kind === 'other') return refuse('unsupported-scheme');
         if (credential.kind === 'bearer' && this.jobs.isGood(credential.token, address.organization)) return pass('job');

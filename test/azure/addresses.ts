@@ -4,11 +4,11 @@
  */
 
 /** How a host names repositories and asks for credentials. */
-export type HostKind = 'azure' | 'visualstudio' | 'server' | 'generic' | 'ntlm';
+export type HostKind = 'azure' | 'visualstudio' | 'family' | 'server' | 'generic' | 'ntlm';
 
 export type GitService = 'git-upload-pack' | 'git-receive-pack';
 
-export type Step = 'advertisement' | 'exchange' | 'other';
+export type Step = 'advertisement' | 'exchange' | 'lfs' | 'other';
 
 export interface Address {
   /** The host that is played, without a port. */
@@ -20,7 +20,7 @@ export interface Address {
   readonly repository: string | undefined;
   /** The last part of the repository's name, decoded, as the client wrote it. */
   readonly leaf: string;
-  /** The path as sent, undecoded, up to and including the repository. */
+  /** The path as sent, undecoded, up to and including the repository; without the `.git` that may stand before `/info/lfs`. */
   readonly base: string;
   /** The path after the repository, without query. */
   readonly rest: string;
@@ -30,6 +30,21 @@ export interface Address {
 
 const LOOPBACK = new Set(['127.0.0.1', 'localhost', '[::1]']);
 const HTTPS_PORT = 443;
+/** Services of an organisation that have hosts of their own: `vssps.dev.azure.com/contoso`, before that `contoso.vssps.visualstudio.com`. */
+export const FAMILY: readonly string[] = [
+  'vssps',
+  'vsaex',
+  'feeds',
+  'pkgs',
+  'vsrm',
+  'almsearch',
+  'auditservice',
+  'analytics',
+  'extmgmt',
+  'vsblob',
+];
+const FAMILY_HOST = new RegExp(`^(?:(?:${FAMILY.join('|')})\\.dev\\.azure\\.com|[^.]+\\.(?:${FAMILY.join('|')})\\.visualstudio\\.com)$`);
+const LFS_REST = /^(.*?)(?:\.git)?(\/info\/lfs(?:\/.*)?)$/;
 const GENERIC_REST = /^(.*?)(\/(?:info\/refs|git-upload-pack|git-receive-pack))$/;
 
 /** The kind of a host name, undefined for one that the emulator does not play. */
@@ -37,6 +52,7 @@ export function hostKind(host: string): HostKind | undefined {
   const name = host.toLowerCase();
   if (name === 'dev.azure.com') return 'azure';
   if (/^[^.]+\.visualstudio\.com$/.test(name)) return 'visualstudio';
+  if (FAMILY_HOST.test(name)) return 'family';
   if (name === 'tfs.example.com') return 'server';
   if (name === 'git.example.com' || name === 'other.example.com') return 'generic';
   if (name === 'ntlm.example.com') return 'ntlm';
@@ -67,7 +83,12 @@ export function parseAddress(hostHeader: string, target: string, guids: Readonly
   const kind = hostKind(host);
   if (!kind) return undefined;
   const raw = path.slice(prefix.length);
-  const place = kind === 'generic' || kind === 'ntlm' ? placeOnGeneric(host, raw) : placeOnAzure(host, kind, raw, guids);
+  const placeOf = (text: string): Place | undefined => placeOn(host, kind, text, guids);
+  const [, lfsBase, lfsRest] = LFS_REST.exec(raw) ?? [];
+  const lfsPlace = lfsBase === undefined ? undefined : placeOf(lfsBase);
+  if (lfsPlace?.repository !== undefined && lfsPlace.rest === '' && lfsRest !== undefined)
+    return { host, kind, ...lfsPlace, base: prefix + lfsPlace.base, rest: lfsRest, step: 'lfs', service: undefined };
+  const place = placeOf(raw);
   if (!place) return undefined;
   return { host, kind, ...place, base: prefix + place.base, ...stepOf(place.rest, query) };
 }
@@ -88,6 +109,7 @@ export function repositoryName(name: string): string {
     case 'visualstudio':
       return azureName(first.replace(/\.visualstudio\.com$/i, ''), more);
     case 'azure':
+    case 'family':
       return azureName(more[0] ?? '', more.slice(1));
     case undefined:
       return azureName(first, more);
@@ -113,6 +135,24 @@ function ignoreCase(text: string): string {
 }
 
 type Place = Pick<Address, 'organization' | 'repository' | 'leaf' | 'base' | 'rest'>;
+
+function placeOn(host: string, kind: HostKind, raw: string, guids: ReadonlyMap<string, string>): Place | undefined {
+  switch (kind) {
+    case 'generic':
+    case 'ntlm':
+      return placeOnGeneric(host, raw);
+    case 'family': {
+      const name = host.endsWith('.visualstudio.com') ? host.split('.')[0] : decode(raw.split('/')[1] ?? '');
+      return name === undefined || decode(raw) === undefined
+        ? undefined
+        : { organization: name, repository: undefined, leaf: '', base: raw, rest: '' };
+    }
+    case 'azure':
+    case 'visualstudio':
+    case 'server':
+      return placeOnAzure(host, kind, raw, guids);
+  }
+}
 
 function placeOnGeneric(host: string, raw: string): Place | undefined {
   const match = GENERIC_REST.exec(raw);

@@ -41,6 +41,7 @@ export function answerUnauthorized(
   switch (address.kind) {
     case 'azure':
     case 'visualstudio':
+    case 'family':
       exchange.answer(401, { ...azureHeaders(), ...federation(address, tenant, challenge, rules) }, SIGN_IN_PAGE);
       return;
     case 'server':

@@ -12,6 +12,7 @@ export const LEAF_NAMES: readonly string[] = [
   'dev.azure.com',
   '*.dev.azure.com',
   '*.visualstudio.com',
+  ...['vssps', 'pkgs', 'feeds', 'vsrm'].map((service) => `*.${service}.visualstudio.com`),
   'login.microsoftonline.com',
   'login.microsoftonline.us',
   'login.partner.microsoftonline.cn',
@@ -21,6 +22,8 @@ export const LEAF_NAMES: readonly string[] = [
   'git.example.com',
   'other.example.com',
   'ntlm.example.com',
+  '*.blob.core.windows.net',
+  '*.vsblob.vsassets.io',
 ];
 
 /** A certificate with its key, both PEM. */

@@ -5,6 +5,7 @@
 import { createServer, type IncomingMessage } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { isStorageName } from './blob-storage.js';
 import { Loopback } from './loopback.js';
 
 export interface ProxyTarget {
@@ -21,6 +22,7 @@ export interface ProxyTarget {
 export interface ProxyRoutes {
   readonly gitPort: () => number;
   readonly stsPort: () => number;
+  readonly storagePort: () => number;
   /** Told the local port of every tunnel's far end that leads to the git hosts, before its first byte. */
   readonly noteProxied: (localPort: number) => void;
 }
@@ -95,12 +97,12 @@ export class ConnectProxy {
   }
 
   #tunnel(target: string, near: Duplex, head: Buffer): void {
-    const sts = /^login\./i.test(target) || target.endsWith(`:${this.#routes.stsPort()}`);
-    const far = connect({ host: '127.0.0.1', port: sts ? this.#routes.stsPort() : this.#routes.gitPort() });
+    const port = this.#portFor(target);
+    const far = connect({ host: '127.0.0.1', port });
     this.#farEnds.add(far);
     this.open += 1;
     far.once('connect', () => {
-      if (!sts) this.#routes.noteProxied(far.localPort ?? 0);
+      if (port === this.#routes.gitPort()) this.#routes.noteProxied(far.localPort ?? 0);
       near.write('HTTP/1.1 200 Connection established\r\n\r\n');
       if (head.length > 0) far.write(head);
       near.pipe(far).pipe(near);
@@ -113,6 +115,13 @@ export class ConnectProxy {
       this.#farEnds.delete(far);
       near.destroy();
     });
+  }
+
+  #portFor(target: string): number {
+    const { gitPort, stsPort, storagePort } = this.#routes;
+    const [, host = '', port] = /^(.*):([0-9]+)$/.exec(target) ?? [];
+    if (/^login\./i.test(host) || Number(port) === stsPort()) return stsPort();
+    return isStorageName(host) || Number(port) === storagePort() ? storagePort() : gitPort();
   }
 
   #admits(authorization: string | undefined): boolean {

@@ -6,12 +6,14 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { makeCertificates } from './certificates.js';
 import { AppService } from './app-service.js';
+import { BlobStorage } from './blob-storage.js';
 import { ConnectProxy } from './connect-proxy.js';
 import { FakeAz } from './fake-az.js';
 import { FakeAzd } from './fake-azd.js';
 import { FakePwsh } from './fake-pwsh.js';
 import { GitHosts } from './git-hosts.js';
 import { Imds } from './imds.js';
+import { Lfs } from './lfs.js';
 import { Pipelines } from './pipelines.js';
 import { Repositories, type RepositoryOptions } from './repositories.js';
 import { makeSamples } from './samples.js';
@@ -32,7 +34,7 @@ export interface EmulatorOptions {
 
 type Parts = Pick<
   Emulator,
-  'directory' | 'caFile' | 'git' | 'ssh' | 'sts' | 'imds' | 'proxy' | 'az' | 'azd' | 'pwsh' | 'pipelines' | 'appService'
+  'directory' | 'caFile' | 'git' | 'lfs' | 'storage' | 'ssh' | 'sts' | 'imds' | 'proxy' | 'az' | 'azd' | 'pwsh' | 'pipelines' | 'appService'
 >;
 
 export class Emulator {
@@ -40,6 +42,10 @@ export class Emulator {
   /** PEM of the emulator's own authority. */
   readonly caFile: string;
   readonly git: GitHosts;
+  /** LFS on the git hosts. */
+  readonly lfs: Lfs;
+  /** Where large things are kept. */
+  readonly storage: BlobStorage;
   readonly ssh: SshHost;
   readonly sts: Sts;
   readonly imds: Imds;
@@ -60,7 +66,9 @@ export class Emulator {
     const caFile = join(directory, 'ca.pem');
     await writeFile(caFile, `${certificates.ca}\n`);
     const repositories = new Repositories(join(directory, 'repositories'));
-    const git = new GitHosts(book, repositories, certificates, options.protocol !== 'v0');
+    const storage = new BlobStorage(join(directory, 'storage'), certificates);
+    const lfs = new Lfs(storage);
+    const git = new GitHosts({ book, repositories, certificates, lfs, storage, passProtocol: options.protocol !== 'v0' });
     const ssh = new SshHost(repositories, options.protocol !== 'v0');
     const sts = new Sts(book, samples, certificates, options.tokenLifeSeconds ?? 3600);
     for (const [clientId, registration] of registrations) sts.clients.set(clientId, registration);
@@ -74,12 +82,17 @@ export class Emulator {
     const proxy = new ConnectProxy({
       gitPort: () => git.port,
       stsPort: () => sts.port,
+      storagePort: () => storage.port,
       noteProxied: (localPort) => git.noteProxied(localPort),
     });
-    const emulator = new Emulator({ directory, caFile, git, ssh, sts, imds, proxy, az, azd, pwsh, pipelines, appService }, repositories);
+    const emulator = new Emulator(
+      { directory, caFile, git, lfs, storage, ssh, sts, imds, proxy, az, azd, pwsh, pipelines, appService },
+      repositories,
+    );
     try {
       await Promise.all([
         git.listen(ports.git ?? 0),
+        storage.listen(0),
         ssh.listen(ports.ssh ?? 0),
         sts.listen(ports.sts ?? 0),
         imds.listen(ports.imds ?? 0),
@@ -101,6 +114,8 @@ export class Emulator {
     this.directory = parts.directory;
     this.caFile = parts.caFile;
     this.git = parts.git;
+    this.lfs = parts.lfs;
+    this.storage = parts.storage;
     this.ssh = parts.ssh;
     this.sts = parts.sts;
     this.imds = parts.imds;
@@ -115,8 +130,8 @@ export class Emulator {
 
   /** Ends every server, socket and child. The directory stays. */
   async stop(): Promise<void> {
-    const { git, ssh, sts, imds, proxy, az, azd, pwsh, pipelines, appService } = this;
-    await Promise.all([git, ssh, sts, imds, proxy, az, azd, pwsh, pipelines, appService].map((part) => part.close()));
+    const { git, storage, ssh, sts, imds, proxy, az, azd, pwsh, pipelines, appService } = this;
+    await Promise.all([git, storage, ssh, sts, imds, proxy, az, azd, pwsh, pipelines, appService].map((part) => part.close()));
   }
 
   /** Where the bare repositories of a generic host are, such as `git.example.com`: another server can have them as its own. */
@@ -126,6 +141,7 @@ export class Emulator {
 
   /** Makes a bare repository and returns its path; see repositoryName() for the forms of a name. */
   createRepository(name: string, options: RepositoryOptions = {}): Promise<string> {
+    this.git.rest.catalog.add(name);
     return this.#repositories.create(name, options);
   }
   /** Whether the repository is there; a directory used before may hold it already. */

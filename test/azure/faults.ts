@@ -111,7 +111,8 @@ function namedFault(leaf: string): Fault | undefined {
 }
 
 function atStep(fault: Fault, address: Address): boolean {
-  if (address.step === 'other') return false;
+  // LFS has a book of its own (lfs-faults.ts).
+  if (address.step === 'other' || address.step === 'lfs') return false;
   if (fault.kind === 'policy-TF402455') return address.step === 'exchange' && address.service === 'git-receive-pack';
   if (fault.kind === 'no-push-TF401027' && address.service !== 'git-receive-pack') return false;
   const step = fault.step ?? 'advertisement';

@@ -21,19 +21,36 @@ import {
   resourceTenant,
   SIGN_IN_PAGE,
 } from './azure-answers.js';
+import type { BlobStorage } from './blob-storage.js';
 import type { CertificateSet, TlsFault } from './certificates.js';
 import { answerFault, noPush } from './fault-answers.js';
 import { existsByName, FaultBook, type Fault } from './faults.js';
+import { Feeds } from './feeds.js';
 import { HttpBackend, type BackendAnswer } from './http-backend.js';
 import { Exchange, type SeenFilter, type SeenRequest } from './journal.js';
+import type { Lfs } from './lfs.js';
+import { messageOf, refuseLfs } from './lfs-answers.js';
 import { Loopback } from './loopback.js';
 import { NtlmConnections } from './ntlm.js';
 import { PatApi } from './pat-api.js';
 import type { Repositories } from './repositories.js';
+import { type HostApi, RestApi } from './rest-api.js';
+import { RestLists } from './rest-lists.js';
 import type { TokenBook } from './token-book.js';
 
 /** Longest header block accepted: tokens are long, and a test may make them longer. */
 const MAX_HEADER_BYTES = 65_536;
+
+export interface GitHostParts {
+  readonly book: TokenBook;
+  readonly repositories: Repositories;
+  readonly certificates: CertificateSet;
+  readonly lfs: Lfs;
+  /** Where packages are. */
+  readonly storage: BlobStorage;
+  /** False plays a server that ignores Git-Protocol. */
+  readonly passProtocol: boolean;
+}
 
 export class GitHosts extends AccessRules {
   readonly seen: SeenRequest[] = [];
@@ -42,9 +59,15 @@ export class GitHosts extends AccessRules {
   /** TLS connections: open now, and made since the start. `attempts` counts TCP, also where the handshake failed. */
   readonly connections = { open: 0, opened: 0, attempts: 0 };
   readonly faults = new FaultBook();
+  readonly rest: RestApi;
+  readonly feeds: Feeds;
+  /** What answers for addresses that are none of git. */
+  readonly apis: readonly HostApi[];
+  readonly restLists = new RestLists();
   readonly #server: Server;
   readonly #loopback: Loopback;
   readonly #backend = new HttpBackend();
+  readonly #lfs: Lfs;
   readonly #repositories: Repositories;
   readonly #certificates: CertificateSet;
   readonly #passProtocol: boolean;
@@ -53,8 +76,12 @@ export class GitHosts extends AccessRules {
   readonly #ntlm = new NtlmConnections();
   #tlsFault: TlsFault | undefined;
 
-  constructor(book: TokenBook, repositories: Repositories, certificates: CertificateSet, passProtocol: boolean) {
+  constructor({ book, repositories, certificates, lfs, storage, passProtocol }: GitHostParts) {
     super(book);
+    this.#lfs = lfs;
+    this.rest = new RestApi(repositories, this.guids);
+    this.feeds = new Feeds(storage, this.rest.catalog);
+    this.apis = [this.feeds, this.rest];
     this.#repositories = repositories;
     this.#certificates = certificates;
     this.#passProtocol = passProtocol;
@@ -139,6 +166,7 @@ export class GitHosts extends AccessRules {
       organization: address?.organization ?? '',
       headers,
       connection: this.#numbers.get(request.socket) ?? 0,
+      port: request.socket.remotePort ?? 0,
       ...(this.#viaProxy.has(request.socket.remotePort ?? 0) ? { viaProxy: true } : {}),
       ...(address?.repository === undefined || address.step === 'other' ? {} : { repository: address.repository }),
     };
@@ -158,6 +186,20 @@ export class GitHosts extends AccessRules {
       return;
     }
     if (this.#isRuledOut(exchange, address)) return;
+    const api = this.restLists.knows(address) ? undefined : this.apis.find((each) => each.takes(address));
+    if (api !== undefined) {
+      const { organization: name } = address;
+      await api.answer(exchange, address, {
+        verdict: this.judge(address, authorization),
+        tenant: this.tenantOf(name),
+        rules: this.rulesOf(name),
+      });
+      return;
+    }
+    if (address.step === 'lfs') {
+      await this.#answerLfs(exchange, address, authorization);
+      return;
+    }
     const early = this.faults.take(address, 'before-access');
     if (early) {
       await this.#spoil(early, exchange, address, '');
@@ -174,6 +216,7 @@ export class GitHosts extends AccessRules {
       await this.#spoil(late, exchange, address, user);
       return;
     }
+    if (this.restLists.answer(exchange, address)) return;
     const repository = await this.#repository(exchange, address);
     if (repository === undefined) return;
     const answer = await this.#run(exchange, address, repository, user);
@@ -185,7 +228,7 @@ export class GitHosts extends AccessRules {
 
   /** What an organisation does before anyone is asked who they are; true when the request has had its end. */
   #isRuledOut(exchange: Exchange, address: Address): boolean {
-    if (address.kind !== 'azure' && address.kind !== 'visualstudio') return false;
+    if (address.kind !== 'azure' && address.kind !== 'visualstudio' && address.kind !== 'family') return false;
     const rules = this.rulesOf(address.organization);
     if (rules.isMissing === true) answerHtml(exchange, 404, NOT_FOUND_PAGE);
     else if (rules.discovery === undefined || address.repository !== undefined) return false;
@@ -206,7 +249,8 @@ export class GitHosts extends AccessRules {
     }
     exchange.entry.refusedFor = verdict.reason;
     if (verdict.reason === 'pat-scope') {
-      answerText(exchange, 403, noPush());
+      if (address.step === 'lfs') refuseLfs(exchange, 403, messageOf(403));
+      else answerText(exchange, 403, noPush());
       return undefined;
     }
     const tenant = this.tenantOf(address.organization);
@@ -221,6 +265,20 @@ export class GitHosts extends AccessRules {
         rules,
       );
     return undefined;
+  }
+
+  async #answerLfs(exchange: Exchange, address: Address, authorization: string | undefined): Promise<void> {
+    const name = address.repository ?? '';
+    await this.#lfs.answer({
+      exchange,
+      address,
+      repository: this.#repositories.exists(name) ? name : undefined,
+      admit: (isWrite) => {
+        const asked: Address = { ...address, service: isWrite ? 'git-receive-pack' : 'git-upload-pack' };
+        return address.kind === 'ntlm' ? this.#admitConnection(exchange, asked) : this.#admitRequest(exchange, asked, authorization);
+      },
+      unauthorized: () => answerUnauthorized(exchange, address, this.tenantOf(address.organization)),
+    });
   }
 
   #admitConnection(exchange: Exchange, address: Address): string | undefined {

@@ -25,7 +25,9 @@ export interface SeenRequest {
   /** Number of the TLS connection, from 1. */
   readonly connection: number;
   readonly viaProxy?: boolean;
-  /** Canonical name of the repository that a request of git's smart protocol leads to here, whether or not there is one of that name. */
+  /** Local port of the client: whose connection it was can be looked up in the kernel's table. */
+  readonly port: number;
+  /** Canonical name of the repository that a request of git's smart protocol or of LFS leads to here, whether or not there is one of that name. */
   readonly repository?: string;
 }
 

@@ -84,16 +84,18 @@ export interface Question {
   readonly headers?: Record<string, string>;
   readonly body?: string;
   readonly agent?: Agent;
+  /** Of another server than the git hosts. */
+  readonly port?: number;
   /** Gives up when nothing came for so long. */
   readonly idleMs?: number;
 }
 
-/** One request to the git hosts. @throws Error when no answer begins */
+/** One request to the git hosts, or to the server of a port. @throws Error when no answer begins */
 export function ask(emulator: Emulator, ca: string, question: Question): Promise<Answer> {
   return new Promise((resolve, reject) => {
     let begun: IncomingMessage | undefined;
     const outgoing = request(
-      emulator.git.origin + question.path,
+      `https://127.0.0.1:${question.port ?? emulator.git.port}${question.path}`,
       {
         ca,
         method: question.method ?? 'GET',

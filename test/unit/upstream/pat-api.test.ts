@@ -3,8 +3,10 @@ import { Vault } from '../../../src/identity/vault.js';
 import type { ProxyError } from '../../../src/model/errors.js';
 import type { IdentitySettings, Route } from '../../../src/model/settings.js';
 import type { SignInAnswer, SignInRequest, SignInWay } from '../../../src/model/sign-in.js';
+import { OwnRequests } from '../../../src/upstream/own-requests.js';
 import { PatApi } from '../../../src/upstream/pat-api.js';
-import { FakeClock } from '../../fakes/clock.js';
+import { Throttle } from '../../../src/upstream/throttle.js';
+import { FakeClock, hasty } from '../../fakes/clock.js';
 import { FakeLogger } from '../../fakes/logger.js';
 import { FakeTokenSource, tokenUntil } from '../../fakes/token-source.js';
 import { route } from '../route.js';
@@ -43,7 +45,7 @@ function rig(answers: readonly SignInAnswer[], options: { route?: Partial<Route>
   });
   const sent: { request: SignInRequest; way: SignInWay }[] = [];
   const places: unknown[] = [];
-  const api = new PatApi({
+  const requests = new OwnRequests({
     vault,
     tenants: {
       tenantOf: (place) => {
@@ -56,7 +58,10 @@ function rig(answers: readonly SignInAnswer[], options: { route?: Partial<Route>
       const answer = answers[Math.min(sent.length, answers.length) - 1];
       return answer === undefined ? Promise.reject(new Error('no answer is left')) : Promise.resolve(answer);
     },
+    throttle: new Throttle(clock),
+    clock: hasty(clock),
   });
+  const api = new PatApi(requests);
   const ask = { identity: 'me', organisation: 'Contoso', route: route('dev.azure.com/**', { identity: 'me', ...options.route }) };
   return { api, ask, sent, source, places };
 }
