@@ -9,6 +9,10 @@ import { ProxyError } from '../../model/errors.js';
 import { REF_CHANGES, type RefRules } from '../../model/refs.js';
 import type { Route } from '../../model/settings.js';
 import { type Context, loadFor, type SettingsFlags } from '../context.js';
+import { Git } from '../gitconfig/git.js';
+import { lfsAccessFindings, lfsAccessIn } from '../gitconfig/lfs-access.js';
+import type { Finding } from '../gitconfig/proof.js';
+import { printFindings } from '../gitconfig/report.js';
 import { visibleAll } from '../visible.js';
 import { baseOf } from './door-base.js';
 import { accountOf, mismatchLines, tenantOrigin } from './route-why.js';
@@ -36,6 +40,10 @@ export async function routeExplain(context: Context, url: string, flags: Setting
   const tenant = to === undefined ? undefined : tenantOrigin(identity, address, new URL(to).host, status);
   const account = route && accountOf(status, route, tenant?.tenant);
   const mismatches = table.passedBy(address);
+  const leftovers = await leftoversHere(context, {
+    doors: [baseOf(settings), ...(status?.listen.http ?? [])].map((base) => `${base}/`),
+    real: [`https://${address.host}/`],
+  });
   const { printer } = context;
   if (flags['json'] === true) {
     printer.json({
@@ -52,6 +60,7 @@ export async function routeExplain(context: Context, url: string, flags: Setting
       ssh: route?.ssh.kind,
       key: route?.ssh.kind === 'agent' ? route.ssh.key : undefined,
       door,
+      leftovers: leftovers.map(({ lines: [what, todo] }) => ({ what, todo })),
     });
   } else {
     printer.line(`address    ${address.display} (${kind})`);
@@ -76,8 +85,19 @@ export async function routeExplain(context: Context, url: string, flags: Setting
       printer.line(`over SSH   ${settings.listen.ssh.length === 0 ? 'not served: listen.ssh is off' : sshText(route)}`);
     }
     printer.line(`at the door ${door}`);
+    printFindings(leftovers, printer.line);
   }
   return route === undefined ? 1 : 0;
+}
+
+/** What git-lfs has left in the repository that one stands in, if it is one. */
+async function leftoversHere(
+  { environment, home, workingDirectory }: Context,
+  addresses: Parameters<typeof lfsAccessFindings>[1],
+): Promise<readonly Finding[]> {
+  // Where there is no git, or it cannot read its configuration, the route is explained all the same.
+  const found = await lfsAccessIn(new Git(environment, home, workingDirectory), workingDirectory).catch(() => []);
+  return lfsAccessFindings(found, addresses);
 }
 
 /** How SSH remotes of the route are served. */

@@ -27,7 +27,8 @@ export interface Finding {
     | 'ssh-known-hosts'
     | 'ssh-host-key'
     | 'secret-in-address'
-    | 'uncaught-address';
+    | 'uncaught-address'
+    | 'lfs-access';
   /** What was found, then what to do. */
   readonly lines: readonly [what: string, todo: string];
 }

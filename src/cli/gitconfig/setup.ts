@@ -13,6 +13,7 @@ import { environmentFor } from './environment.js';
 import { Git } from './git.js';
 import { readJournal, writeJournal, type Journal } from './journal.js';
 import { withLock } from './lock.js';
+import { lfsAccessFindings, lfsAccessIn } from './lfs-access.js';
 import { writeOwnedFile } from './owned-file.js';
 import { placesFor, type Places, type TwinOptions } from './places.js';
 import { planFor, type Plan } from './plan.js';
@@ -71,6 +72,7 @@ export async function setup(options: SetupOptions): Promise<SetupOutcome> {
   const ssh = await sshPlanFor(options, { git: git.neutral(), places, door: options.ssh, organisations, onPrem: options.onPrem });
   const rules = [...rulesFor({ base, organisations, users: found.users, onPrem: options.onPrem }), ...ssh.rules];
   const doors = [doorBase(base), ...ssh.doors] as const;
+  const lfs = await lfsFindings(git, [cwd, ...(options.repositories ?? [])], doors, rules);
   const text = writeOwnedFile(rules, options);
   const move = earlier === undefined ? undefined : await whyMoved(earlier, places, ssh.knownHosts);
   const moved = move === undefined ? undefined : earlier;
@@ -83,7 +85,7 @@ export async function setup(options: SetupOptions): Promise<SetupOutcome> {
     const trial = git.neutral().with(environmentFor(rules, options, env));
     // Rules that an earlier run wrote for another door would seem to beat ours; they are about to go.
     const foreign = (await prove(trial, rules, doors, places.owned)).findings.filter(({ kind }) => kind !== 'rule-ignored');
-    const findings = [...foreign, ...sshFindings(plan, ssh.findings), ...addressFindings(found, rules)];
+    const findings = [...foreign, ...sshFindings(plan, ssh.findings), ...addressFindings(found, rules), ...lfs];
     printFindings(findings, print);
     return { changed: changes(plan), places, rules, findings };
   }
@@ -99,7 +101,7 @@ export async function setup(options: SetupOptions): Promise<SetupOutcome> {
   print(
     `${proof.proven === rules.length ? 'All' : `Only ${proof.proven} of`} ${rules.length} spellings now lead to ${shown} (asked git ls-remote --get-url)`,
   );
-  const findings = [...proof.findings, ...sshFindings(plan, ssh.findings), ...addressFindings(found, rules)];
+  const findings = [...proof.findings, ...sshFindings(plan, ssh.findings), ...addressFindings(found, rules), ...lfs];
   printFindings(findings, print);
   print('To take it back: postern setup --undo');
   return { changed: changes(plan), places, rules, findings };
@@ -146,6 +148,18 @@ async function carryOut(options: SetupOptions, git: Git, wish: Wish): Promise<Pl
 
 function changes(plan: Plan): boolean {
   return plan.config !== undefined || plan.owned !== undefined || plan.journalChanges;
+}
+
+/** Of all the repositories that are looked at; a line of the user's own configuration is told once. */
+async function lfsFindings(
+  git: Git,
+  directories: readonly string[],
+  doors: readonly string[],
+  rules: readonly Rule[],
+): Promise<readonly Finding[]> {
+  const found = (await Promise.all(directories.map((directory) => lfsAccessIn(git, directory)))).flat();
+  const all = lfsAccessFindings(found, { doors, real: rules.map(({ insteadOf }) => insteadOf) });
+  return [...new Map(all.map((finding) => [finding.lines.join('\n'), finding])).values()];
 }
 
 function sshFindings({ knownHosts }: Plan, others: readonly Finding[]): Finding[] {
