@@ -130,7 +130,7 @@ function gitTail(names: readonly string[], most: number): { readonly before: rea
 }
 
 /** Names that a Windows server may read as another name (with a space at an end, or a dot at the last), and words that are none. */
-function isOddAzureName(name: string): boolean {
+export function isOddAzureName(name: string): boolean {
   return /^\s|[\s.]$/u.test(name.normalize('NFKC')) || RESERVED.includes(foldName(name));
 }
 

@@ -12,6 +12,7 @@ export const ERROR_CODES = [
   'operation-unknown',
   'no-route',
   'not-allowed',
+  'call-refused',
   'redirect-elsewhere',
   'target-refused',
   // who asks
