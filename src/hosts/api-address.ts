@@ -20,6 +20,7 @@ import { isGuidLike } from '../model/guid.js';
 import { DEV_AZURE_HOST, familyHost, legacyOrganisation, PROFILE_HOST } from '../model/host-name.js';
 import { canonicalNames } from '../model/route-pattern.js';
 import { type ApiCall, isCall, wideWord } from './api-call.js';
+import { guidPlace } from './guid-address.js';
 import { isOddAzureName } from './repo-address.js';
 import { decodePath } from './segments.js';
 
@@ -98,7 +99,8 @@ function services(host: string, path: string, before: readonly string[], call: A
   if (odd !== undefined) return fault(`${odd} is not a name that Azure DevOps allows`);
   const raw = path.slice(1).split('/');
   const mainPath = inHost === undefined ? path : `/${[inHost, ...raw.slice(hasCollection ? 1 : 0)].join('/')}`;
-  return ok({ kind: 'azure-services', host, names: [DEV_AZURE_HOST, ...names], organisation, path, mainPath }, call);
+  const guids = guidPlace({ certain: [organisation], isCertain: true, ...named(place.names) });
+  return ok({ kind: 'azure-services', host, names: [DEV_AZURE_HOST, ...names], organisation, path, mainPath, guids }, call);
 }
 
 function server(host: string, path: string, before: readonly string[], call: ApiCall): ParsedApiAddress {
@@ -113,7 +115,21 @@ function server(host: string, path: string, before: readonly string[], call: Api
   const names = [...above, ...place.names];
   const odd = names.find(isOddName);
   if (odd !== undefined) return fault(`${odd} is not a name that Azure DevOps Server allows`);
-  return ok({ kind: 'azure-server', host, names: [host, ...names], organisation: undefined, path, mainPath: path }, call);
+  const guids = guidPlace({
+    certain: above.slice(0, depth),
+    isCertain: depth > 1,
+    above: above.slice(depth),
+    ...named(place.names),
+  });
+  return ok({ kind: 'azure-server', host, names: [host, ...names], organisation: undefined, path, mainPath: path, guids }, call);
+}
+
+/** What a place names. */
+function named([project, repository]: readonly string[]): {
+  readonly project: string | undefined;
+  readonly repository: string | undefined;
+} {
+  return { project: project === ANY_PROJECT ? undefined : project, repository };
 }
 
 /** The project, and the repository that the call names; a team behind the project is left out. */
@@ -157,7 +173,7 @@ function bare(path: string): string {
 }
 
 function ok(
-  parts: Pick<RepoAddress, 'kind' | 'host' | 'organisation' | 'path' | 'mainPath'> & { names: readonly string[] },
+  parts: Pick<RepoAddress, 'kind' | 'host' | 'organisation' | 'path' | 'mainPath' | 'guids'> & { names: readonly string[] },
   call: ApiCall,
 ): ParsedApiAddress {
   const { names, ...rest } = parts;

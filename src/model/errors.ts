@@ -11,6 +11,7 @@ export const ERROR_CODES = [
   'request-from-browser',
   'operation-unknown',
   'no-route',
+  'name-unknown',
   'not-allowed',
   'call-refused',
   'redirect-elsewhere',
