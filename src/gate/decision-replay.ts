@@ -206,7 +206,10 @@ function operationOf({ operation, step, address, repository = '' }: AuditOperati
     path: '',
     mainPath: '',
   };
-  if (operation === 'api') return { kind: 'api', step: step === 'read' ? 'read' : 'write', address: asked, query: '' };
+  if (operation === 'api') {
+    const known = (['read', 'write-beside-refs'] as const).find((each) => each === step);
+    return { kind: 'api', step: known ?? 'write', address: asked, query: '' };
+  }
   if (operation === 'lfs') {
     const known = Object.keys(LFS_STEPS).find((each): each is LfsStep => each === step);
     return known === undefined ? undefined : { kind: 'lfs', step: known, address: asked, suffix: '' };

@@ -63,6 +63,21 @@ export class RouteTable {
       .map(({ route, pattern }) => ({ route, isWhole: coversBelow(pattern, beginning, length) }));
   }
 
+  /**
+   * The routes that an address may get of whose parts only the first ones are known, in their order; `isOne` when it gets the first
+   * whatever the others are. `lengths`: how many parts it can have.
+   */
+  candidates(
+    kind: HostKind,
+    beginning: readonly string[],
+    lengths: readonly number[],
+  ): { readonly routes: readonly Route[]; readonly isOne: boolean } {
+    const look = [...lookOf(kind, beginning), '**'];
+    const able = this.#routes.filter((each) => each.route.hostKind === kind && overlaps(each.look, look));
+    const last = able.findIndex(({ pattern }) => lengths.every((length) => coversBelow(pattern, beginning, length)));
+    return { routes: (last < 0 ? able : able.slice(0, last + 1)).map(({ route }) => route), isOne: last === 0 };
+  }
+
   /** Of each route that the address passes by, before the one that takes it or keeps it from later ones, in which part it differs. */
   passedBy(address: RepoAddress): Mismatch[] {
     const look = lookOf(address.kind, address.canonical);

@@ -60,10 +60,13 @@ export interface LfsOperation {
   readonly oid?: string | undefined;
 }
 
-/** What one call of the REST API asks for. `address` is that of an organisation, a project or a repository, whichever the path names. */
+/**
+ * What one call of the REST API asks for. `address` is that of an organisation, a project or a repository, whichever the path names.
+ * `write-beside-refs` changes something and no ref (a comment); `write` may change one.
+ */
 export interface ApiOperation {
   readonly kind: 'api';
-  readonly step: 'read' | 'write';
+  readonly step: 'read' | 'write-beside-refs' | 'write';
   readonly address: RepoAddress;
   /** With its `?`, as it came; empty when there is none. */
   readonly query: string;
@@ -87,7 +90,7 @@ export function permissionsOf(operation: GitOperation): readonly Permission[] {
       return direction === undefined ? ['lfs'] : ['lfs', direction];
     }
     case 'api':
-      return operation.step === 'write' ? ['api', 'push'] : ['api'];
+      return operation.step === 'read' ? ['api'] : ['api', 'push'];
   }
 }
 
