@@ -31,12 +31,15 @@ export type ParsedApiAddress =
 const MARK = '_apis';
 const PACKAGES_MARK = '_packaging';
 const MARKS: readonly string[] = [MARK, PACKAGES_MARK];
+const RECYCLE_BIN = 'recyclebin';
 const DEFAULT_COLLECTION = 'defaultcollection';
 const VIRTUAL_DIRECTORY = 'tfs';
 /** Project and team. */
 const MOST_NAMES = 2;
 /** Virtual directory, collection, project, team. */
 const MOST_SERVER_NAMES = 4;
+/** Hosts of Azure DevOps Services that are not in the table of those that are served (model/host-name.ts), and are no servers. */
+const AZURES_OWN = /(?:^|\.)(?:dev\.azure|visualstudio)\.com(?::[0-9]+)?$/;
 /** Stands for a project that is not named: a name that none can have. */
 const ANY_PROJECT = '*';
 
@@ -104,6 +107,7 @@ function services(host: string, path: string, before: readonly string[], call: A
 }
 
 function server(host: string, path: string, before: readonly string[], call: ApiCall): ParsedApiAddress {
+  if (AZURES_OWN.test(host)) return fault(`${host} is not a host of Azure DevOps whose API is served`);
   const depth = caselessName(before[0] ?? '') === VIRTUAL_DIRECTORY ? 2 : 1;
   if (before.length < depth) return fault('the address names no collection');
   if (before.length > MOST_SERVER_NAMES) return fault('more than a collection, a project and a team stand before _apis');
@@ -155,6 +159,8 @@ function repositoryOf(call: ApiCall): { readonly project: string | undefined; re
   const [, area = '', first = '', second, third] = call;
   if (wideWord(area) !== 'git') return undefined;
   if (wideWord(first) === 'repositories') return second === undefined ? undefined : { project: undefined, repository: second };
+  // What is in it has no name any more, and no repository of that name is meant.
+  if (wideWord(first) === RECYCLE_BIN) return undefined;
   if (second === undefined || !['repositories', 'repositoriespaged'].includes(wideWord(second))) return undefined;
   return { project: first, repository: third };
 }
