@@ -78,12 +78,17 @@ export function retire(
   return close;
 }
 
-/** Closes what `one` has and `other` has not. */
-async function letGo(one: House, other: House): Promise<void> {
+/** Closes what `one` has and `other` has not, doors left out. */
+export async function letGo(one: House, other?: House): Promise<void> {
+  closeParts(one, other);
+  if (one.audit !== other?.audit) await one.audit.close();
+}
+
+/** The same but for the audit, which has to outlast the last operation. */
+export function closeParts(one: House, other?: House): void {
   one.vault.close();
   one.pats.close();
   one.connections.close();
   one.sshUpstreams.close();
-  if (one.certificates !== other.certificates) one.certificates?.close();
-  if (one.audit !== other.audit) await one.audit.close();
+  if (one.certificates !== other?.certificates) one.certificates?.close();
 }

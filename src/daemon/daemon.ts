@@ -7,26 +7,21 @@ import type { Settings } from '../model/settings.js';
 import { type LogTally, logTally } from '../telemetry/log-tally.js';
 import { isLoopback } from '../upstream/outgoing-proxy.js';
 import { type AdminSocket, openAdmin } from './admin.js';
+import { adminActions } from './admin-actions.js';
 import { assemble, type AuditHome, type House } from './assemble.js';
-import { changeOver, retire } from './change-over.js';
+import { changeOver, closeParts, letGo, retire } from './change-over.js';
 import { type FileWatch, watchFile } from './file-watch.js';
 import type { InheritedSockets } from './inherited-sockets.js';
-import type { JsonAction } from './admin-json.js';
-import { identityActions } from './identity-actions.js';
-import { leaseActions } from './lease-actions.js';
 import { DRAIN_LOOK_MS, drainDoors, pause } from './drain.js';
 import { warnOfFiles } from './file-limit.js';
-import { lifeActions } from './life-actions.js';
 import { openListeners, refuseLoops } from './listeners.js';
 import type { DaemonLog } from './log.js';
 import { LoopLag } from './loop-lag.js';
-import { patActions } from './pat-actions.js';
 import type { Places } from './places.js';
 import { withHolder } from './port-holder.js';
-import { reposActions } from './repos-actions.js';
 import { type ReloadCause, Reloads, type ReloadState } from './reloads.js';
 import { callDoor } from './self-call.js';
-import { checkCallers, unmappedUids } from './self-check.js';
+import { checkCallers, warnOfUids } from './self-check.js';
 import type { Glance, ServiceManager } from './service-manager.js';
 import { takeState } from './take-state.js';
 import { addressesOf, type DaemonStatus, runningOperation, type RunningOperation, statusOf } from './status.js';
@@ -135,7 +130,8 @@ export class Daemon {
         status: () => this.status(),
         stop: () => void this.stop('admin'),
         kill: (id: number) => this.kill(id),
-        json: (url: string) => this.#actions().get(url),
+        // Always of the house of the moment that is asked.
+        json: (url: string) => adminActions(this.#house, this, { isShared: places.adminGroup !== undefined }).get(url),
       };
       this.#admin = await openAdmin(places.adminSocket, actions, { group: places.adminGroup });
       this.#release = await takeState(places.stateDirectory);
@@ -150,19 +146,16 @@ export class Daemon {
       if (settings.access.local === 'uid') await checkCallers(house.peers, house.door.bound.map(({ host }) => host).filter(isLoopback));
     } catch (thrown) {
       await Promise.all([house.door.close(), house.sshDoor.close()]);
-      house.certificates?.close();
-      await house.audit.close();
+      await letGo(house);
       await this.#telemetry.close();
       await this.#admin?.close();
       await this.#release?.();
-      house.vault.close();
-      house.pats.close();
       await manager?.close();
       throw await withHolder(thrown);
     }
     this.#loopLag.start();
     this.#tellAddresses();
-    await this.#warnOfUids();
+    await warnOfUids(settings.access, log);
     warnOfFiles(settings.limits, log);
     if (load !== undefined && watched !== undefined) this.#watch = watchFile(watched, clock, () => void this.reload('file'));
     house.pats.start();
@@ -190,27 +183,6 @@ export class Daemon {
     for (const address of ssh) log.log('info', 'listening', { door: 'ssh', address });
     const { local, remote } = this.#settings.access;
     if (local === 'anyone' || remote === 'anyone') log.log('warn', 'access-open', { local, remote });
-  }
-
-  async #warnOfUids(): Promise<void> {
-    const { local, uids } = this.#settings.access;
-    const unmapped = local === 'uid' ? await unmappedUids(uids) : [];
-    if (unmapped.length === 0) return;
-    const what = `\`access.uids\` has no effect for ${unmapped.join(', ')}: the user namespace of this process does not show who they are; give them leases, or run the service of the system`;
-    this.#options.log.log('warn', 'config-warning', { what });
-  }
-
-  /** What the admin socket does with JSON: it is always the house of the moment that is asked. */
-  #actions(): ReadonlyMap<string, JsonAction> {
-    const { leases, patDesk, reposDesk } = this.#house;
-    const isShared = this.#options.places.adminGroup !== undefined;
-    return new Map([
-      ...(leases === undefined ? [] : leaseActions(leases)),
-      ...identityActions(this.#house),
-      ...patActions(patDesk, { isShared }),
-      ...reposActions(reposDesk, { isShared }),
-      ...lifeActions(this),
-    ]);
   }
 
   /** Reads the configuration again and goes over to it, or stays with the one in force. Never rejects. */
@@ -243,7 +215,7 @@ export class Daemon {
     house.ledger.operationLevel = settings.log.operations;
     if (JSON.stringify([settings.listen, settings.access]) !== JSON.stringify([former.settings.listen, former.settings.access]))
       this.#tellAddresses();
-    await this.#warnOfUids();
+    await warnOfUids(settings.access, logger);
     return warnings;
   }
 
@@ -313,11 +285,7 @@ export class Daemon {
     const { drain } = this.#settings;
     const cut = await drainDoors({ doors: [house.door, house.sshDoor], ledger, drain, log, isCut: () => this.#isCut });
     await Promise.all([house.door.close(), house.sshDoor.close()]);
-    house.certificates?.close();
-    house.connections.close();
-    house.sshUpstreams.close();
-    house.vault.close();
-    house.pats.close();
+    closeParts(house);
     for (const close of this.#retiring) close();
     const closedAt = performance.now();
     while (ledger.running().length > 0 && performance.now() - closedAt < CUT_MS) await pause(DRAIN_LOOK_MS);

@@ -7,6 +7,8 @@ import { connect, createServer, isIPv6, type AddressInfo } from 'node:net';
 import type { Peers } from '../gate/peers.js';
 import type { Peer } from '../model/caller.js';
 import { messageOf, ProxyError } from '../model/errors.js';
+import type { Logger } from '../model/ports.js';
+import type { AccessSettings } from '../model/settings.js';
 
 /** Far longer than it takes; for a host that drops packets to itself. */
 const LONGEST_MS = 5_000;
@@ -47,6 +49,14 @@ export async function unmappedUids(uids: readonly number[], map = '/proc/self/ui
     .split('\n')
     .map((line) => line.trim().split(/\s+/).map(Number));
   return uids.filter((uid) => !ranges.some(([first = 0, , count = 0]) => uid >= first && uid < first + count));
+}
+
+/** Warns of users of the configuration who are refused all the same. */
+export async function warnOfUids({ local, uids }: Pick<AccessSettings, 'local' | 'uids'>, logger: Logger): Promise<void> {
+  const unmapped = local === 'uid' ? await unmappedUids(uids) : [];
+  if (unmapped.length === 0) return;
+  const what = `\`access.uids\` has no effect for ${unmapped.join(', ')}: the user namespace of this process does not show who they are; give them leases, or run the service of the system`;
+  logger.log('warn', 'config-warning', { what });
 }
 
 function faultOf(peer: Peer | undefined, ownUid: number | undefined): string | undefined {

@@ -106,8 +106,8 @@ export class Conversations {
     open.running -= 1;
     open.isChallenged = record.step === 'advertisement' && record.upstreamStatus === 401;
     if (open.running > 0) return;
-    // git gives up when there is no advertisement; and who has gone does not come back.
-    if (open.isLeft || verdict === 'client-gone' || (record.step === 'advertisement' && verdict !== 'passed')) {
+    // git gives up when there is no advertisement; who has gone does not come back; and no call of the REST API is a part of another.
+    if (record.kind === 'api' || open.isLeft || verdict === 'client-gone' || (record.step === 'advertisement' && verdict !== 'passed')) {
       this.#end(open);
       return;
     }

@@ -25,7 +25,13 @@ import { isOddAzureName } from './repo-address.js';
 import { decodePath } from './segments.js';
 
 export type ParsedApiAddress =
-  { readonly kind: 'address'; readonly address: RepoAddress; readonly call: ApiCall } | { readonly kind: 'fault'; readonly what: string };
+  | {
+      readonly kind: 'address';
+      readonly address: RepoAddress;
+      readonly call: ApiCall;
+      /** No project is named. */ readonly isOfAccount: boolean;
+    }
+  | { readonly kind: 'fault'; readonly what: string };
 
 /** What a path of the API has and no address of a repository can have, as it is compared. */
 const MARK = '_apis';
@@ -81,7 +87,11 @@ export function parseApiAddress(kind: HostKind, host: string, path: string): Par
 function profile(path: string, before: readonly string[], call: ApiCall): ParsedApiAddress {
   if (before.length > 0 || !WITHOUT_ORGANISATION.some((pattern) => isCall(call, pattern)))
     return fault(`${PROFILE_HOST} is served for profiles and accounts alone`);
-  return ok({ kind: 'azure-services', host: PROFILE_HOST, names: [DEV_AZURE_HOST], organisation: undefined, path, mainPath: path }, call);
+  return ok(
+    { kind: 'azure-services', host: PROFILE_HOST, names: [DEV_AZURE_HOST], organisation: undefined, path, mainPath: path },
+    call,
+    false,
+  );
 }
 
 function services(host: string, path: string, before: readonly string[], call: ApiCall): ParsedApiAddress {
@@ -103,7 +113,11 @@ function services(host: string, path: string, before: readonly string[], call: A
   const raw = path.slice(1).split('/');
   const mainPath = inHost === undefined ? path : `/${[inHost, ...raw.slice(hasCollection ? 1 : 0)].join('/')}`;
   const guids = guidPlace({ certain: [organisation], isCertain: true, ...named(place.names) });
-  return ok({ kind: 'azure-services', host, names: [DEV_AZURE_HOST, ...names], organisation, path, mainPath, guids }, call);
+  return ok(
+    { kind: 'azure-services', host, names: [DEV_AZURE_HOST, ...names], organisation, path, mainPath, guids },
+    call,
+    place.names.length === 0,
+  );
 }
 
 function server(host: string, path: string, before: readonly string[], call: ApiCall): ParsedApiAddress {
@@ -125,7 +139,11 @@ function server(host: string, path: string, before: readonly string[], call: Api
     above: above.slice(depth),
     ...named(place.names),
   });
-  return ok({ kind: 'azure-server', host, names: [host, ...names], organisation: undefined, path, mainPath: path, guids }, call);
+  return ok(
+    { kind: 'azure-server', host, names: [host, ...names], organisation: undefined, path, mainPath: path, guids },
+    call,
+    place.names.length === 0,
+  );
 }
 
 /** What a place names. */
@@ -181,11 +199,12 @@ function bare(path: string): string {
 function ok(
   parts: Pick<RepoAddress, 'kind' | 'host' | 'organisation' | 'path' | 'mainPath' | 'guids'> & { names: readonly string[] },
   call: ApiCall,
+  isOfAccount: boolean,
 ): ParsedApiAddress {
   const { names, ...rest } = parts;
   const [host = '', ...below] = names;
   const canonical = [host, ...canonicalNames(parts.kind, host, below)];
-  return { kind: 'address', address: { ...rest, canonical, display: names.join('/'), upstreamHost: parts.host }, call };
+  return { kind: 'address', address: { ...rest, canonical, display: names.join('/'), upstreamHost: parts.host }, call, isOfAccount };
 }
 
 function fault(what: string): { readonly kind: 'fault'; readonly what: string } {

@@ -37,6 +37,8 @@ const LONGEST_ANSWER_BYTES = 8 * 1024 * 1024;
 /** What follows the path of LFS in the address of a batch. */
 const BATCH = /\/objects\/batch(?:\?.*)?$/;
 
+const ABOUT_BODIES: ReadonlySet<string> = new Set(['content-encoding', 'if-match', 'if-none-match', 'if-range', 'range']);
+
 const METHODS = { download: 'GET', upload: 'PUT', verify: 'POST' } as const satisfies Readonly<Record<LfsAction, string>>;
 
 export interface BatchParts {
@@ -67,9 +69,13 @@ export async function carryBatch(parts: BatchParts, ends: Ends, operation: LfsOp
     },
     headers: () => {
       const headers = lfsHeaders(request.headers);
-      // It is another body than the client's, and the answer is needed whole.
-      for (const name of ['content-encoding', 'if-match', 'if-none-match', 'range', 'if-range']) delete headers[name];
-      return { ...headers, accept: LFS_MEDIA_TYPE, 'accept-encoding': 'identity', 'content-type': LFS_MEDIA_TYPE };
+      // It is another body than the client's, and the answer is needed whole: what is said of either does not go up.
+      return {
+        ...Object.fromEntries(Object.entries(headers).filter(([name]) => !ABOUT_BODIES.has(name))),
+        accept: LFS_MEDIA_TYPE,
+        'accept-encoding': 'identity',
+        'content-type': LFS_MEDIA_TYPE,
+      };
     },
     moved: elsewhere,
     hand: async (trip, answer) => {

@@ -136,3 +136,17 @@ test('who asks for the same again and again on one connection has one place, and
   conversations.begin(second, connection);
   expect(conversations.open.filter((each) => each.running > 0)).toHaveLength(2);
 });
+
+test('a call of the REST API belongs to nothing: it has ended when it is answered, and gives its place back', () => {
+  const { conversations, record, end } = book();
+  const connection = line();
+  let given = 0;
+  for (const repository of ['host/one', 'host/two', 'host/two']) {
+    const call = record('api', 'read', { repository });
+    expect(conversations.join(call, connection)).toBe(false);
+    conversations.begin(call, connection, () => (given += 1));
+    end(call);
+    expect(conversations.open).toHaveLength(0);
+  }
+  expect(given).toBe(3);
+});

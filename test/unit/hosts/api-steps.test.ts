@@ -4,7 +4,7 @@ import { READING_POSTS, stepOf, WRITES_BESIDE_REFS } from '../../../src/hosts/ap
 
 function step(method: string, path: string): string {
   const parsed = parseApiAddress('azure-services', 'dev.azure.com', `/contoso/Payments/${path}`);
-  return parsed.kind === 'fault' ? parsed.what : stepOf(method, parsed.call);
+  return parsed.kind === 'fault' ? parsed.what : stepOf(method, parsed.call, parsed.isOfAccount);
 }
 
 const filled = (pattern: string): string => pattern.replace('/**', '/9').replaceAll('*', 'web');
@@ -65,5 +65,21 @@ describe('stepOf()', () => {
     ['PATCH', '_apis/git/recycleBin/repositories/web'],
   ])('knows that %s %s may change a ref', (method, path) => {
     expect(step(method, path)).toBe('write');
+  });
+
+  it.each([
+    ['OPTIONS', '/contoso/_apis', 'discovery'],
+    ['OPTIONS', '/contoso/_apis/git', 'discovery'],
+    ['GET', '/contoso/_apis/connectionData', 'discovery'],
+    ['GET', '/contoso/_apis/ResourceAreas', 'discovery'],
+    ['GET', '/contoso/_apis/resourceAreas/4e080c62-fa21-4fbc-8fef-2a10a2b38049', 'discovery'],
+    ['GET', '/contoso/_apis/projects', 'read'],
+    ['GET', '/contoso/Payments/_apis/resourceAreas', 'read'],
+    ['OPTIONS', '/contoso/Payments/_apis/git', 'read'],
+    ['POST', '/contoso/_apis/resourceAreas', 'write'],
+  ])('takes %s %s for a %s', (method, path, expected) => {
+    const parsed = parseApiAddress('azure-services', 'dev.azure.com', path);
+    if (parsed.kind === 'fault') throw new Error(parsed.what);
+    expect(stepOf(method, parsed.call, parsed.isOfAccount)).toBe(expected);
   });
 });
