@@ -174,21 +174,14 @@ export function assemble(
   const connections = new UpstreamConnections({ environment, connectMs: timeouts.connect });
   const throttle = previous?.throttle ?? new Throttle(clock);
   const tenants = new Tenants({ connections, clock, logger, previous: previous?.tenants });
-  const requests = new OwnRequests({
-    vault,
-    tenants,
-    send,
-    throttle,
-    clock,
-    pats: { knownOf: (name) => pats.knownOf(name), refused: (name) => pats.refused(name) },
-  });
+  const requests = new OwnRequests({ vault, tenants, send, throttle, clock, pats: () => pats });
   const guids = new GuidNames({ requests, clock });
   const patParts = { api: new PatApi(requests), routes, identities: settings.identities, clock, logger };
   const pats: PatCare = new PatCare({ ...patParts, previous: previous?.pats });
   const patDesk = new PatDesk({ ...patParts, onRevoked: (id) => pats.revoked(id) });
+  const reposDesk = new ReposDesk({ ...patParts, api: new ReposApi(requests, clock) });
   const attempts = new Attempts({ vault, tenants, throttle, clock, logger, pats });
   const courier = new Courier({ attempts, connections, ledger, logger, clock, timeouts, privateAgents: new PrivateAgents() });
-  const reposDesk = new ReposDesk({ api: new ReposApi(requests, clock), routes, identities: settings.identities, logger });
   const { access } = settings;
   const ownUid = process.getuid?.();
   const keys = leaseKeys(leaseKey, surroundings.stateDirectory, onFault, (reference) => readSecret(reference, secrets, { lines: true }));

@@ -122,9 +122,12 @@ function listed(account: AccountAddress, facts: RepositoryFacts, routes: RouteTa
 function sshAddress({ kind, host, names }: AccountAddress, { name, project, sshUrl }: RepositoryFacts): string | undefined {
   if (kind === 'azure-services') return `git@ssh.dev.azure.com:v3/${[...names, project.name, name].map(encodeURIComponent).join('/')}`;
   const url = sshUrl !== undefined && URL.canParse(sshUrl) ? new URL(sshUrl) : undefined;
-  const isThere = url?.protocol === 'ssh:' && url.password === '' && url.hostname.toLowerCase() === host.replace(/:[0-9]+$/, '');
-  return isThere ? url.href : undefined;
+  const isThere = url?.protocol === 'ssh:' && url.hostname.toLowerCase() === host.replace(/:[0-9]+$/, '');
+  return isThere && url.password === '' && SSH_USER.test(url.username) ? url.href : undefined;
 }
+
+/** Nothing that ssh could take for an option. */
+const SSH_USER = /^(?:[\w.][\w.-]*)?$/;
 
 function byName(a: { readonly name: string }, b: { readonly name: string }): number {
   return a.name.localeCompare(b.name, 'en') || (a.name < b.name ? -1 : 1);

@@ -63,8 +63,8 @@ export interface OwnRequestsParts {
   readonly send: SendSignIn;
   readonly throttle: Throttle;
   readonly clock: Clock;
-  /** What is known of personal access tokens, for the text of a refusal. */
-  readonly pats?: PatWitness | undefined;
+  /** What is known of personal access tokens, for the text of a refusal; asked for when there is one. */
+  readonly pats?: (() => PatWitness) | undefined;
 }
 
 export class OwnRequests {
@@ -144,14 +144,15 @@ export class OwnRequests {
   }
 
   #explain({ identity, hostKind }: OwnPlace, failed: FailedAnswer, sent: Credential, challenge: ChallengeState | undefined): Failure {
-    const { vault, pats } = this.#parts;
+    const { vault } = this.#parts;
     const failure = readFailure(hostKind, failed, {
       claims: claimsOf(sent),
       challenge: challenge && claimsText(challenge, { name: identity, kind: vault.kindOf(identity) }),
     });
     const words = failure.code === 'upstream-unauthenticated' ? vault.refusedWords(identity) : undefined;
     if (words !== undefined) return { ...failure, ...words };
-    const known = sent.kind === 'basic' ? pats?.knownOf(identity) : undefined;
+    const pats = sent.kind === 'basic' ? this.#parts.pats?.() : undefined;
+    const known = pats?.knownOf(identity);
     if (known === undefined) return failure;
     if (failure.code === 'upstream-unauthenticated') pats?.refused(identity);
     return explainRefusedPat(failure, hostKind, known);

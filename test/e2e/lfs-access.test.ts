@@ -41,7 +41,7 @@ describe('a leftover in the repository where setup is run', () => {
     await access(cwd, url);
     expect(await findings(cwd)).toEqual(['lfs-access']);
     expect(bench.text).toContain(`warning: ${what}`);
-    expect(bench.text).toContain(`lfs.${url}.access = basic in file:.git/config`);
+    expect(bench.text).toContain(`lfs.${url}.access = basic in .git/config of the repository at ${cwd}`);
     expect(await sh(remedyIn(bench.text), bench.scratch.home)).toBe(0);
     expect(await findings(cwd)).toEqual([]);
   });
@@ -70,7 +70,7 @@ describe('a leftover in the repository where setup is run', () => {
     await bench.scratch.git(['config', `lfs.https://contoso:${secret}@dev.azure.com/contoso.access`, 'basic'], cwd);
     expect(await findings(cwd)).toEqual(['lfs-access']);
     expect(bench.text).toContain('lfs.https://contoso:[hidden]@dev.azure.com/contoso.access = basic');
-    expect(bench.text).toContain('remove it from .git/config by hand');
+    expect(bench.text).toContain(`remove it from .git/config of the repository at ${cwd} by hand`);
     expect(bench.text).not.toContain(secret);
   });
 });
@@ -98,7 +98,7 @@ describe('git-lfs', () => {
   });
 
   test('does not come to the door because of it, and does when the command was run', async () => {
-    const { git } = bench.scratch;
+    const git: typeof bench.scratch.git = (...words) => bench.scratch.git(...words);
     const cwd = await bench.scratch.repository('web', REMOTE);
     for (const words of [
       ['config', 'user.name', 'Ada'],
@@ -139,7 +139,7 @@ describe('postern route explain', () => {
     const told = await daemon.postern(words, { cwd });
     expect(told.code).toBe(0);
     expect(told.stdout).toContain(
-      `warning: git-lfs asks for a password before it goes to the door, which wants none: lfs.${daemon.base}${LFS}.access = basic in file:.git/config\n` +
+      `warning: git-lfs asks for a password before it goes to the door, which wants none: lfs.${daemon.base}${LFS}.access = basic in .git/config of the repository at ${cwd}\n` +
         `  what to do: remove it: git -C ${cwd} config --unset-all 'lfs.${daemon.base}${LFS}.access'\n`,
     );
     const json = JSON.parse((await daemon.postern([...words, '--json'], { cwd })).stdout) as { leftovers: unknown[] };

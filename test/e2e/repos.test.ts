@@ -156,7 +156,7 @@ describe('a list', () => {
   });
 
   test('of many projects comes page by page', async () => {
-    const { restLists, seen } = { ...scene.emulator.git, restLists: scene.emulator.git.restLists, seen: scene.emulator.git.seen };
+    const { restLists, seen } = scene.emulator.git;
     for (let number = 0; number < 7; number++) restLists.addProject('contoso', `p${number}`);
     restLists.pageSize = 3;
     const { projects } = await listOf(await daemonWith(), ['contoso']);

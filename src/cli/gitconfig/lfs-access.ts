@@ -42,8 +42,8 @@ export function lfsAccessFindings(
     return beginnings.some((each) => plain.startsWith(each));
   };
   return found.flatMap((line): Finding[] => {
-    const { key, value, origin } = line;
-    const told = `${hideCredentials(key)} = ${hideCredentials(value)} in ${origin}`;
+    const { key, value } = line;
+    const told = `${hideCredentials(key)} = ${hideCredentials(value)} in ${placeOf(line)}`;
     if (isBelow(line, doors))
       return [
         { kind: 'lfs-access', lines: [`git-lfs asks for a password before it goes to the door, which wants none: ${told}`, removal(line)] },
@@ -61,12 +61,22 @@ export function lfsAccessFindings(
   });
 }
 
-function removal({ key, value, origin, directory }: LfsAccess): string {
+function removal(line: LfsAccess): string {
+  const { key, value, origin, directory } = line;
   if (!origin.startsWith('file:')) return 'take it out of the environment or command line';
-  const file = origin.slice('file:'.length);
+  const file = fileOf(origin);
   if (hideCredentials(key + value) !== key + value)
-    return `remove it from ${file} by hand: its address holds a credential, which is to be revoked too`;
+    return `remove it from ${placeOf(line)} by hand: its address holds a credential, which is to be revoked too`;
   // A file of the repository itself is told as it is seen from its root.
   const where = isAbsolute(file) ? ['config', '--file', file] : ['-C', directory, 'config'];
   return `remove it: git ${[...where, '--unset-all', key].map((word) => (/^[\w./-]+$/.test(word) ? word : quoteForSh(word))).join(' ')}`;
+}
+
+function placeOf({ origin, directory }: LfsAccess): string {
+  if (!origin.startsWith('file:')) return origin;
+  return isAbsolute(fileOf(origin)) ? fileOf(origin) : `${fileOf(origin)} of the repository at ${directory}`;
+}
+
+function fileOf(origin: string): string {
+  return origin.slice('file:'.length);
 }

@@ -1,0 +1,78 @@
+/** Requests of our own that are held whole, over real sockets: how much of an answer is read, and what becomes of one that is ended. */
+import { createServer, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { SignInWay } from '../../src/model/sign-in.js';
+import { signInHttp } from '../../src/upstream/sign-in-http.js';
+
+const MIB = 1024 * 1024;
+
+let server: Server;
+let origin = '';
+let answers: (response: ServerResponse) => void;
+
+beforeAll(async () => {
+  server = createServer((_, response) => answers(response));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+});
+afterAll(() => {
+  server.closeAllConnections();
+  server.close();
+});
+
+const ask = (way: Partial<SignInWay>) =>
+  signInHttp({ environment: {}, connectMs: 10_000, timeoutMs: 10_000 })(
+    { method: 'GET', url: new URL('/list', origin), headers: {} },
+    { ca: undefined, proxy: undefined, of: 'route', ...way },
+  );
+
+/** Resolves when the server has lost the connection of an answer. */
+const closed = (response: ServerResponse): Promise<void> => new Promise((resolve) => response.once('close', resolve));
+
+test('reads as much of an answer as was asked for, and no more', async () => {
+  answers = (response) => response.end(Buffer.alloc(5 * MIB, 'x'));
+  expect((await ask({ longestBytes: 5 * MIB })).body).toHaveLength(5 * MIB);
+  await expect(ask({ longestBytes: 5 * MIB - 1 })).rejects.toMatchObject({ code: 'upstream-error' });
+  await expect(ask({})).rejects.toMatchObject({
+    code: 'upstream-error',
+    message: `${new URL(origin).host} answered with more than 4 MiB, which is not read`,
+  });
+});
+
+test.each<[string, (response: ServerResponse) => void]>([
+  ['before an answer', () => undefined],
+  [
+    'in the middle of one',
+    (response) => {
+      response.writeHead(200, { 'content-length': 100 });
+      response.write('half');
+    },
+  ],
+])('ends a request %s, with its connection', async (_, begin) => {
+  const over = new AbortController();
+  const reason = new Error('enough');
+  let lost: Promise<void> | undefined;
+  const begun = new Promise<void>((resolve) => {
+    answers = (response) => {
+      lost = closed(response);
+      begin(response);
+      resolve();
+    };
+  });
+  const failed = ask({ over: over.signal }).catch((thrown: unknown) => thrown);
+  await begun;
+  over.abort(reason);
+  expect(await failed).toBe(reason);
+  await lost;
+});
+
+test('makes none when it is over already', async () => {
+  let asked = 0;
+  answers = (response) => {
+    asked += 1;
+    response.end();
+  };
+  await expect(ask({ over: AbortSignal.abort(new Error('enough')) })).rejects.toThrow('enough');
+  expect(asked).toBe(0);
+});
