@@ -10,6 +10,7 @@ import { accessSchema } from './access-settings.js';
 import { auditSchema } from './audit-settings.js';
 import { faultOf, type ShapeFault, typeName } from './fault.js';
 import { identitySchema, pathKey } from './identity-schema.js';
+import { lfsSchema } from './lfs-settings.js';
 import { listenFaults } from './listen-address.js';
 import { NAMES_SCHEMA } from './listen-names.js';
 import { TLS_SCHEMA } from './listen-tls.js';
@@ -149,6 +150,7 @@ const fileSchema = section(
     })
       .meta({ description: 'The log.' })
       .optional(),
+    lfs: lfsSchema,
     limits: section('a map such as `{ connections: 2048 }`', {
       connections: count('limits.connections', 'Connections that may be open at each door.'),
       operations: count(

@@ -11,6 +11,7 @@ import { asMap, outside, ownValue, writeFaults, writeKeyPath } from './fault.js'
 import type { Fault, Place } from './fault.js';
 import { fileFaults } from './file-schema.js';
 import { fileSettings } from './file-settings.js';
+import { readLfs } from './lfs-settings.js';
 import { listenPieces } from './listen-address.js';
 import { readNames } from './listen-names.js';
 import { readTls } from './listen-tls.js';
@@ -93,6 +94,7 @@ export async function loadSettings(request: LoadRequest): Promise<LoadedSettings
   const resolve = (path: string): string => absolutePath(path, folder, request.home);
   const rest = fileSettings(source, resolve);
   const secure = readTls(source, http, resolve);
+  const lfs = readLfs(source);
   effective.splice(1, 0, secure.effective);
   return {
     settings: {
@@ -111,11 +113,12 @@ export async function loadSettings(request: LoadRequest): Promise<LoadedSettings
       routes: rest.routes,
       drain: { min: min.value, max: max.value },
       timeouts,
+      lfs: { hosts: lfs.hosts },
       limits,
       telemetry,
       log,
     },
-    effective: [...effective, ...rest.effective],
+    effective: [...effective, lfs.effective, ...rest.effective],
     warnings: writeFaults(warnings),
   };
 }

@@ -214,7 +214,7 @@ export function assemble(
           kindOf: (host) => routes.kindOf(host),
         });
   const onwardSeal = new OnwardSeal(keys, previous?.onwardSeal);
-  const onward = new Onward({ seal: onwardSeal, hosts: [], clock });
+  const onward = new Onward({ seal: onwardSeal, hosts: settings.lfs.hosts, clock });
   const { listen } = settings;
   const { tls } = listen;
   const certificates =
@@ -232,7 +232,7 @@ export function assemble(
     limits: settings.limits,
     forwarder: new Forwarder(courier),
     lfs: new LfsCarrier(courier, { onward, routes }),
-    api: new ApiCarrier(courier),
+    api: new ApiCarrier(courier, { onward }),
     peers,
     callers: new Callers({
       uids: [...(ownUid === undefined ? [] : [ownUid]), ...access.uids],

@@ -22,7 +22,7 @@ import { canonicalNames } from '../model/route-pattern.js';
 import { type ApiCall, isCall, wideWord } from './api-call.js';
 import { guidPlace } from './guid-address.js';
 import { isOddAzureName } from './repo-address.js';
-import { decodePath } from './segments.js';
+import { decodePath, type Segments } from './segments.js';
 
 export type ParsedApiAddress =
   | {
@@ -54,7 +54,7 @@ const WITHOUT_ORGANISATION: readonly string[] = ['_apis/accounts', '_apis/profil
 
 /** Whether a path (percent-encoded bytes as latin1) is one of the API, however it is spelled; also where it cannot be read. */
 export function isApiPath(path: string): boolean {
-  const decoded = decodePath(bare(path));
+  const decoded = decodeApiPath(path);
   if (decoded.kind === 'fault') return path.split('/').some((part) => MARKS.includes(part.toLowerCase()));
   return markOf(decoded.names) >= 0;
 }
@@ -64,7 +64,7 @@ export function isApiPath(path: string): boolean {
  * project and the repository as far as the path names them.
  */
 export function parseApiAddress(kind: HostKind, host: string, path: string): ParsedApiAddress {
-  const decoded = decodePath(bare(path));
+  const decoded = decodeApiPath(path);
   if (decoded.kind === 'fault') return decoded;
   const { names } = decoded;
   const mark = markOf(names);
@@ -82,6 +82,21 @@ export function parseApiAddress(kind: HostKind, host: string, path: string): Par
     case 'generic':
       return fault(`${host} is no host of Azure DevOps, and no other REST API is served`);
   }
+}
+
+/** The call that a path is, from its mark on; empty for a path that is none. */
+export function apiCallOf(path: string): ApiCall {
+  const decoded = decodeApiPath(path);
+  const mark = decoded.kind === 'fault' ? -1 : markOf(decoded.names);
+  return decoded.kind === 'fault' || mark < 0 ? [] : decoded.names.slice(mark);
+}
+
+/** A name with a scope in the address of a npm registry: npm sends its slash encoded, and means the same as with a plain one. */
+const SCOPED = /^((?:\/[^/]+)*\/_packaging\/[^/]+\/npm\/registry\/@[a-z0-9._~-]+)%2f([a-z0-9._~-]+(?:\/.*)?)$/i;
+
+/** As decodePath(), for what the addresses of the API have besides: a slash at the end, and npm's names with a scope. */
+function decodeApiPath(path: string): Segments {
+  return decodePath(bare(path).replace(SCOPED, '$1/$2'));
 }
 
 function profile(path: string, before: readonly string[], call: ApiCall): ParsedApiAddress {

@@ -17,6 +17,8 @@ export interface FailedAnswer {
   readonly header: (name: string) => string | undefined;
   /** The body's beginning, decoded. */
   readonly text: string;
+  /** What was asked for, when it is not git. */
+  readonly wanted?: string;
 }
 
 /** A refusal that does not know its route and identity yet. */
@@ -54,7 +56,12 @@ export function readFailure(kind: HostKind, answer: FailedAnswer, sent?: SentCre
     return { ...about, ...SIGN_IN, what: `The upstream did not accept the credential (401)`, ...fault };
   }
   if (isSignInPage(answer))
-    return { ...about, upstreamText: undefined, ...SIGN_IN, what: 'The upstream answered with its sign-in page instead of git data' };
+    return {
+      ...about,
+      upstreamText: undefined,
+      ...SIGN_IN,
+      what: `The upstream answered with its sign-in page instead of ${answer.wanted ?? 'git data'}`,
+    };
   const known = kind === 'generic' || answer.status < 300 ? undefined : findAzureText(upstreamText);
   if (known !== undefined) return { ...about, ...known, retryAfterSeconds };
   return { ...about, ...byStatus(answer), retryAfterSeconds };
@@ -97,7 +104,7 @@ function byStatus(answer: FailedAnswer): Pick<Failure, 'code' | 'status' | 'what
     return {
       code: 'upstream-not-git',
       status: 502,
-      what: `The upstream answered ${status} with ${type}, which is not git data`,
+      what: `The upstream answered ${status} with ${type}, which is not ${answer.wanted ?? 'git data'}`,
       todo: 'check that the address is a git repository and that nothing between here and the upstream (a proxy, a portal) answers in its place',
     };
   }
@@ -113,7 +120,7 @@ function byStatus(answer: FailedAnswer): Pick<Failure, 'code' | 'status' | 'what
     return {
       code: 'upstream-not-found',
       status: 404,
-      what: `The upstream has no such repository, or this identity may not see it (${status})`,
+      what: `The upstream has ${answer.wanted === undefined ? 'no such repository' : 'nothing at this address'}, or this identity may not see it (${status})`,
       todo: 'check the spelling of the address, and that the identity may read it',
     };
   }

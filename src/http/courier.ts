@@ -3,6 +3,7 @@
  * upstream/attempts.ts), and give what came of it. What a carrier makes of that is its own.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
 import type { Ending, Ledger } from '../gate/ledger.js';
 import type { Credential } from '../model/credential.js';
 import { messageOf } from '../model/errors.js';
@@ -84,6 +85,7 @@ export class Courier {
         need: needOf(trip, body),
         doorBase: doorBaseOf(request),
         stallMs: this.parts.timeouts.stall,
+        isHead: request.method === 'HEAD',
         send: (credential) => this.#send(trip, body, credential, headers()),
         isGone: () => isGone(trip),
         whenGone: (run) => response.once('close', run),
@@ -97,9 +99,9 @@ export class Courier {
     }
   }
 
-  /** Passes an answer on under `headers` (name and value in turn) and closes the record. */
-  async relay(trip: Trip, answer: IncomingMessage, headers: string[]): Promise<void> {
-    this.parts.ledger.finish(trip.record, await relay(trip, answer, headers, this.parts.timeouts.stall));
+  /** Passes an answer on under `headers` (name and value in turn), its body through `through`, and closes the record. */
+  async relay(trip: Trip, answer: IncomingMessage, headers: string[], through: readonly Duplex[] = []): Promise<void> {
+    this.parts.ledger.finish(trip.record, await relay(trip, answer, headers, this.parts.timeouts.stall, through));
   }
 
   /** Says a failure, and closes the record. @throws CallerGone */
@@ -143,7 +145,7 @@ export class Courier {
 
   async #send(trip: Trip, body: RequestBody, credential: Credential, headers: Record<string, string>): Promise<IncomingMessage> {
     const { connections, privateAgents, timeouts } = this.parts;
-    const target = { origin: trip.origin, route: trip.route, identity: trip.route.identity };
+    const target = { origin: trip.origin, route: trip.route, identity: trip.route.identity, foreign: trip.foreign };
     let agent;
     if (credential.kind === 'passthrough') {
       agent = privateAgents.agentFor(trip.request.socket, target, connections);

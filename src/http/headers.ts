@@ -75,6 +75,8 @@ export const PLAIN_HEADERS: ReadonlySet<string> = new Set([
   'x-vss-resourcetenant',
 ]);
 
+const NONE: ReadonlySet<string> = new Set();
+
 /** Headers of a 401 that a passthrough caller needs besides. */
 export const CHALLENGE_HEADERS: ReadonlySet<string> = new Set(['www-authenticate']);
 
@@ -115,13 +117,13 @@ function asText(value: string | string[] | undefined): string | undefined {
   return typeof value === 'string' ? value : undefined;
 }
 
-/** Response headers for the caller, as name and value in turn, in the upstream's order and spelling. */
-export function callerHeaders(answer: IncomingMessage, also: ReadonlySet<string> = new Set()): string[] {
+/** Response headers for the caller, as name and value in turn, in the upstream's order and spelling: git's, those of `also`, none of `without`. */
+export function callerHeaders(answer: IncomingMessage, also: ReadonlySet<string> = NONE, without: ReadonlySet<string> = NONE): string[] {
   const headers: string[] = [];
   for (let at = 0; at + 1 < answer.rawHeaders.length; at += 2) {
     const name = answer.rawHeaders[at] ?? '';
     const lower = name.toLowerCase();
-    if (DOWN_GIT.has(lower) || also.has(lower)) headers.push(name, answer.rawHeaders[at + 1] ?? '');
+    if ((DOWN_GIT.has(lower) || also.has(lower)) && !without.has(lower)) headers.push(name, answer.rawHeaders[at + 1] ?? '');
   }
   return headers;
 }

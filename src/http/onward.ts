@@ -75,7 +75,7 @@ export class Onward {
   addressFor({ url, method, action, oid, headers = {}, expiresAt }: Named, { route, address, local }: NamedIn): Onwards {
     if (!URL.canParse(url))
       return { kind: 'no', what: 'The upstream names an address that is none', todo: 'ask the administrator of the upstream' };
-    const verdict = judgeTarget(new URL(url), { route, address, hosts: this.#hosts });
+    const verdict = judgeTarget(new URL(url), { route, address, hosts: this.#hosts, isObject: action !== 'get' });
     if (verdict.kind === 'no') return verdict;
     const kept = Object.entries(headers).filter(
       // Where our own credential goes, no other one does.
@@ -110,7 +110,7 @@ export class Onward {
       JSON.stringify(target.canonical) === JSON.stringify(address.canonical) &&
       (operation.kind === 'lfs' ? target.action === operation.step && target.oid === operation.oid : target.action === 'get');
     if (!isFor) return refused(route, 'The address was made for something else than this');
-    const verdict = judgeTarget(new URL(target.url), { route, address, hosts: this.#hosts });
+    const verdict = judgeTarget(new URL(target.url), { route, address, hosts: this.#hosts, isObject: operation.kind === 'lfs' });
     if (verdict.kind === 'no') return { ...refused(route, verdict.what), todo: verdict.todo };
     const planned = planJourney(operation, route, record);
     const { origin, path } = verdict;

@@ -3,6 +3,7 @@
  * to the caller, never an end; and since git cannot be told the cause any more, the ending says it for log and status.
  */
 import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Ending } from '../gate/ledger.js';
 import { refusalFor } from '../upstream/journey.js';
@@ -13,8 +14,15 @@ import type { Trip } from './trip.js';
  * Passes `answer` on under `headers` (name and value in turn) and tells how it ended. Never rejects.
  *
  * @param stallMs the limit of silence, for the text of a break
+ * @param through what the body goes through on its way, in this order
  */
-export async function relay(trip: Trip, answer: IncomingMessage, headers: string[], stallMs: number): Promise<Ending> {
+export async function relay(
+  trip: Trip,
+  answer: IncomingMessage,
+  headers: string[],
+  stallMs: number,
+  through: readonly Duplex[] = [],
+): Promise<Ending> {
   const { response, record } = trip;
   // When one end breaks, the other is broken off by us: who was first is the only way to tell whose fault it was.
   let first: 'upstream' | 'caller' | undefined;
@@ -33,7 +41,7 @@ export async function relay(trip: Trip, answer: IncomingMessage, headers: string
     record.bytesDown += chunk.length;
   });
   try {
-    await pipeline(answer, response);
+    await pipeline([answer, ...through, response]);
     return { verdict: 'passed' };
   } catch (thrown) {
     response.destroy();

@@ -38,6 +38,12 @@ export function sayIn(
 /** Statuses in which LFS and REST clients read something that is not meant: a sign-in that they would ask for. */
 const NOT_TOLD: ReadonlySet<number> = new Set([401, 407]);
 
+/**
+ * Of a 429 git-lfs shows no word, and where it has no Retry-After git-lfs 3.3 falls over. It tries again after a 503 as well, whose text
+ * it shows when it gives up.
+ */
+const LFS_LATER = 503;
+
 function sayJson(
   dialect: Exclude<Dialect, 'git'>,
   response: ServerResponse,
@@ -46,9 +52,10 @@ function sayJson(
 ): void {
   const { upstreamStatus = 0, activityId, retryAfterSeconds } = refusal;
   // What the upstream answered decides what the client does next.
-  const status = upstreamStatus >= 400 && !NOT_TOLD.has(upstreamStatus) ? upstreamStatus : refusal.status;
+  const told = upstreamStatus >= 400 && !NOT_TOLD.has(upstreamStatus) ? upstreamStatus : refusal.status;
+  const status = dialect === 'lfs' && told === 429 ? LFS_LATER : told;
   const message = refusalLines(refusal).join('\n');
-  const told =
+  const body =
     dialect === 'lfs'
       ? { message, request_id: activityId }
       : {
@@ -60,12 +67,12 @@ function sayJson(
           errorCode: 0,
           eventId: 0,
         };
-  const body = Buffer.from(JSON.stringify(told), 'utf8');
+  const bytes = Buffer.from(JSON.stringify(body), 'utf8');
   // git-lfs must never meet a 401: it writes into the repository's configuration that it has to sign in from now on.
   const isChallenge = refusal.asksForLease === true && dialect === 'api';
   response.writeHead(isChallenge ? 401 : status, {
     'content-type': dialect === 'lfs' ? LFS_MEDIA_TYPE : 'application/json; charset=utf-8',
-    'content-length': body.length,
+    'content-length': bytes.length,
     'cache-control': 'no-store',
     'x-content-type-options': 'nosniff',
     ...(isChallenge ? { 'www-authenticate': CHALLENGE } : {}),
@@ -73,7 +80,7 @@ function sayJson(
     ...(activityId === undefined ? {} : { activityid: activityId }),
     ...(options.close === true ? { connection: 'close' } : {}),
   });
-  response.end(options.isHead === true ? undefined : body);
+  response.end(options.isHead === true ? undefined : bytes);
 }
 
 const CHALLENGE = 'Basic realm="Postern lease", charset="UTF-8"';

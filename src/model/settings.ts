@@ -203,6 +203,10 @@ export interface Settings {
   readonly drain: { readonly min: number; readonly max: number };
   readonly timeouts: Timeouts;
   readonly limits: Limits;
+  readonly lfs: {
+    /** Hosts besides upstreams and their known storage to which objects may lead: `host` or `host:port` as a URL has them. */
+    readonly hosts: readonly string[];
+  };
   /** Where measurements and probes are answered; nowhere when empty. */
   readonly telemetry: { readonly listen: readonly ListenAddress[] };
   readonly log: {

@@ -4,6 +4,7 @@
  * the wire is the door's own.
  */
 import type { IncomingMessage } from 'node:http';
+import { explainObject } from '../hosts/object-texts.js';
 import { type Failure, isSignInPage, readActivityId, readFailure } from '../hosts/failure.js';
 import { Vault } from '../identity/vault.js';
 import type { Credential, CredentialTarget } from '../model/credential.js';
@@ -36,6 +37,8 @@ export interface Sending {
   readonly doorBase: string;
   /** ms of silence after which an exchange counts as dead. */
   readonly stallMs: number;
+  /** Whether only the head of an answer is asked for. */
+  readonly isHead?: boolean;
   /** Puts the request on the wire. @throws ProxyError; Unanswered, StaleConnection, CallerGone (send-faults.ts) */
   send(credential: Credential): Promise<IncomingMessage>;
   /** Whether there is nobody left to answer. */
@@ -103,6 +106,7 @@ export class Attempts {
         isPassthrough: credential.kind === 'passthrough',
         stallMs: sending.stallMs,
         doorBase: sending.doorBase,
+        isHead: sending.isHead,
       });
       if (judged.kind !== 'failed') {
         if (judged.kind === 'relay' && journey.foreign === undefined) vault.accepted(route.identity, credential);
@@ -148,7 +152,7 @@ export class Attempts {
         kind: 'failure',
         refusal: {
           kind: 'refusal',
-          ...this.#explained(journey, credential, failure),
+          ...this.#explained(journey, credential, aboutObject(journey, failure)),
           route: route.match,
           identity: route.identity,
         },
@@ -215,4 +219,9 @@ export class Attempts {
     record.replays += 1;
     this.#parts.logger.log('info', 'request-replayed', { id: record.id, identity: route.identity, why });
   }
+}
+
+function aboutObject({ operation, foreign, origin }: Journey, failure: Failure): Failure {
+  if (operation.kind !== 'lfs' || operation.oid === undefined) return failure;
+  return explainObject(failure, { oid: operation.oid, storage: foreign === undefined ? undefined : origin.host });
 }

@@ -1,10 +1,12 @@
 /**
  * Pooled keep-alive connections to upstreams. A pool belongs to one (upstream, trust, outgoing proxy, identity) and is
- * never shared between identities: some servers authenticate a connection, not a request. For `passthrough` a pool
+ * never shared between identities: some servers authenticate a connection, not a request. A host that an upstream only named has pools
+ * of its own. For `passthrough` a pool
  * belongs to one client connection and holds one upstream connection, so that NTLM and Negotiate work and no caller
  * inherits another's sign-in.
  */
 import { Agent, type AgentOptions } from 'node:http';
+import type { LookupFunction } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { SecureContext } from 'node:tls';
 import { ProxyError } from '../model/errors.js';
@@ -28,6 +30,8 @@ export interface UpstreamTarget {
   readonly origin: URL;
   readonly route: Route;
   readonly identity: string;
+  /** Set for a host that the route's upstream named; pools of such are apart, also by whether the host may have a private address. */
+  readonly foreign?: { readonly mayBePrivate: boolean } | undefined;
 }
 
 /** The scheme default of a Node agent must be set by hand when it dials by itself. */
@@ -100,8 +104,11 @@ export class UpstreamConnections {
   readonly #trusts = new Map<string, SecureContext | undefined>();
   readonly #environment: Environment;
   readonly #connectMs: number;
+  readonly #lookup: LookupFunction | undefined;
 
-  constructor(options: { environment: Environment; connectMs: number }) {
+  /** `lookup` finds the addresses of a name; undefined is the system's. */
+  constructor(options: { environment: Environment; connectMs: number; lookup?: LookupFunction }) {
+    this.#lookup = options.lookup;
     this.#environment = options.environment;
     this.#connectMs = options.connectMs;
   }
@@ -112,7 +119,13 @@ export class UpstreamConnections {
    */
   agentFor(target: UpstreamTarget): Agent {
     const proxy = outgoingProxyFor(target.route, target.origin, this.#environment);
-    const key = JSON.stringify([target.origin.origin, target.route.ca ?? null, proxy?.href ?? null, target.identity]);
+    const key = JSON.stringify([
+      target.origin.origin,
+      target.route.ca ?? null,
+      proxy?.href ?? null,
+      target.identity,
+      target.foreign?.mayBePrivate ?? null,
+    ]);
     const known = this.#pools.get(key);
     if (known !== undefined) return known.agent;
     if (this.#pools.size >= MANY_POOLS) for (const [other, { agent }] of this.#pools) if (agent.isUnused) this.#pools.delete(other);
@@ -154,7 +167,7 @@ export class UpstreamConnections {
   }
 
   #build(target: UpstreamTarget, proxy: URL | undefined, limits: { maxSockets: number; maxFreeSockets: number }): DialAgent {
-    const { origin, route } = target;
+    const { origin, route, foreign } = target;
     if (origin.protocol !== 'https:' && origin.protocol !== 'http:') throw new ProxyError('internal', `No way to dial ${origin.protocol}`);
     const trust = this.#trust(route.ca);
     return new DialAgent(
@@ -167,7 +180,8 @@ export class UpstreamConnections {
         protocol: origin.protocol,
       },
       (session, onSession, done) => {
-        dial({ origin, trust, proxy, timeoutMs: this.#connectMs, session, onSession }, done);
+        const kind = { isForeign: foreign !== undefined, isPublicOnly: foreign?.mayBePrivate === false };
+        dial({ origin, trust, proxy, timeoutMs: this.#connectMs, session, onSession, lookup: this.#lookup, ...kind }, done);
       },
     );
   }

@@ -13,6 +13,10 @@ export interface Destination {
   readonly timeoutMs: number;
   /** It is the sign-in service of an identity, not the upstream of a route. */
   readonly isSignIn?: boolean;
+  /** It is a host that the upstream of a route named. */
+  readonly isForeign?: boolean;
+  /** It must have an address in the internet. */
+  readonly isPublicOnly?: boolean;
 }
 
 /** Hosts whose certificates every system trusts: one that is not trusted is somebody else's. */
@@ -31,7 +35,14 @@ interface Words {
   readonly party: string;
 }
 
-function wordsFor({ origin, isSignIn }: Destination): Words {
+function wordsFor({ origin, isSignIn, isForeign }: Destination): Words {
+  if (isForeign === true)
+    return {
+      name: `${origin.host}, which the upstream named,`,
+      owner: 'route',
+      address: 'with the administrator of the upstream what it names',
+      party: 'that host',
+    };
   return isSignIn === true
     ? {
         name: `the sign-in service ${origin.origin}`,
@@ -83,6 +94,15 @@ export function proxyUnusable(destination: Destination, proxy: URL, fault: Error
     todo: `check HTTPS_PROXY or \`proxy\` of the ${wordsFor(destination).owner}; \`proxy: none\` goes around it`,
     cause: fault,
   });
+}
+
+/** A host that an upstream named, which turns out to be in this machine's own network. */
+export function notPublic({ origin }: Destination): ProxyError {
+  return new ProxyError(
+    'target-refused',
+    `The upstream names ${origin.host} for this, which leads to a private address, one of this machine, or one of its cloud's own services`,
+    { todo: `if the upstream keeps objects there, list ${origin.host} under \`lfs: { hosts: [...] }\` in the configuration` },
+  );
 }
 
 /** A host to which no TCP connection came about. */

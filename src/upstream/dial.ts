@@ -6,15 +6,28 @@
  */
 import { request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
-import { connect as tcpConnect, isIP, type Socket } from 'node:net';
+import { lookup as systemLookup } from 'node:dns';
+import { connect as tcpConnect, isIP, type LookupFunction, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { connect as tlsConnect, type PeerCertificate, type SecureContext } from 'node:tls';
 import { ProxyError } from '../model/errors.js';
-import { closedInHandshake, type Destination, proxyRefusal, proxyUnusable, tlsFault, tooLate, unreachable } from './dial-texts.js';
+import {
+  closedInHandshake,
+  type Destination,
+  notPublic,
+  proxyRefusal,
+  proxyUnusable,
+  tlsFault,
+  tooLate,
+  unreachable,
+} from './dial-texts.js';
+import { isPublicAddress, publicLookup } from './public-address.js';
 import { OLDEST_TLS } from './trust.js';
 
 /** `timeoutMs` is for all steps together. */
 export interface DialPlan extends Destination {
+  /** Finds the addresses of a name; undefined is the system's. */
+  readonly lookup?: LookupFunction | undefined;
   readonly trust: SecureContext | undefined;
   /** TLS session of an earlier connection, to resume. */
   readonly session: Buffer | undefined;
@@ -23,9 +36,16 @@ export interface DialPlan extends Destination {
 
 /**
  * Opens a connection ready for a request; `done` is called once.
- * Errors are ProxyError `upstream-unreachable`, `upstream-tls`, `upstream-timeout` or `proxy-refused`.
+ * Errors are ProxyError `upstream-unreachable`, `upstream-tls`, `upstream-timeout` or `proxy-refused`; `target-refused` for an address that
+ * `isPublicOnly` excludes, of which nothing is then sent anywhere.
  */
 export function dial(plan: DialPlan, done: (fault: Error | null, socket?: Duplex) => void): void {
+  const { origin, lookup = systemLookup } = plan;
+  const hostname = bare(origin.hostname);
+  if (plan.isPublicOnly === true && isKnownPrivate(hostname)) {
+    done(notPublic(plan));
+    return;
+  }
   let isOver = false;
   let current: { destroy(): void } | undefined;
   const finish = (fault: Error | null, socket?: Duplex): void => {
@@ -49,13 +69,27 @@ export function dial(plan: DialPlan, done: (fault: Error | null, socket?: Duplex
     current = startTls(plan, socket, finish);
   };
   if (plan.proxy === undefined) {
-    const socket = tcpConnect({ host: bare(plan.origin.hostname), port: portOf(plan.origin), noDelay: true, autoSelectFamily: true });
+    const socket = tcpConnect({
+      host: hostname,
+      port: portOf(origin),
+      noDelay: true,
+      autoSelectFamily: true,
+      lookup: plan.isPublicOnly === true ? publicLookup(lookup, () => notPublic(plan)) : lookup,
+    });
     current = socket;
     socket.once('connect', () => secure(socket));
-    socket.once('error', (fault) => finish(unreachable(plan, fault)));
+    socket.once('error', (fault) => finish(fault instanceof ProxyError ? fault : unreachable(plan, fault)));
   } else {
     current = openTunnel(plan, plan.proxy, finish, secure);
   }
+}
+
+/**
+ * Whether a host is known not to be in the internet before its name is looked up. Through an outgoing proxy no more than this can be
+ * known: it is the proxy that looks names up, and its own rules have to keep it out of the network behind it.
+ */
+function isKnownPrivate(hostname: string): boolean {
+  return isIP(hostname) === 0 ? /(?:^|\.)localhost$/.test(hostname) : !isPublicAddress(hostname);
 }
 
 function startTls(plan: DialPlan, socket: Socket, finish: (fault: Error | null, socket?: Duplex) => void): Duplex {

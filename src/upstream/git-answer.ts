@@ -34,9 +34,20 @@ export function isFramed(answer: IncomingMessage): boolean {
  * true when there are any.
  */
 export async function beginsWithPacket(answer: IncomingMessage): Promise<boolean> {
+  const head = await beginningOf(answer, FIRST_BYTES);
+  if (head.length < FIRST_BYTES) return false;
+  return answer.headers['content-encoding'] !== undefined || /^[0-9a-fA-F]{4}/.test(head.toString('latin1', 0, FIRST_BYTES));
+}
+
+/** The beginning of a body as text, without taking it away: `least` bytes as they came, or all that there are. */
+export async function beginningText(answer: IncomingMessage, least: number): Promise<string> {
+  return decompress(await beginningOf(answer, least), answer.headers['content-encoding']).toString('utf8');
+}
+
+async function beginningOf(answer: IncomingMessage, least: number): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let size = 0;
-  while (size < FIRST_BYTES) {
+  while (size < least) {
     const chunk = await firstChunk(answer);
     if (chunk === undefined) break;
     chunks.push(chunk);
@@ -44,8 +55,7 @@ export async function beginsWithPacket(answer: IncomingMessage): Promise<boolean
   }
   const head = Buffer.concat(chunks);
   if (head.length > 0) answer.unshift(head);
-  if (head.length < FIRST_BYTES) return false;
-  return answer.headers['content-encoding'] !== undefined || /^[0-9a-fA-F]{4}/.test(head.toString('latin1', 0, FIRST_BYTES));
+  return head;
 }
 
 function firstChunk(answer: IncomingMessage): Promise<Buffer | undefined> {

@@ -5,7 +5,7 @@
 import type { IncomingMessage } from 'node:http';
 import { isSignInPage } from '../hosts/failure.js';
 import type { Refusal } from '../model/refusal.js';
-import { discard, failureText, headerOf, isFramed } from './git-answer.js';
+import { beginningText, discard, failureText, headerOf, isFramed } from './git-answer.js';
 import { type Journey, refusalFor } from './journey.js';
 import type { Judgement, JudgeOptions } from './judgement.js';
 import { about, unframed } from './judge-git.js';
@@ -13,17 +13,20 @@ import { isRedirect } from './redirect.js';
 
 /** Answers that another try, a renewed credential or a pause may mend. */
 const MENDABLE: ReadonlySet<number> = new Set([401, 429, 503]);
+/** In so much of a page stands what it is. */
+const PAGE_BYTES = 4096;
 const JSON_TYPE = /^application\/(?:[a-z0-9.+-]+\+)?json$/;
 
 /** Reads an answer's head; its body only where it has to be told what is wrong. */
 export async function judgePlain(
   journey: Journey,
   answer: IncomingMessage,
-  { isPassthrough }: Pick<JudgeOptions, 'isPassthrough'>,
+  { isPassthrough, isHead }: Pick<JudgeOptions, 'isPassthrough' | 'isHead'>,
 ): Promise<Judgement> {
   const { operation, record, route } = journey;
   const status = answer.statusCode ?? 0;
   const header = headerOf(answer);
+  const wanted = operation.kind === 'lfs' ? 'an answer of Git LFS' : 'an answer of the REST API';
   const isSignIn = isSignInPage({ status, header, text: '' });
   if (isRedirect(status) && !isSignIn) {
     const to = readLocation(answer.headers.location, journey);
@@ -47,13 +50,29 @@ export async function judgePlain(
   const isTold = !isObject && JSON_TYPE.test((header('content-type') ?? '').split(';')[0]?.trim().toLowerCase() ?? '');
   if (isSignIn || MENDABLE.has(status) || (status >= 400 && !isTold && status !== 416)) {
     const text = await record.spent.during('upstream', failureText(answer));
-    return { kind: 'failed', failed: { status, header, text } };
+    return { kind: 'failed', failed: { status, header, text, wanted } };
   }
-  if (!hasNoBody(status) && !isFramed(answer)) {
+  const page = await pageInstead(journey, answer);
+  if (page !== undefined) return { kind: 'failed', failed: { status, header, text: page, wanted } };
+  if (isHead !== true && !hasNoBody(status) && !isFramed(answer)) {
     answer.destroy();
     return { kind: 'failure', refusal: { ...refusalFor(journey, unframed()), ...about(answer) } };
   }
   return { kind: 'relay', answer };
+}
+
+/**
+ * The beginning of a sign-in page that came with a status of success, where only the API can be meant. Feeds have pages of their own,
+ * and files are whatever they are.
+ */
+async function pageInstead({ operation, record, path }: Journey, answer: IncomingMessage): Promise<string | undefined> {
+  const header = headerOf(answer);
+  const isPage = operation.kind === 'api' && answer.statusCode === 200 && /^text\/html\b/i.test(header('content-type') ?? '');
+  if (!isPage || header('content-disposition') !== undefined || /\/_packaging\//i.test(path)) return undefined;
+  const text = await record.spent.during('upstream', beginningText(answer, PAGE_BYTES));
+  if (!isSignInPage({ status: 200, header, text })) return undefined;
+  discard(answer);
+  return text;
 }
 
 function readLocation(location: string | undefined, { origin, path, suffix }: Journey): URL | undefined {

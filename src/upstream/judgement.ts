@@ -21,4 +21,6 @@ export interface JudgeOptions {
   readonly stallMs: number;
   /** Address of the door as the caller used it. */
   readonly doorBase: string;
+  /** Only the head was asked for, and the answer has no body. */
+  readonly isHead?: boolean | undefined;
 }

@@ -11,7 +11,7 @@ import { pipeline } from 'node:stream/promises';
 import { authorizationKind, type AuthorizationKind } from './access.js';
 import type { CertificateSet } from './certificates.js';
 import { answerRange, counted, readRange, receiveFile, sizeOf } from './file-bodies.js';
-import { Loopback } from './loopback.js';
+import { type Doorkeeper, Loopback } from './loopback.js';
 
 /** Whether a host name is one by which a storage account goes; the certificate holds these, and the proxy leads them here. */
 export function isStorageName(host: string): boolean {
@@ -53,13 +53,13 @@ export class BlobStorage {
   readonly #key = randomBytes(32);
   readonly #loopback: Loopback;
 
-  constructor(root: string, certificates: CertificateSet) {
+  constructor(root: string, certificates: CertificateSet, doorkeeper: Doorkeeper) {
     this.#root = root;
     const server = createServer(certificates.good, (request, response) => {
       this.#answer(request, response).catch(() => response.destroy());
     });
     server.requestTimeout = 0;
-    this.#loopback = new Loopback(server);
+    this.#loopback = new Loopback(server, doorkeeper);
   }
 
   get origin(): string {
@@ -150,13 +150,14 @@ export class BlobStorage {
       return;
     }
     const size = await sizeOf(file);
-    if (entry.method !== 'GET' || size === undefined) {
+    if ((entry.method !== 'GET' && entry.method !== 'HEAD') || size === undefined) {
       refuse(404, 'BlobNotFound', 'The specified blob does not exist.');
       return;
     }
     const answer = answerRange(size, headers.range);
     begin(answer.status, { 'Content-Type': 'application/octet-stream', ...answer.headers });
-    await pipeline(readRange(file, answer), counted(count), response);
+    if (entry.method === 'HEAD') response.end();
+    else await pipeline(readRange(file, answer), counted(count), response);
   }
 
   #isSigned(blob: string, permission: Permission, query: URLSearchParams): boolean {

@@ -6,7 +6,7 @@ import { createServer, type IncomingMessage } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { isStorageName } from './blob-storage.js';
-import { Loopback } from './loopback.js';
+import { type Doorkeeper, Loopback } from './loopback.js';
 
 export interface ProxyTarget {
   /** Milliseconds since the epoch. */
@@ -43,13 +43,13 @@ export class ConnectProxy {
   readonly #loopback: Loopback;
   readonly #farEnds = new Set<Socket>();
 
-  constructor(routes: ProxyRoutes) {
+  constructor(routes: ProxyRoutes, doorkeeper?: Doorkeeper) {
     this.#routes = routes;
     const server = createServer((_, response) => {
       response.writeHead(405, { 'Content-Type': 'text/plain' }).end('Only CONNECT is served here\n');
     });
     server.on('connect', (request, near, head) => this.#connect(request, near, head));
-    this.#loopback = new Loopback(server);
+    this.#loopback = new Loopback(server, doorkeeper);
   }
 
   get origin(): string {

@@ -14,6 +14,7 @@ import { FakePwsh } from './fake-pwsh.js';
 import { GitHosts } from './git-hosts.js';
 import { Imds } from './imds.js';
 import { Lfs } from './lfs.js';
+import { Doorkeeper } from './loopback.js';
 import { Pipelines } from './pipelines.js';
 import { Repositories, type RepositoryOptions } from './repositories.js';
 import { makeSamples } from './samples.js';
@@ -34,13 +35,29 @@ export interface EmulatorOptions {
 
 type Parts = Pick<
   Emulator,
-  'directory' | 'caFile' | 'git' | 'lfs' | 'storage' | 'ssh' | 'sts' | 'imds' | 'proxy' | 'az' | 'azd' | 'pwsh' | 'pipelines' | 'appService'
+  | 'directory'
+  | 'caFile'
+  | 'doorkeeper'
+  | 'git'
+  | 'lfs'
+  | 'storage'
+  | 'ssh'
+  | 'sts'
+  | 'imds'
+  | 'proxy'
+  | 'az'
+  | 'azd'
+  | 'pwsh'
+  | 'pipelines'
+  | 'appService'
 >;
 
 export class Emulator {
   readonly directory: string;
   /** PEM of the emulator's own authority. */
   readonly caFile: string;
+  /** Of the git hosts, the storage account and the proxy. */
+  readonly doorkeeper: Doorkeeper;
   readonly git: GitHosts;
   /** LFS on the git hosts. */
   readonly lfs: Lfs;
@@ -66,9 +83,10 @@ export class Emulator {
     const caFile = join(directory, 'ca.pem');
     await writeFile(caFile, `${certificates.ca}\n`);
     const repositories = new Repositories(join(directory, 'repositories'));
-    const storage = new BlobStorage(join(directory, 'storage'), certificates);
+    const doorkeeper = new Doorkeeper();
+    const storage = new BlobStorage(join(directory, 'storage'), certificates, doorkeeper);
     const lfs = new Lfs(storage);
-    const git = new GitHosts({ book, repositories, certificates, lfs, storage, passProtocol: options.protocol !== 'v0' });
+    const git = new GitHosts({ book, repositories, certificates, lfs, storage, doorkeeper, passProtocol: options.protocol !== 'v0' });
     const ssh = new SshHost(repositories, options.protocol !== 'v0');
     const sts = new Sts(book, samples, certificates, options.tokenLifeSeconds ?? 3600);
     for (const [clientId, registration] of registrations) sts.clients.set(clientId, registration);
@@ -79,14 +97,17 @@ export class Emulator {
     const appService = new AppService(book, sts.tokenLifeSeconds);
     const azd = new FakeAzd(book, join(directory, 'azd'), sts.tokenLifeSeconds);
     const pwsh = new FakePwsh(book, join(directory, 'pwsh'), sts.tokenLifeSeconds);
-    const proxy = new ConnectProxy({
-      gitPort: () => git.port,
-      stsPort: () => sts.port,
-      storagePort: () => storage.port,
-      noteProxied: (localPort) => git.noteProxied(localPort),
-    });
+    const proxy = new ConnectProxy(
+      {
+        gitPort: () => git.port,
+        stsPort: () => sts.port,
+        storagePort: () => storage.port,
+        noteProxied: (localPort) => git.noteProxied(localPort),
+      },
+      doorkeeper,
+    );
     const emulator = new Emulator(
-      { directory, caFile, git, lfs, storage, ssh, sts, imds, proxy, az, azd, pwsh, pipelines, appService },
+      { directory, caFile, doorkeeper, git, lfs, storage, ssh, sts, imds, proxy, az, azd, pwsh, pipelines, appService },
       repositories,
     );
     try {
@@ -113,6 +134,7 @@ export class Emulator {
   private constructor(parts: Parts, repositories: Repositories) {
     this.directory = parts.directory;
     this.caFile = parts.caFile;
+    this.doorkeeper = parts.doorkeeper;
     this.git = parts.git;
     this.lfs = parts.lfs;
     this.storage = parts.storage;

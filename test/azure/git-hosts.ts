@@ -30,7 +30,7 @@ import { HttpBackend, type BackendAnswer } from './http-backend.js';
 import { Exchange, type SeenFilter, type SeenRequest } from './journal.js';
 import type { Lfs } from './lfs.js';
 import { messageOf, refuseLfs } from './lfs-answers.js';
-import { Loopback } from './loopback.js';
+import { type Doorkeeper, Loopback } from './loopback.js';
 import { NtlmConnections } from './ntlm.js';
 import { PatApi } from './pat-api.js';
 import type { Repositories } from './repositories.js';
@@ -46,6 +46,7 @@ export interface GitHostParts {
   readonly repositories: Repositories;
   readonly certificates: CertificateSet;
   readonly lfs: Lfs;
+  readonly doorkeeper: Doorkeeper;
   /** Where packages are. */
   readonly storage: BlobStorage;
   /** False plays a server that ignores Git-Protocol. */
@@ -76,7 +77,7 @@ export class GitHosts extends AccessRules {
   readonly #ntlm = new NtlmConnections();
   #tlsFault: TlsFault | undefined;
 
-  constructor({ book, repositories, certificates, lfs, storage, passProtocol }: GitHostParts) {
+  constructor({ book, repositories, certificates, lfs, storage, doorkeeper, passProtocol }: GitHostParts) {
     super(book);
     this.#lfs = lfs;
     this.rest = new RestApi(repositories, this.guids);
@@ -98,7 +99,7 @@ export class GitHosts extends AccessRules {
       this.#numbers.set(socket, this.connections.opened);
       socket.on('close', () => (this.connections.open -= 1));
     });
-    this.#loopback = new Loopback(this.#server);
+    this.#loopback = new Loopback(this.#server, doorkeeper);
   }
 
   get origin(): string {

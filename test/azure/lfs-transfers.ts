@@ -33,6 +33,8 @@ export class LfsTransfers {
   readonly seen: LfsTransfer[] = [];
   /** Most bytes of an upload with Content-Length. */
   lengthLimitBytes = LENGTH_LIMIT_BYTES;
+  /** Told of each as it begins. */
+  noted: ((entry: LfsTransfer) => void) | undefined;
   readonly #storage: BlobStorage;
 
   constructor(storage: BlobStorage) {
@@ -102,6 +104,7 @@ export class LfsTransfers {
     const isChunked = request.headers['transfer-encoding'] === 'chunked';
     const entry = { at: Date.now(), repository, oid, action, bytes: 0, isChunked, range: request.headers.range };
     this.seen.push(entry);
+    this.noted?.(entry);
     return entry;
   }
 }

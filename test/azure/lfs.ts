@@ -62,6 +62,8 @@ export class Lfs {
   mostObjects = 1000;
   /** Changes an action before it is told: a server that lies. */
   tamper: ((action: LfsAction, name: LfsActionName, oid: string) => LfsAction) | undefined;
+  /** Called when a batch has been answered. */
+  whenBatched: (() => void) | undefined;
   readonly #storage: BlobStorage;
 
   constructor(storage: BlobStorage) {
@@ -147,6 +149,7 @@ export class Lfs {
     }
     const objects = await Promise.all(wanted.map((each) => this.#batchObject(address, repository, operation, each)));
     answerLfs(exchange, 200, { transfer: 'basic', objects });
+    this.whenBatched?.();
   }
 
   async #batchObject(

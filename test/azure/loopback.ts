@@ -3,13 +3,21 @@
  */
 import type { AddressInfo, Server, Socket } from 'node:net';
 
+/** Says whose connections are taken, for several servers together; the others are ended before a byte is read. */
+export class Doorkeeper {
+  /** By the port at the far end; everybody while undefined. */
+  admits: ((port: number) => boolean) | undefined;
+  /** Ports of those that were not taken. */
+  readonly refused: number[] = [];
+}
+
 export class Loopback {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   /** TCP connections accepted since the start, also those whose TLS handshake failed. */
   accepted = 0;
 
-  constructor(server: Server) {
+  constructor(server: Server, doorkeeper = new Doorkeeper()) {
     this.#server = server;
     server.on('connection', (socket: Socket) => {
       this.accepted += 1;
@@ -17,6 +25,11 @@ export class Loopback {
       // A peer that resets is an everyday thing here; without a listener it would end the process.
       socket.on('error', () => socket.destroy());
       socket.on('close', () => this.#sockets.delete(socket));
+      const port = socket.remotePort ?? 0;
+      if (doorkeeper.admits?.(port) === false) {
+        doorkeeper.refused.push(port);
+        socket.destroy();
+      }
     });
   }
 

@@ -24,7 +24,8 @@ export interface Door {
 }
 
 /** Settings of a house that listens nowhere by itself, serves its own user, and writes nothing down. */
-export const SHUT: Pick<Settings, 'listen' | 'access' | 'audit' | 'limits' | 'telemetry'> = {
+export const SHUT: Pick<Settings, 'listen' | 'access' | 'audit' | 'lfs' | 'limits' | 'telemetry'> = {
+  lfs: { hosts: [] },
   limits: { connections: 2048, operations: 1024 },
   telemetry: { listen: [] },
   listen: { http: [], ssh: [], names: [], tls: { kind: 'off' } },

@@ -7,7 +7,7 @@ describe('loadSettings() tells faults of keys', () => {
     [
       'colour: red\n',
       [
-        'F:1:1: colour: unknown key `colour`; the keys here are listen, identities, routes, access, audit, drain, log, limits, telemetry, timeouts',
+        'F:1:1: colour: unknown key `colour`; the keys here are listen, identities, routes, access, audit, drain, log, lfs, limits, telemetry, timeouts',
       ],
     ],
     ['log: { levle: info }\n', ['F:1:8: log.levle: unknown key `levle`; did you mean `level`?']],
@@ -15,8 +15,8 @@ describe('loadSettings() tells faults of keys', () => {
     [
       'constructor: 1\n__proto__: 2\n',
       [
-        'F:1:1: constructor: unknown key `constructor`; the keys here are listen, identities, routes, access, audit, drain, log, limits, telemetry, timeouts',
-        'F:2:1: __proto__: unknown key `__proto__`; the keys here are listen, identities, routes, access, audit, drain, log, limits, telemetry, timeouts',
+        'F:1:1: constructor: unknown key `constructor`; the keys here are listen, identities, routes, access, audit, drain, log, lfs, limits, telemetry, timeouts',
+        'F:2:1: __proto__: unknown key `__proto__`; the keys here are listen, identities, routes, access, audit, drain, log, lfs, limits, telemetry, timeouts',
       ],
     ],
     ['log:\n  level: info\n  level: warn\n', ['F:3:3: log.level: the key comes twice; keep one of them']],

@@ -48,6 +48,7 @@ const ZERO = {
   drain: { min: 0, max: 30_000 },
   timeouts: { connect: 15_000, stall: 900_000, token: 30_000 },
   limits: { connections: 2048, operations: 1024 },
+  lfs: { hosts: [] },
   telemetry: { listen: [] },
   log: { level: 'info', format: 'auto', operations: 'debug' },
 };

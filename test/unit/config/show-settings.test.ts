@@ -35,6 +35,7 @@ const VALUES = [
   ['timeouts.connect: 15s', 'default'],
   ['timeouts.stall: 15m', 'default'],
   ['timeouts.token: 30s', 'default'],
+  ['lfs.hosts: []', 'default'],
   ['audit.onFailure: continue', 'default'],
   ['audit.maxSize: 64MiB', 'default'],
   ['audit.maxAge: 90d', 'default'],
