@@ -4,7 +4,7 @@
  */
 import type { Caller } from '../model/caller.js';
 import type { Decision } from '../model/decision.js';
-import { type GitOperation, permissionsOf } from '../model/operation.js';
+import { type GitOperation, isDiscovery, permissionsOf } from '../model/operation.js';
 import { REF_CHANGES, type RefPolicy } from '../model/refs.js';
 import { refPoliciesOf, refuseByLease } from './lease-rules.js';
 import type { RouteTable } from './route-table.js';
@@ -24,7 +24,7 @@ export function admit(operation: GitOperation, caller: Caller, routes: RouteTabl
   const lease = caller.kind === 'lease' ? caller.lease : undefined;
   const refused = lease === undefined ? undefined : refuseByLease(lease, operation, caller.peer, now);
   if (refused !== undefined) return refused;
-  const route = routes.find(address);
+  const route = routes.find(address) ?? (isDiscovery(operation) ? routes.somewhereIn(address, 'api') : undefined);
   if (route === undefined) {
     const alike = routes.lookAlike(address);
     if (alike !== undefined) {

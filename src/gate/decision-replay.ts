@@ -7,7 +7,7 @@ import type { AuditLease, AuditOperation } from '../model/audit.js';
 import type { Caller, Entry, Peer } from '../model/caller.js';
 import type { ErrorCode } from '../model/errors.js';
 import type { Lease } from '../model/lease.js';
-import { type GitOperation, LFS_STEPS, type LfsStep } from '../model/operation.js';
+import { API_STEPS, type GitOperation, LFS_STEPS, type LfsStep } from '../model/operation.js';
 import type { Refusal } from '../model/refusal.js';
 import { admit } from './admit.js';
 import { Callers } from './callers.js';
@@ -207,7 +207,7 @@ function operationOf({ operation, step, address, repository = '' }: AuditOperati
     mainPath: '',
   };
   if (operation === 'api') {
-    const known = (['read', 'write-beside-refs'] as const).find((each) => each === step);
+    const known = API_STEPS.find((each) => each === step);
     return { kind: 'api', step: known ?? 'write', address: asked, query: '' };
   }
   if (operation === 'lfs') {

@@ -3,6 +3,7 @@
  */
 import type { HostKind, RepoAddress } from '../model/address.js';
 import { DEV_AZURE_HOST, inferHostKind } from '../model/host-name.js';
+import type { Permission } from '../model/operation.js';
 import { canonicalPattern, coversBelow, lookOf, matchesHost, matchesPattern, overlaps, patternHost } from '../model/route-pattern.js';
 import type { Route } from '../model/settings.js';
 import { type Mismatch, mismatchOf } from './route-mismatch.js';
@@ -38,6 +39,11 @@ export class RouteTable {
   find(address: RepoAddress): Route | undefined {
     const nearest = this.#nearest(address);
     return nearest !== undefined && matchesPattern(nearest.pattern, address.canonical) ? nearest.route : undefined;
+  }
+
+  /** The first route for something below an address that allows this. */
+  somewhereIn({ kind, canonical }: RepoAddress, permission: Permission): Route | undefined {
+    return this.below(kind, canonical, canonical.length).find(({ route }) => route.allow.includes(permission))?.route;
   }
 
   /** The route that the address only looks like, which keeps it from every later one; undefined when that is not why none is found. */

@@ -25,18 +25,27 @@ import { isOddAzureName } from './repo-address.js';
 import { decodePath, type Segments } from './segments.js';
 
 export type ParsedApiAddress =
-  { readonly kind: 'address'; readonly address: RepoAddress; readonly call: ApiCall } | { readonly kind: 'fault'; readonly what: string };
+  | {
+      readonly kind: 'address';
+      readonly address: RepoAddress;
+      readonly call: ApiCall;
+      /** No project is named. */ readonly isOfAccount: boolean;
+    }
+  | { readonly kind: 'fault'; readonly what: string };
 
 /** What a path of the API has and no address of a repository can have, as it is compared. */
 const MARK = '_apis';
 const PACKAGES_MARK = '_packaging';
 const MARKS: readonly string[] = [MARK, PACKAGES_MARK];
+const RECYCLE_BIN = 'recyclebin';
 const DEFAULT_COLLECTION = 'defaultcollection';
 const VIRTUAL_DIRECTORY = 'tfs';
 /** Project and team. */
 const MOST_NAMES = 2;
 /** Virtual directory, collection, project, team. */
 const MOST_SERVER_NAMES = 4;
+/** Hosts of Azure DevOps Services that are not in the table of those that are served (model/host-name.ts), and are no servers. */
+const AZURES_OWN = /(?:^|\.)(?:dev\.azure|visualstudio)\.com(?::[0-9]+)?$/;
 /** Stands for a project that is not named: a name that none can have. */
 const ANY_PROJECT = '*';
 
@@ -93,7 +102,11 @@ function decodeApiPath(path: string): Segments {
 function profile(path: string, before: readonly string[], call: ApiCall): ParsedApiAddress {
   if (before.length > 0 || !WITHOUT_ORGANISATION.some((pattern) => isCall(call, pattern)))
     return fault(`${PROFILE_HOST} is served for profiles and accounts alone`);
-  return ok({ kind: 'azure-services', host: PROFILE_HOST, names: [DEV_AZURE_HOST], organisation: undefined, path, mainPath: path }, call);
+  return ok(
+    { kind: 'azure-services', host: PROFILE_HOST, names: [DEV_AZURE_HOST], organisation: undefined, path, mainPath: path },
+    call,
+    false,
+  );
 }
 
 function services(host: string, path: string, before: readonly string[], call: ApiCall): ParsedApiAddress {
@@ -115,10 +128,15 @@ function services(host: string, path: string, before: readonly string[], call: A
   const raw = path.slice(1).split('/');
   const mainPath = inHost === undefined ? path : `/${[inHost, ...raw.slice(hasCollection ? 1 : 0)].join('/')}`;
   const guids = guidPlace({ certain: [organisation], isCertain: true, ...named(place.names) });
-  return ok({ kind: 'azure-services', host, names: [DEV_AZURE_HOST, ...names], organisation, path, mainPath, guids }, call);
+  return ok(
+    { kind: 'azure-services', host, names: [DEV_AZURE_HOST, ...names], organisation, path, mainPath, guids },
+    call,
+    place.names.length === 0,
+  );
 }
 
 function server(host: string, path: string, before: readonly string[], call: ApiCall): ParsedApiAddress {
+  if (AZURES_OWN.test(host)) return fault(`${host} is not a host of Azure DevOps whose API is served`);
   const depth = caselessName(before[0] ?? '') === VIRTUAL_DIRECTORY ? 2 : 1;
   if (before.length < depth) return fault('the address names no collection');
   if (before.length > MOST_SERVER_NAMES) return fault('more than a collection, a project and a team stand before _apis');
@@ -136,7 +154,11 @@ function server(host: string, path: string, before: readonly string[], call: Api
     above: above.slice(depth),
     ...named(place.names),
   });
-  return ok({ kind: 'azure-server', host, names: [host, ...names], organisation: undefined, path, mainPath: path, guids }, call);
+  return ok(
+    { kind: 'azure-server', host, names: [host, ...names], organisation: undefined, path, mainPath: path, guids },
+    call,
+    place.names.length === 0,
+  );
 }
 
 /** What a place names. */
@@ -170,6 +192,8 @@ function repositoryOf(call: ApiCall): { readonly project: string | undefined; re
   const [, area = '', first = '', second, third] = call;
   if (wideWord(area) !== 'git') return undefined;
   if (wideWord(first) === 'repositories') return second === undefined ? undefined : { project: undefined, repository: second };
+  // What is in it has no name any more, and no repository of that name is meant.
+  if (wideWord(first) === RECYCLE_BIN) return undefined;
   if (second === undefined || !['repositories', 'repositoriespaged'].includes(wideWord(second))) return undefined;
   return { project: first, repository: third };
 }
@@ -190,11 +214,12 @@ function bare(path: string): string {
 function ok(
   parts: Pick<RepoAddress, 'kind' | 'host' | 'organisation' | 'path' | 'mainPath' | 'guids'> & { names: readonly string[] },
   call: ApiCall,
+  isOfAccount: boolean,
 ): ParsedApiAddress {
   const { names, ...rest } = parts;
   const [host = '', ...below] = names;
   const canonical = [host, ...canonicalNames(parts.kind, host, below)];
-  return { kind: 'address', address: { ...rest, canonical, display: names.join('/'), upstreamHost: parts.host }, call };
+  return { kind: 'address', address: { ...rest, canonical, display: names.join('/'), upstreamHost: parts.host }, call, isOfAccount };
 }
 
 function fault(what: string): { readonly kind: 'fault'; readonly what: string } {

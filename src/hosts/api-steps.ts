@@ -1,12 +1,12 @@
 /**
- * What a call of the REST API does: it reads, it writes, or it writes without touching a ref of a repository. GET, HEAD and OPTIONS read.
+ * What a call of the REST API does: it asks where things are, reads, writes, or writes without touching a ref of a repository. GET, HEAD and OPTIONS read.
  * A POST reads where it stands in the first table, because what is asked for does not fit an address. Whatever else there is writes,
  * also what nobody here has heard of.
  *
  * Source: learn.microsoft.com/rest/api/azure/devops, and the addresses that Microsoft's own clients use
  * (github.com/microsoft/azure-devops-extension-api).
  */
-import type { ApiOperation } from '../model/operation.js';
+import type { ApiStep } from '../model/operation.js';
 import { type ApiCall, isCall } from './api-call.js';
 
 const READS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
@@ -96,9 +96,13 @@ export const WRITES_BESIDE_REFS: readonly { readonly call: string; readonly meth
   { call: '_packaging/**' },
 ];
 
-/** What a call does. */
-export function stepOf(method: string, call: ApiCall): ApiOperation['step'] {
-  if (READS.has(method)) return 'read';
+/** Where things are: what a client of Azure DevOps asks of an organisation or a collection before anything else. */
+export const DISCOVERIES: readonly string[] = ['_apis/connectiondata', '_apis/resourceareas/**', '_apis/servicedefinitions/**'];
+
+/** What a call does. `isOfAccount`: it is asked of an organisation or a collection as a whole. */
+export function stepOf(method: string, call: ApiCall, isOfAccount: boolean): ApiStep {
+  const isDiscovery = isOfAccount && (method === 'OPTIONS' || DISCOVERIES.some((pattern) => isCall(call, pattern)));
+  if (READS.has(method)) return isDiscovery ? 'discovery' : 'read';
   if (method === 'POST' && READING_POSTS.some((pattern) => isCall(call, pattern))) return 'read';
   const isBesideRefs = WRITES_BESIDE_REFS.some((row) => row.methods?.includes(method) !== false && isCall(call, row.call));
   return isBesideRefs ? 'write-beside-refs' : 'write';

@@ -13,7 +13,7 @@ import { credentialOf } from '../hosts/credential-calls.js';
 import { type ParsedAddress, parseRepoAddress } from '../hosts/repo-address.js';
 import type { HostKind } from '../model/address.js';
 import { inferHostKind, parseHost } from '../model/host-name.js';
-import type { DoorOperation } from '../model/operation.js';
+import { type ApiOperation, type DoorOperation, isReading } from '../model/operation.js';
 import type { OperationRecord } from '../model/record.js';
 import type { Refusal } from '../model/refusal.js';
 import { readRequestTarget } from './request-target.js';
@@ -93,17 +93,18 @@ function lfsOperation({ method, host, path, query, kind }: Read): DoorOperation 
 function apiOperation({ method, host, path, query, headers, kind }: Read): DoorOperation | Refusal {
   const parsed = parseApiAddress(kind ?? inferHostKind(host), host, path);
   if (parsed.kind === 'fault') return malformed(`The address is not one of the REST API: ${printable(parsed.what)}`);
-  const { address, call } = parsed;
+  const { address, call, isOfAccount } = parsed;
   const override = overrideOf(call, query, headers);
   if (override !== undefined) {
     const what = `The call would be judged by one method or address and carried out by another, because of ${printable(override)}`;
     return refusal('call-refused', 403, what, 'send each call by itself, with its own method');
   }
-  const step = stepOf(method, call);
-  const credential = credentialOf(call, step !== 'read');
+  const step = stepOf(method, call, isOfAccount);
+  const operation: ApiOperation = { kind: 'api', step, address, query: query === undefined ? '' : `?${query}` };
+  const credential = credentialOf(call, !isReading(operation));
   if (credential !== undefined)
     return refusal('call-refused', 403, `The call is about ${credential.what}, and gives nobody a credential here`, credential.todo);
-  return { kind: 'api', step, address, query: query === undefined ? '' : `?${query}` };
+  return operation;
 }
 
 /** A host that no route names is most likely no Azure DevOps Server: that there is no route says more than a wrong grammar. */
