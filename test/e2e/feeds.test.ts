@@ -70,7 +70,15 @@ function manage(program: string, args: readonly string[], cwd: string, more: Rea
 async function project(name: string): Promise<string> {
   const directory = join(scene.directory, name);
   await mkdir(directory);
-  await writeFile(join(directory, '.npmrc'), `registry=${daemon.url(`${FEED}/npm/registry/`)}\nupdate-notifier=false\nfetch-retries=0\n`);
+  // A cache of its own, or packages of another test would come from there.
+  const lines = [
+    `registry=${daemon.url(`${FEED}/npm/registry/`)}`,
+    `cache=${join(directory, '.cache')}`,
+    'update-notifier=false',
+    'fetch-retries=0',
+    '',
+  ];
+  await writeFile(join(directory, '.npmrc'), lines.join('\n'));
   await writeFile(join(directory, 'package.json'), JSON.stringify({ name: 'sample', version: '1.0.0' }));
   return directory;
 }
@@ -106,8 +114,29 @@ describe('npm', () => {
     const { seen } = scene.emulator.git;
     expect(seen.every(({ authorization, viaProxy }) => authorization === 'bearer' && viaProxy === true)).toBe(true);
     for (const file of await readdir(directory)) {
-      if (file !== 'node_modules') expect(await readFile(join(directory, file), 'utf8')).not.toMatch(/eyJ|_auth|sig=/);
+      if (!['node_modules', '.cache'].includes(file)) expect(await readFile(join(directory, file), 'utf8')).not.toMatch(/eyJ|_auth|sig=/);
     }
+  });
+
+  test('installs again from a lock file that names no door', async () => {
+    const directory = await project('npm-lock');
+    await writeFile(join(directory, '.npmrc'), 'omit-lockfile-registry-resolved=true\n', { flag: 'a' });
+    expect((await manage('npm', ['install', 'left', '@contoso/right'], directory)).code).toBe(0);
+    expect(await readFile(join(directory, 'package-lock.json'), 'utf8')).not.toMatch(/https?:/);
+    const clean = await manage('npm', ['ci', '--cache', join(directory, '.another-cache')], directory);
+    expect(clean.code, clean.stderr).toBe(0);
+  });
+
+  test('asks what is known to be unsafe, which is a POST and a read', async () => {
+    const directory = await project('npm-audit');
+    expect((await manage('npm', ['install', 'left'], directory)).code).toBe(0);
+    scene.emulator.git.seen.length = 0;
+    const reader = await scene.daemon(configuration('[fetch, api]'));
+    await manage('npm', ['audit', '--registry', reader.url(`${FEED}/npm/registry/`)], directory);
+    expect(scene.emulator.git.seen.map(({ method, url }) => `${method} ${url}`)).toContain(
+      `POST /contoso/Payments/_packaging/tools/npm/registry/-/npm/v1/security/advisories/bulk`,
+    );
+    await reader.stop();
   });
 
   test('publishes where the route allows it, and not where it may only read', async () => {
