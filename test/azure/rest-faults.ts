@@ -27,6 +27,7 @@ export const REST_FAULT_KINDS = [
   'redirect',
   'die-in-gzip',
   'other-coding',
+  'uncompressed',
 ] as const;
 
 export type RestFaultKind = (typeof REST_FAULT_KINDS)[number];
@@ -97,6 +98,12 @@ const ANSWERS: Readonly<Record<Exclude<RestFaultKind, 'redirect'>, (call: RestCa
     },
     'other-coding': ({ exchange }) =>
       exchange.answer(200, { ...azureHeaders(), 'Content-Type': JSON_TYPE, 'Content-Encoding': 'br' }, brotliCompressSync('{"count":0}')),
+    uncompressed: (call) =>
+      call.exchange.answer(
+        200,
+        { ...azureHeaders(), 'Content-Type': JSON_TYPE },
+        JSON.stringify({ value: [{ locationUrl: call.base('feeds') }] }),
+      ),
     huge: (call) => call.list([{ id: 'x', locationUrl: call.base('feeds'), filler: 'https://dev.azure.com/'.repeat(HUGE_BYTES / 22) }]),
     'endless-pages': (call) =>
       call.list([projectShape(call, call.collection.projects[0] ?? NOBODY)], { 'x-ms-continuationtoken': 'again' }),

@@ -68,6 +68,15 @@ describe('an answer in which a client finds its next address', () => {
     expect(body.toString()).not.toContain('"https://');
   });
 
+  test('has not the length that it had', async () => {
+    fault('resourceAreas', { kind: 'uncompressed' });
+    const { headers, body } = await get(AREAS);
+    expect([headers['content-length'], JSON.parse(body.toString())]).toEqual([
+      undefined,
+      { value: [{ locationUrl: `${daemon.base}/feeds.dev.azure.com/contoso/` }] },
+    ]);
+  });
+
   test('has no length where only its head is asked for, and a tag by which it need not come again', async () => {
     const head = await get(AREAS, { method: 'HEAD' });
     expect([head.status, head.headers['content-length'], head.body.length]).toEqual([200, undefined, 0]);
@@ -143,6 +152,16 @@ describe('a redirect of the API', () => {
     expect(JSON.parse(body.toString())).toMatchObject({ typeKey: 'redirect-elsewhere' });
     expect(body.toString()).not.toContain('secret');
   });
+});
+
+test('a redirect of a write leads nowhere but to the service itself', async () => {
+  const { storage } = scene.emulator;
+  const write = { method: 'POST', body: '{}', headers: { 'content-type': 'application/json' } };
+  fault('git/repositories', { kind: 'redirect', location: storage.href('x', 'r') });
+  expect((await get(REPOSITORIES, write)).status).toBe(502);
+  expect((await get(REPOSITORIES)).status).toBe(302);
+  fault('git/repositories', { kind: 'redirect', location: 'https://contoso.visualstudio.com/_apis/git/repositories' });
+  expect((await get(REPOSITORIES, write)).headers.location).toBe(daemon.url('contoso.visualstudio.com/_apis/git/repositories'));
 });
 
 test('an SDK at a collection on-premises stays on the door, and is told its public address as one of the door', async () => {
