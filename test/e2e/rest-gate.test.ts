@@ -26,6 +26,8 @@ const FAMILY = [
   'vstmr',
 ];
 
+const EVERY_REF = ['--ref', 'refs/**', '--changes', 'create,update,delete,tag'];
+
 let scene: Scene;
 let daemon: RunningDaemon;
 /** Of everything, for everybody who holds it. */
@@ -61,8 +63,8 @@ beforeAll(async () => {
     '',
   ];
   daemon = await scene.daemon(lines.join('\n'));
-  wide = await lease('--repo', 'dev.azure.com/contoso/**', '--allow', 'fetch,push,lfs,api', '--refs', 'refs/**');
-  own = await lease('--repo', 'contoso/Payments/web', '--allow', 'fetch,push,api', '--refs', 'refs/heads/agent/*');
+  wide = await lease('--repo', 'dev.azure.com/contoso/**', '--allow', 'fetch,push,lfs,api', ...EVERY_REF);
+  own = await lease('--repo', 'contoso/Payments/web', '--allow', 'fetch,push,api', '--ref', 'refs/heads/agent/*');
 });
 afterAll(() => scene.close());
 beforeEach(() => {
@@ -109,12 +111,12 @@ describe('a call that makes or returns a credential', () => {
         .filter((spell) => !path.startsWith('_packaging') || spell(path).startsWith('_packaging'))
         .map((spell) => `/dev.azure.com/contoso/${spell(path)}`),
     ];
-    for (const attack of attacks) {
-      for (const headers of [{}, wide]) {
-        const answer = await raw(attack, { headers });
-        expect([400, 403, 404], `${attack}: ${answer.body}`).toContain(answer.status);
-        expect(answer.body).toMatch(/postern/);
-      }
+    const answers = await Promise.all(
+      attacks.flatMap((attack) => [{}, wide].map(async (headers) => ({ attack, ...(await raw(attack, { headers })) }))),
+    );
+    for (const { attack, status, body } of answers) {
+      expect([400, 403, 404], `${attack}: ${body}`).toContain(status);
+      expect(body).toMatch(/postern/);
     }
     const { body } = await raw(`/dev.azure.com/contoso/${path}`);
     expect((JSON.parse(body) as { typeKey: string }).typeKey).toBe('call-refused');
@@ -135,11 +137,11 @@ describe('a call that makes or returns a credential', () => {
       'dev.azure.com./contoso',
       ...FAMILY.flatMap((name) => [`${name}.dev.azure.com/contoso`, `contoso.${name}.visualstudio.com`]),
     ];
-    for (const host of hosts) {
-      for (const [, { path }] of rows) {
-        const answer = await raw(`/${host}/${path}`, { headers: wide });
-        expect([400, 403, 404], `${host}/${path}: ${answer.body}`).toContain(answer.status);
-      }
+    // All of them on all hosts are in test/unit/hosts/credential-calls.test.ts.
+    for (const [number, host] of hosts.entries()) {
+      const paths = rows.flatMap(([, { path }], at) => (at === 0 || (at + number) % 6 === 0 ? [path] : []));
+      for (const { status, body } of await Promise.all(paths.map((path) => raw(`/${host}/${path}`, { headers: wide }))))
+        expect([400, 403, 404], `${host}: ${body}`).toContain(status);
     }
     expect(arrived()).toEqual([]);
   });
