@@ -188,9 +188,11 @@ describe('a call that says to be another one', () => {
 describe('a route or a lease without push', () => {
   test('reads, by POST too where that is a read, and writes nothing', async () => {
     const reader = await lease('--repo', 'dev.azure.com/contoso/**', '--allow', 'fetch,api');
-    const at = async (method: string, path: string): Promise<number> =>
-      (await get(`dev.azure.com/contoso/Payments/${path}`, { method, headers: reader, ...(method === 'GET' ? {} : { body: '{}' }) }))
-        .status;
+    const at = async (method: string, path: string): Promise<number> => {
+      // Node's client gives some methods no length by itself.
+      const body = method === 'GET' ? {} : { body: '{}', headers: { ...reader, 'content-length': '2' } };
+      return (await get(`dev.azure.com/contoso/Payments/${path}`, { method, headers: reader, ...body })).status;
+    };
     expect(await at('GET', '_apis/git/repositories/web')).toBe(200);
     const before = scene.emulator.git.seen.length;
     await at('POST', '_apis/wit/wiql?api-version=7.1');
