@@ -92,6 +92,8 @@ export const WRITES_BESIDE_REFS: readonly { readonly call: string; readonly meth
   { call: '_apis/git/repositories/*/commits/*/statuses', methods: ['POST'] },
   { call: '_apis/wit/attachments/**' },
   { call: '_apis/wit/workitems/**' },
+  // A feed has no refs: packages are published, deprecated and deleted.
+  { call: '_packaging/**' },
 ];
 
 /** Where things are: what a client of Azure DevOps asks of an organisation or a collection before anything else. */

@@ -53,7 +53,7 @@ function configuration(allow: string): string {
 const get = (path: string, options?: PlainOptions): Promise<PlainAnswer> => ask(daemon.url(path), options);
 
 /** Runs a package manager with nothing of this machine, and with a proxy in its environment that leads nowhere for all but the door. */
-function manage(program: string, args: readonly string[], cwd: string): Promise<Ran> {
+function manage(program: string, args: readonly string[], cwd: string, more: Readonly<Record<string, string>> = {}): Promise<Ran> {
   const env = {
     ...scene.environment,
     HTTPS_PROXY: 'http://127.0.0.1:9',
@@ -61,6 +61,7 @@ function manage(program: string, args: readonly string[], cwd: string): Promise<
     NO_PROXY: '127.0.0.1',
     PIP_CONFIG_FILE: '/dev/null',
     PIP_DISABLE_PIP_VERSION_CHECK: '1',
+    ...more,
   };
   return run(program, args, { env, cwd });
 }
@@ -69,7 +70,15 @@ function manage(program: string, args: readonly string[], cwd: string): Promise<
 async function project(name: string): Promise<string> {
   const directory = join(scene.directory, name);
   await mkdir(directory);
-  await writeFile(join(directory, '.npmrc'), `registry=${daemon.url(`${FEED}/npm/registry/`)}\nupdate-notifier=false\nfetch-retries=0\n`);
+  // A cache of its own, or packages of another test would come from there.
+  const lines = [
+    `registry=${daemon.url(`${FEED}/npm/registry/`)}`,
+    `cache=${join(directory, '.cache')}`,
+    'update-notifier=false',
+    'fetch-retries=0',
+    '',
+  ];
+  await writeFile(join(directory, '.npmrc'), lines.join('\n'));
   await writeFile(join(directory, 'package.json'), JSON.stringify({ name: 'sample', version: '1.0.0' }));
   return directory;
 }
@@ -105,8 +114,29 @@ describe('npm', () => {
     const { seen } = scene.emulator.git;
     expect(seen.every(({ authorization, viaProxy }) => authorization === 'bearer' && viaProxy === true)).toBe(true);
     for (const file of await readdir(directory)) {
-      if (file !== 'node_modules') expect(await readFile(join(directory, file), 'utf8')).not.toMatch(/eyJ|_auth|sig=/);
+      if (!['node_modules', '.cache'].includes(file)) expect(await readFile(join(directory, file), 'utf8')).not.toMatch(/eyJ|_auth|sig=/);
     }
+  });
+
+  test('installs again from a lock file that names no door', async () => {
+    const directory = await project('npm-lock');
+    await writeFile(join(directory, '.npmrc'), 'omit-lockfile-registry-resolved=true\n', { flag: 'a' });
+    expect((await manage('npm', ['install', 'left', '@contoso/right'], directory)).code).toBe(0);
+    expect(await readFile(join(directory, 'package-lock.json'), 'utf8')).not.toMatch(/https?:/);
+    const clean = await manage('npm', ['ci', '--cache', join(directory, '.another-cache')], directory);
+    expect(clean.code, clean.stderr).toBe(0);
+  });
+
+  test('asks what is known to be unsafe, which is a POST and a read', async () => {
+    const directory = await project('npm-audit');
+    expect((await manage('npm', ['install', 'left'], directory)).code).toBe(0);
+    scene.emulator.git.seen.length = 0;
+    const reader = await scene.daemon(configuration('[fetch, api]'));
+    await manage('npm', ['audit', '--registry', reader.url(`${FEED}/npm/registry/`)], directory);
+    expect(scene.emulator.git.seen.map(({ method, url }) => `${method} ${url}`)).toContain(
+      `POST /contoso/Payments/_packaging/tools/npm/registry/-/npm/v1/security/advisories/bulk`,
+    );
+    await reader.stop();
   });
 
   test('publishes where the route allows it, and not where it may only read', async () => {
@@ -221,5 +251,67 @@ describe('a package in storage', () => {
     scene.emulator.git.feeds.redirects = undefined;
     const { status, body } = await get(tarball);
     expect([status, body.equals(feed.files[0]?.bytes ?? Buffer.alloc(0))]).toEqual([200, true]);
+  });
+});
+
+describe('a job with a lease', () => {
+  const lease = async (project: string, ...more: readonly string[]): Promise<string> => {
+    const ran = await daemon.postern(['lease', 'create', '--repo', `contoso/${project}/**`, '--for', '1h', ...more]);
+    expect(ran.code, ran.stderr).toBe(0);
+    return ran.stdout.trim();
+  };
+
+  test('installs from the feeds of its project, with the lease where package managers keep a token', async () => {
+    const text = await lease('Payments', '--allow', 'api');
+    const directory = await project('npm-lease');
+    const registry = daemon.url(`${FEED}/npm/registry/`).replace(/^http:/, '');
+    await writeFile(join(directory, '.npmrc'), `${registry}:_authToken=${text}\n`, { flag: 'a' });
+    const installed = await manage('npm', ['install', '@contoso/right'], directory);
+    expect(installed.code, installed.stderr).toBe(0);
+    expect(stored()).toContain('right-2.1.0.tgz');
+    const index = daemon.url(`${FEED}/pypi/simple/`).replace('http://', `http://lease:${text}@`);
+    const args = ['-m', 'pip', 'download', '--no-cache-dir', '--no-deps', '--dest', directory, 'contoso-tools'];
+    const downloaded = await manage('python3', args, directory, { PIP_INDEX_URL: index });
+    expect(downloaded.code, downloaded.stderr).toBe(0);
+    const told = JSON.stringify([scene.emulator.git.seen, scene.emulator.storage.seen]) + daemon.output;
+    expect(told).not.toContain(text.slice(0, 60));
+  });
+
+  test('publishes with a lease for any ref or for some: packages are no refs', async () => {
+    for (const [ref, version] of [
+      ['refs/**', '2.0.0'],
+      ['refs/heads/main', '3.0.0'],
+    ] as const) {
+      const text = await lease('Payments', '--allow', 'api,push', '--ref', ref);
+      const path = `${FEED}/maven/v1/com/contoso/tools/${version}/tools-${version}.jar`;
+      expect((await get(path, { method: 'PUT', body: 'jar', headers: { 'x-postern-lease': text } })).status).toBe(202);
+    }
+    const reader = await lease('Payments', '--allow', 'api');
+    const refused = await get(`${FEED}/maven/v1/com/contoso/tools/4.0.0/tools-4.0.0.jar`, {
+      method: 'PUT',
+      body: 'jar',
+      headers: { 'x-postern-lease': reader },
+    });
+    expect([refused.status, JSON.parse(refused.body.toString())]).toMatchObject([403, { typeKey: 'lease-insufficient' }]);
+  });
+
+  test('cannot use what another one was given: neither its address, nor its seal at an address of its own', async () => {
+    const [own, other] = [await lease('Payments', '--allow', 'api'), await lease('Ops', '--allow', 'api')];
+    const tarball = `${FEED}/npm/registry/left/-/left-1.0.0.tgz`;
+    const location = (await get(tarball, { headers: { 'x-postern-lease': own } })).headers.location ?? '';
+    const theirs = location.replace('/Payments/', '/Ops/');
+    const tries = [
+      [location, other, 'lease-insufficient'],
+      [theirs, other, 'target-refused'],
+      [location.replace(/.$/, (last) => (last === 'A' ? 'B' : 'A')), own, 'target-refused'],
+    ] as const;
+    for (const [url, text, code] of tries) {
+      const { status, body } = await ask(url, { headers: { 'x-postern-lease': text } });
+      expect([status, JSON.parse(body.toString())]).toMatchObject([403, { typeKey: code }]);
+    }
+    const posted = await ask(location, { method: 'POST', body: 'x' });
+    expect([posted.status, JSON.parse(posted.body.toString())]).toMatchObject([403, { typeKey: 'target-refused' }]);
+    expect(stored()).toEqual([]);
+    expect((await ask(location, { headers: { 'x-postern-lease': own } })).status).toBe(200);
   });
 });

@@ -55,6 +55,19 @@ describe('an answer in which a client finds its next address', () => {
     expect([seen?.headers['accept-encoding'], seen?.headers.range]).toEqual(['gzip', undefined]);
   });
 
+  test.each([
+    ['dev.azure.com/contoso/_apis/connectionData?connectOptions=1', 'vssps.dev.azure.com/contoso/'],
+    [
+      'dev.azure.com/contoso/_apis/serviceDefinitions/LocationService2/7ab4e64e-c4d8-4f50-ae73-5ef2e21642a5',
+      'feeds.dev.azure.com/contoso/',
+    ],
+    ['contoso.visualstudio.com/_apis/resourceAreas', 'contoso.vsrm.visualstudio.com/'],
+  ])('leads on to the door: %s', async (path, next) => {
+    const { body } = await get(path);
+    expect(body.toString()).toContain(`"${daemon.base}/${next}"`);
+    expect(body.toString()).not.toContain('"https://');
+  });
+
   test('has no length where only its head is asked for, and a tag by which it need not come again', async () => {
     const head = await get(AREAS, { method: 'HEAD' });
     expect([head.status, head.headers['content-length'], head.body.length]).toEqual([200, undefined, 0]);

@@ -1,6 +1,6 @@
 /** What both readers of a pattern make of one is in one-grammar.test.ts; here is what the gate must refuse by itself. */
 import { describe, expect, it } from 'vitest';
-import { canonicalPattern, matchesHost, matchesPattern, overlaps, patternHost } from '../../../src/model/route-pattern.js';
+import { canonicalPattern, coversBelow, matchesHost, matchesPattern, overlaps, patternHost } from '../../../src/model/route-pattern.js';
 
 describe('canonicalPattern()', () => {
   it.each([
@@ -90,4 +90,23 @@ describe('overlaps()', () => {
     expect(overlaps(one.split('/'), other.split('/'))).toBe(meet);
     expect(overlaps(other.split('/'), one.split('/'))).toBe(meet);
   });
+});
+
+it.each<[pattern: string, beginning: string, length: number, isWhole: boolean]>([
+  ['dev.azure.com/**', 'dev.azure.com/contoso', 4, true],
+  ['dev.azure.com/contoso/**', 'dev.azure.com/contoso', 4, true],
+  ['dev.azure.com/contoso/*/*', 'dev.azure.com/contoso', 4, true],
+  ['dev.azure.com/contoso/*/*/**', 'dev.azure.com/contoso', 4, true],
+  ['dev.azure.com/contoso/*/*/*/**', 'dev.azure.com/contoso', 4, false],
+  ['dev.azure.com/contoso/*', 'dev.azure.com/contoso', 4, false],
+  ['dev.azure.com/contoso/web/**', 'dev.azure.com/contoso', 4, false],
+  ['dev.azure.com/contoso/web/*', 'dev.azure.com/contoso/web', 4, true],
+  ['dev.azure.com/contoso/*/app', 'dev.azure.com/contoso/web', 4, false],
+  ['dev.azure.com/contoso/**', 'dev.azure.com/contoso/web', 4, true],
+  ['dev.azure.com/fabrikam/**', 'dev.azure.com/contoso', 4, false],
+  ['tfs.example.com/tfs/*/*', 'tfs.example.com/tfs/a', 5, false],
+  ['*.example.com/tfs/*/*/*', 'tfs.example.com/tfs/a', 5, true],
+  ['*.example.com/**', 'tfs.example.org/tfs/a', 5, false],
+])('coversBelow(%s, %s, %i) is %s', (pattern, beginning, length, isWhole) => {
+  expect(coversBelow(pattern.split('/'), beginning.split('/'), length)).toBe(isWhole);
 });

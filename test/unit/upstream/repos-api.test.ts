@@ -169,17 +169,17 @@ describe('ReposApi', () => {
     expect(deaf.sent).toHaveLength(3);
   });
 
-  it.each<[string, (at: number) => Answer]>([
-    ['the same token', () => ({ value: many(1), headers: { 'x-ms-continuationtoken': 'a' } })],
-    ['new tokens', (at) => ({ value: many(1, at), headers: { 'x-ms-continuationtoken': String(at) } })],
-    ['new tokens and nothing else', (at) => ({ value: [], headers: { 'x-ms-continuationtoken': String(at) } })],
-  ])('does not follow %s for ever', async (_, page) => {
+  it.each<[string, (at: number) => Answer, number]>([
+    ['the same token', () => ({ value: many(1), headers: { 'x-ms-continuationtoken': 'a' } }), 3],
+    ['new tokens', (at) => ({ value: many(1, at), headers: { 'x-ms-continuationtoken': String(at) } }), 101],
+    ['new tokens and nothing else', (at) => ({ value: [], headers: { 'x-ms-continuationtoken': String(at) } }), 101],
+  ])('does not follow %s for ever', async (_, page, most) => {
     const { api, ask, sent } = rig({ projects: Array.from({ length: 500 }, (_each, at) => page(at)) });
     expect(await failure(api.list(ask))).toMatchObject({
       code: 'upstream-error',
       message: 'dev.azure.com gives the list of projects page by page and comes to no end',
     });
-    expect(sent.length).toBeLessThanOrEqual(101);
+    expect(sent.length).toBeLessThanOrEqual(most);
   });
 
   it('ends what takes too long, and says what helps', async () => {
@@ -204,6 +204,7 @@ describe('ReposApi', () => {
     // What it was told holds for everybody of this identity.
     const told = rig({ repositories: [{ status: 429, headers: { 'retry-after': '300' } }] });
     expect(await failure(told.api.list(told.ask))).toMatchObject({ code: 'upstream-throttled', todo: 'try again in 300 s' });
+    expect(told.sent).toHaveLength(1);
     expect(told.throttle.states()).toEqual([{ key: 'dev.azure.com contoso me', waitMs: 300_000 }]);
   });
 
