@@ -24,6 +24,7 @@ export const REST_FAULT_KINDS = [
   'huge',
   'endless-pages',
   'echo-authorization',
+  'error-cut',
   'redirect',
   'die-in-gzip',
   'other-coding',
@@ -109,6 +110,7 @@ const ANSWERS: Readonly<Record<Exclude<RestFaultKind, 'redirect'>, (call: RestCa
       call.list([projectShape(call, call.collection.projects[0] ?? NOBODY)], { 'x-ms-continuationtoken': 'again' }),
     'echo-authorization': (call) => {
       const sent = call.exchange.request.headers.authorization ?? 'nothing';
-      call.json({ sent, url: `${call.base()}?token=${encodeURIComponent(sent)}` }, { headers: { ActivityId: sent } });
+      call.error(403, `TF400813: You sent Authorization: ${sent}`, 'UnauthorizedRequestException', { ActivityId: sent });
     },
+    'error-cut': ({ exchange }) => exchange.answer(409, { ...azureHeaders(), 'Content-Type': JSON_TYPE }, '{"$id":"1","message":"TF'),
   };

@@ -127,6 +127,27 @@ describe('every other answer', () => {
   });
 });
 
+describe('an error of the API', () => {
+  test.each(['gzip', 'identity'])('is passed on in its own words, but for the credential that it says back (%s)', async (coding) => {
+    fault('git/repositories', { kind: 'echo-authorization' });
+    const { status, headers, body } = await get(REPOSITORIES, { headers: { 'accept-encoding': coding } });
+    expect([status, headers.activityid, headers['content-encoding']]).toEqual([403, 'Bearer [credential]', undefined]);
+    expect(JSON.parse(body.toString())).toMatchObject({
+      message: 'TF400813: You sent Authorization: Bearer [credential]',
+      typeKey: 'UnauthorizedRequestException',
+    });
+  });
+
+  test('that is cut is told as one that cannot be read', async () => {
+    fault('git/repositories', { kind: 'error-cut' });
+    const { status, body } = await get(REPOSITORIES);
+    expect([status, JSON.parse(body.toString())]).toMatchObject([
+      409,
+      { typeKey: 'upstream-error', message: expect.stringContaining('status 409 and an error that cannot be read') as string },
+    ]);
+  });
+});
+
 describe('a redirect of the API', () => {
   test.each([
     ['https://feeds.dev.azure.com/contoso/_apis/packaging/feeds?a=b', 'feeds.dev.azure.com/contoso/_apis/packaging/feeds?a=b'],
