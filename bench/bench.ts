@@ -3,9 +3,9 @@
  * turn, so that a machine that is busy is busy for both. Direct git is given a ready bearer header, which is the best
  * case that git can have: no 401 first, no credential helper.
  *
- *   npm run bench -- [--runs N] [--quick] [--ssh]
+ *   npm run bench -- [--runs N] [--quick] [--ssh | --lfs]
  *
- * `--ssh`: the SSH door alone.
+ * `--ssh`: the SSH door alone. `--lfs`: Git LFS alone.
  *
  * Prints a table and writes build/bench.json. An operation that fails is told as a failure and makes the exit code 1;
  * it is never part of an average.
@@ -20,6 +20,7 @@ import { FEW_REFS, MANY_REFS, measureJudging } from './judging.js';
 import { type Ran, run, type RunningDaemon, Scene } from '../test/support/scene.js';
 import { lookUpLines, type LookUpRow, measureLookUps } from './look-up.js';
 import { type Spread, spread } from './spread.js';
+import { lfsLines, measureLfs } from './lfs.js';
 import { measureSsh, sshLines } from './ssh.js';
 
 const MIB = 1024 * 1024;
@@ -66,12 +67,18 @@ interface Row {
 type Operation = (url: string, options: readonly string[], name: string) => Promise<Ran>;
 
 const { values } = parseArgs({
-  options: { runs: { type: 'string', default: '5' }, quick: { type: 'boolean', default: false }, ssh: { type: 'boolean', default: false } },
+  options: {
+    runs: { type: 'string', default: '5' },
+    quick: { type: 'boolean', default: false },
+    ssh: { type: 'boolean', default: false },
+    lfs: { type: 'boolean', default: false },
+  },
 });
 const runs = values.quick ? 3 : Number(values.runs);
 if (!Number.isInteger(runs) || runs < 1) throw new RangeError(`--runs must be a whole number above 0, not ${values.runs}`);
 const bigMib = values.quick ? 20 : 200;
 const pushMib = values.quick ? 10 : 50;
+const manyObjects = values.quick ? 100 : 500;
 
 const print = (text = ''): void => {
   process.stdout.write(`${text}\n`);
@@ -83,7 +90,7 @@ async function main(): Promise<void> {
     `Node.js ${process.versions.node}, ${git}, ${cpus().length} cores (${cpus()[0]?.model ?? 'unknown'}); ${runs} runs, median (least - most)`,
   );
   print();
-  const written = values.ssh ? await measureSshDoor() : await measureAll();
+  const written = values.ssh ? await measureSshDoor() : values.lfs ? await measureLargeFiles() : await measureAll();
   await writeFile(
     join('build', 'bench.json'),
     `${JSON.stringify({ node: process.versions.node, git, cores: cpus().length, runs, ...written }, null, 2)}\n`,
@@ -100,7 +107,16 @@ async function measureSshDoor(): Promise<object> {
   return { ssh };
 }
 
-/** The same of everything else, and then of the SSH door. */
+/** The same of Git LFS. */
+async function measureLargeFiles(): Promise<object> {
+  const lfs = await measureLfs({ runs, bigMib, many: manyObjects });
+  for (const line of lfsLines(lfs)) print(line);
+  if (lfs.rows.some(({ failures }) => failures.length > 0)) process.exitCode = 1;
+  print();
+  return { lfs };
+}
+
+/** The same of everything else, and then of Git LFS and the SSH door. */
 async function measureAll(): Promise<object> {
   const starts = await measureStarts();
   print(`start to ready        ${write(starts.ms)} ms      goal below ${GOAL_START_MS}: ${verdict(starts.ms.median < GOAL_START_MS)}`);
@@ -144,7 +160,16 @@ async function measureAll(): Promise<object> {
   const lookUps = await lookedUp();
   if (rows.some(({ failures }) => failures.length > 0)) process.exitCode = 1;
   print();
-  return { starts, judging: { few, many, perRef }, memory, cpuSecondsPerGib: cpu, rows, lookUps, ...(await measureSshDoor()) };
+  return {
+    starts,
+    judging: { few, many, perRef },
+    memory,
+    cpuSecondsPerGib: cpu,
+    rows,
+    lookUps,
+    ...(await measureLargeFiles()),
+    ...(await measureSshDoor()),
+  };
 }
 
 /** Prints the look-ups; they need Linux, and two descriptors for each connection. */

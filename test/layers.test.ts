@@ -57,9 +57,11 @@ const LAW: HouseLaw = {
     'identity/git-credential.ts', // tells git's helpers whether what they gave was good
     'identity/pat-shape.ts', // looks whether a text has the form of a personal access token
     'identity/pipeline-token.ts', // reads when a job's token ends
+    'http/lfs/batch.ts', // gives a caller its own lease back, beside the address that it is for
     'identity/login-record.ts', // takes apart what a sign-in left, for the library that sends it
     'identity/purpose.ts', // reads what a token says of itself
     'identity/secret-reader.ts', // looks whether a variable was empty
+    'ssh/lfs-guide.ts', // writes the lease that git-lfs is told to show
     'ssh/server.ts', // hands the door's own key to SSH
     'store/desktop-keyring.ts', // hands a new key to the keyring, on the input of a process
     'store/given-lease-keys.ts', // reads the lines of keys

@@ -52,6 +52,7 @@ import { Tenants } from '../upstream/tenants.js';
 import { Throttle } from '../upstream/throttle.js';
 import { mostFiles } from './file-limit.js';
 import { LeaseDesk, type LeaseKeyring } from './lease-desk.js';
+import { lfsGuide } from './lfs-guide.js';
 import { PatCare } from './pat-care.js';
 import { PatDesk } from './pat-desk.js';
 import { redact } from './redaction.js';
@@ -266,6 +267,7 @@ export function assemble(
       bridge: bridge((session) => httpsLeg(legParts, session)),
       agent: agentCarrier({ upstreams: sshUpstreams, socket: environment['SSH_AUTH_SOCK'] }),
     },
+    lfs: lfsGuide({ settings, door, certificates, leases, clock }),
     hostKey: async () => {
       if (stateDirectory === undefined) throw new ProxyError('state-unusable', 'There is no state directory for the key of the SSH door');
       return (await hostKey(stateDirectory)).privateKey;

@@ -110,7 +110,7 @@ export class LeaseDesk {
    * @throws ProxyError `usage` when it cannot be what is meant; `secret-unreadable`, `state-unusable`
    */
   async create(request: LeaseRequest): Promise<CreatedLease> {
-    const { keys, register, shared, clock, kindOf, hasOwnKeys } = this.#parts;
+    const { register, shared, clock, kindOf, hasOwnKeys } = this.#parts;
     const { forMs: askedMs, repos: written, ...rest } = request;
     if (!(askedMs >= 1000 && askedMs <= LONGEST_LEASE_MS)) {
       throw new ProxyError('usage', 'A lease lasts from a second to 366 days', { todo: 'give it for a time such as `--for 2h`' });
@@ -120,14 +120,9 @@ export class LeaseDesk {
     const repos = written.map((text) => readLeaseRepo(text, kindOf));
     const now = clock.now();
     const grant: Caveat = { ...rest, repos, id: newLeaseId(), expiresAt: new Date(Math.floor((now + forMs) / 1000) * 1000) };
-    await register.make();
-    await shared?.make();
-    const unknown = shared?.look();
-    if (unknown !== undefined) throw unknown;
-    const { id: keyId, key } = await keys.newest();
     let lease: Secret;
     try {
-      lease = mintLease(keyId, key, grant);
+      lease = await this.seal(grant);
     } catch (thrown) {
       if (!(thrown instanceof SyntaxError || thrown instanceof RangeError)) throw thrown;
       throw new ProxyError('usage', `There is no such lease: it ${thrown.message}`, {
@@ -144,6 +139,21 @@ export class LeaseDesk {
       repos,
       notes: [...(isCut ? [CUT] : []), ...notesOn(grant)],
     };
+  }
+
+  /**
+   * Makes a lease that is in no list: for what lasts minutes, and is asked for often. Its id can be revoked like any other.
+   * @throws SyntaxError, RangeError when the grant breaks a bound; ProxyError `secret-unreadable`, `state-unusable`
+   */
+  async seal(grant: Caveat): Promise<Secret> {
+    const { keys, register, shared } = this.#parts;
+    // The list is made before the first key, so that a key without it is noticed.
+    await register.make();
+    await shared?.make();
+    const unknown = shared?.look();
+    if (unknown !== undefined) throw unknown;
+    const { id, key } = await keys.newest();
+    return mintLease(id, key, grant);
   }
 
   /** Leases that have not ended, given out by this daemon or by one that shares its state directory. */

@@ -69,7 +69,7 @@ export class Callers {
         if (verified.isOurs !== true) return refusal('lease-invalid', verified.what, verified.todo);
         return { ...refusal('state-unusable', verified.what, verified.todo), status: 503 };
       }
-      return { kind: 'lease', peer, lease: verified.lease };
+      return { kind: 'lease', peer, lease: verified.lease, text: lease.text };
     }
     if (knock.key !== undefined && this.#keys.has(knock.key)) return { kind: 'key', peer, fingerprint: knock.key };
     switch (entry) {

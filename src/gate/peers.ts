@@ -123,11 +123,11 @@ function isConnected(connection: Connection): boolean {
 function endsOf(socket: Socket): ConnectionEnds | undefined {
   const { remoteAddress, remotePort, localAddress, localPort } = socket;
   if (remoteAddress === undefined || remotePort === undefined || localAddress === undefined || localPort === undefined) return undefined;
-  return { remoteAddress: plain(remoteAddress), remotePort, localAddress: plain(localAddress), localPort };
+  return { remoteAddress: plainAddress(remoteAddress), remotePort, localAddress: plainAddress(localAddress), localPort };
 }
 
 /** An address without its zone, an IPv4-mapped one as IPv4. */
-function plain(address: string): string {
+export function plainAddress(address: string): string {
   return address.replace(MAPPED, '').replace(ZONE, '');
 }
 

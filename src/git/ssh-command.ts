@@ -21,7 +21,7 @@ export type SshCommand =
       readonly kind: 'lfs';
       readonly program: 'git-lfs-authenticate' | 'git-lfs-transfer';
       readonly path: string;
-      readonly operation: string;
+      readonly operation: 'upload' | 'download';
     }
   /** `what` goes on a sentence: "The command ...". */
   | { readonly kind: 'fault'; readonly what: string };
@@ -31,7 +31,7 @@ export const LONGEST_COMMAND_BYTES = 40 * 1024;
 
 const SERVICES: readonly SshService[] = ['git-upload-pack', 'git-receive-pack', 'git-upload-archive'];
 const LFS = ['git-lfs-authenticate', 'git-lfs-transfer'] as const;
-const OPERATIONS: readonly string[] = ['upload', 'download'];
+const OPERATIONS = ['upload', 'download'] as const;
 const PLAIN = /[A-Za-z0-9%+,\-./:=@_~\u0080-\uffff]/;
 const ESCAPED = /['!]/;
 
@@ -58,13 +58,14 @@ export function parseSshCommand(text: string): SshCommand {
   return { kind: 'git', service, path };
 }
 
-/** git-lfs does not quote the path, so blanks may be part of it. */
+/** git-lfs does not quote the path, so blanks may be part of it, and words of ours too: what is no path is read from the end. */
 function lfsCommand(program: (typeof LFS)[number], words: readonly string[]): SshCommand {
-  const at = words.findIndex((word, index) => index > 0 && OPERATIONS.includes(word));
-  const path = words.slice(0, at).join(' ');
-  if (at < 1 || words.length - at > 2 || path === '' || path.startsWith('-'))
-    return fault('does not name a repository and upload or download');
-  return { kind: 'lfs', program, path, operation: words[at] ?? '' };
+  const isAt = (at: number): boolean => OPERATIONS.some((known) => known === words[at]);
+  const at = isAt(words.length - 1) ? words.length - 1 : words.length - 2;
+  const operation = OPERATIONS.find((known) => known === words[at]);
+  const path = words.slice(0, Math.max(at, 0)).join(' ');
+  if (operation === undefined || path === '' || path.startsWith('-')) return fault('does not name a repository and upload or download');
+  return { kind: 'lfs', program, path, operation };
 }
 
 /** The words of a command; undefined for anything that a shell would read as more than words. */

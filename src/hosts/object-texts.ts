@@ -14,9 +14,14 @@ export interface FailedObject {
 /** As much of an id as tells one object from another in a repository; `git lfs ls-files` shows as many digits. */
 const SHOWN_DIGITS = 10;
 
+/** An object as texts name it. */
+export function nameObject(oid: string): string {
+  return `LFS object ${oid.slice(0, SHOWN_DIGITS)}`;
+}
+
 /** A failure with the object in its words. */
 export function explainObject(failure: Failure, { oid, storage }: FailedObject): Failure {
-  const object = `LFS object ${oid.slice(0, SHOWN_DIGITS)}`;
+  const object = nameObject(oid);
   const status = failure.upstreamStatus ?? failure.status;
   const isUnknown = failure.code === 'upstream-not-found';
   if (storage !== undefined && (isUnknown || status === 401 || status === 403)) {
@@ -42,5 +47,5 @@ export function explainObject(failure: Failure, { oid, storage }: FailedObject):
       todo: 'raise the limit of the server; Azure Repos takes large objects in chunks alone, which git-lfs sends when it speaks to Postern',
     };
   }
-  return { ...failure, what: `${failure.what.replace('instead of git data', 'instead of the object')}; ${object}` };
+  return { ...failure, what: `${failure.what}; ${object}` };
 }

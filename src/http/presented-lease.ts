@@ -7,10 +7,11 @@
  */
 import type { IncomingMessage } from 'node:http';
 import type { PresentedLease } from '../gate/callers.js';
-import { isLeaseText, LEASE_PREFIX } from '../gate/lease-text.js';
+import { isLeaseText, LEASE_PREFIX, parseLeaseText } from '../gate/lease-text.js';
 import { Secret } from '../model/secret.js';
 
 const HEADER = 'x-postern-lease';
+const NONE = new Uint8Array();
 
 /** What of a request may be proof; takes the lease out of its headers, whatever it is worth. */
 export function takeLease(request: Pick<IncomingMessage, 'headers' | 'headersDistinct'>): {
@@ -34,15 +35,40 @@ export function takeLease(request: Pick<IncomingMessage, 'headers' | 'headersDis
   // All of them: with more than one it is not for us to say which one would go upstream.
   if (isHolder) delete request.headers.authorization;
   const hasOtherCredential = authorizations.length > 0 && !isHolder;
-  const [text, second] = found;
+  const text = narrowest([...found]);
   if (isUnclear)
     return {
       lease: { kind: 'unclear', what: 'The Authorization of the request holds a lease in a form that is not one of ours' },
       hasOtherCredential,
     };
-  if (text === undefined) return { lease: { kind: 'none' }, hasOtherCredential };
-  if (second !== undefined) return { lease: { kind: 'unclear', what: 'The request carries more than one lease' }, hasOtherCredential };
+  if (found.size === 0) return { lease: { kind: 'none' }, hasOtherCredential };
+  if (text === undefined) return { lease: { kind: 'unclear', what: 'The request carries more than one lease' }, hasOtherCredential };
   return { lease: { kind: 'one', text: new Secret(text) }, hasOtherCredential };
+}
+
+/**
+ * The one of several leases that all the others were narrowed to; undefined when there is none such. It permits nothing that one of them
+ * does not, so it is what they are together. git-lfs sends two: that of `http.extraHeader`, and the one that it was given for an address.
+ */
+function narrowest(texts: readonly string[]): string | undefined {
+  const [only, second] = texts;
+  if (second === undefined) return only;
+  try {
+    const chains = texts.map((text) => ({ text, ...parseLeaseText(text) })).sort((a, b) => b.caveats.length - a.caveats.length);
+    const [longest] = chains;
+    const isWithin = chains.every(
+      ({ keyId, caveats }, index) =>
+        index === 0 ||
+        (longest !== undefined &&
+          keyId === longest.keyId &&
+          caveats.length < longest.caveats.length &&
+          caveats.every((caveat, at) => Buffer.compare(caveat, longest.caveats[at] ?? NONE) === 0)),
+    );
+    return isWithin ? longest?.text : undefined;
+  } catch (thrown) {
+    if (thrown instanceof SyntaxError) return undefined;
+    throw thrown;
+  }
 }
 
 /** The leases in an Authorization (bearer token, user, password), and whether it has anything of a lease in it at all. */

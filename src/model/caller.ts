@@ -3,6 +3,7 @@
  * says no. One shape for both doors.
  */
 import type { Lease } from './lease.js';
+import type { Secret } from './secret.js';
 
 /** What is known of the user at the other end. */
 export type PeerUid =
@@ -36,4 +37,10 @@ export type Caller =
   /** Whoever it is: the configuration trusts everyone who can reach the listener. */
   | { readonly kind: 'anyone'; readonly peer: Peer }
   /** The holder of a valid lease, which alone decides what may be done. */
-  | { readonly kind: 'lease'; readonly peer: Peer; readonly lease: Lease };
+  | {
+      readonly kind: 'lease';
+      readonly peer: Peer;
+      readonly lease: Lease;
+      /** The lease as it was shown; undefined where only what it says is known (a record of the audit). */
+      readonly text?: Secret | undefined;
+    };

@@ -6,17 +6,23 @@ import { admit } from '../gate/admit.js';
 import type { RouteTable } from '../gate/route-table.js';
 import type { Caller } from '../model/caller.js';
 import type { Pass } from '../model/decision.js';
-import type { SessionOperation } from '../model/operation.js';
+import type { LfsOperation, SessionOperation } from '../model/operation.js';
 import type { AuditTrail, Clock } from '../model/ports.js';
 import type { OperationRecord } from '../model/record.js';
 import type { Refusal } from '../model/refusal.js';
 import type { GuidNames } from '../upstream/guid-names.js';
-import { type Listener, readCommand } from './read-command.js';
+import { type Listener, listenerOf, readCommand } from './read-command.js';
 import type { Asked } from './server.js';
 
 /** How far a command came. */
 export type Walked =
-  | { readonly kind: 'pass'; readonly operation: SessionOperation; readonly path: string; readonly pass: Pass }
+  | {
+      readonly kind: 'pass';
+      readonly operation: SessionOperation | LfsOperation;
+      readonly path: string;
+      readonly pass: Pass;
+      readonly caller: Caller;
+    }
   | { readonly kind: 'no'; readonly refusal: Refusal; readonly listener: Listener }
   | { readonly kind: 'gone' };
 
@@ -45,22 +51,22 @@ export async function askGate({ command }: Asked, { parts, caller: lookUp, recor
   if (found === undefined) return { kind: 'gone' };
   const { caller, uid } = found;
   record.uid = uid;
-  if (caller.kind === 'refusal') return no(forSsh(caller));
+  if (caller.kind === 'refusal') return no(forSsh(caller), command);
   if (caller.kind === 'lease') record.lease = caller.lease;
   if (caller.kind === 'key') record.key = caller.fingerprint;
   const read = readCommand(command, routes, record);
   if (read.kind === 'no') return read;
   const unrecorded = audit.refusal();
-  if (unrecorded !== undefined) return no(unrecorded);
+  if (unrecorded !== undefined) return no(unrecorded, command);
   const operation = await parts.guids.name(read.operation, { caller, routes, record });
-  if (operation.kind === 'refusal') return no(operation);
+  if (operation.kind === 'refusal') return no(operation, command);
   const decision = admit(operation, caller, routes, clock.now());
-  return decision.kind === 'refusal' ? no(decision) : { kind: 'pass', operation, path: read.path, pass: decision };
+  return decision.kind === 'refusal' ? no(decision, command) : { kind: 'pass', operation, path: read.path, pass: decision, caller };
 }
 
-/** A refusal that git shows. */
-export function no(refusal: Refusal): Walked {
-  return { kind: 'no', refusal, listener: 'git' };
+/** A refusal, for whoever reads what is said of the command. */
+export function no(refusal: Refusal, command: string): Extract<Walked, { kind: 'no' }> {
+  return { kind: 'no', refusal, listener: listenerOf(command) };
 }
 
 /** A lease comes as a variable here, and ssh sends none that it was not told to. */

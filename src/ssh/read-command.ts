@@ -3,7 +3,7 @@ import type { PresentedLease } from '../gate/callers.js';
 import type { RouteTable } from '../gate/route-table.js';
 import { parseSshCommand, type SshService } from '../git/ssh-command.js';
 import { parseSshAddress } from '../hosts/ssh-address.js';
-import type { SessionOperation } from '../model/operation.js';
+import type { LfsOperation, LfsStep, SessionOperation } from '../model/operation.js';
 import type { OperationRecord } from '../model/record.js';
 import type { Refusal } from '../model/refusal.js';
 import { Secret } from '../model/secret.js';
@@ -14,6 +14,8 @@ const KINDS: Readonly<Record<SshService, SessionOperation['kind']>> = {
   'git-receive-pack': 'push',
   'git-upload-archive': 'archive',
 };
+/** What a client may do with what it is given: it is asked for before either begins. */
+const LFS_STEP = { download: 'batch-download', upload: 'batch-upload' } as const satisfies Readonly<Record<string, LfsStep>>;
 /** As git writes it (gitprotocol-v2, "Initial Client Request"): keys and values with colons between. */
 const GIT_PROTOCOL = /^[\x21-\x7e]{1,255}$/;
 
@@ -21,7 +23,7 @@ const GIT_PROTOCOL = /^[\x21-\x7e]{1,255}$/;
 export type Listener = 'git' | 'person' | 'nobody';
 
 export type ReadCommand =
-  | { readonly kind: 'operation'; readonly operation: SessionOperation; readonly path: string }
+  | { readonly kind: 'operation'; readonly operation: SessionOperation | LfsOperation; readonly path: string }
   | { readonly kind: 'no'; readonly refusal: Refusal; readonly listener: Listener };
 
 /** Reads a command. What is understood on the way is noted in `record`. */
@@ -40,25 +42,24 @@ export function readCommand(text: string, routes: RouteTable, record: OperationR
   }
   const read = parseSshAddress(command.path, (host) => routes.kindOf(host));
   record.kind = command.kind === 'lfs' ? 'lfs' : KINDS[command.service];
-  record.step = 'session';
+  record.step = command.kind === 'lfs' ? LFS_STEP[command.operation] : 'session';
   record.repository = read.kind === 'fault' ? printable(read.shown) : read.address.display;
-  if (command.kind === 'lfs') {
-    const isTransfer = command.program === 'git-lfs-transfer';
-    const what = isTransfer ? 'Git LFS over SSH itself is not served' : 'Git LFS on SSH remotes is not served by this version';
+  const listener = listenerOf(text);
+  if (command.kind === 'lfs' && command.program === 'git-lfs-transfer') {
     return no(
-      isTransfer ? 'nobody' : 'person',
+      listener,
       refusal(
         'operation-unknown',
         403,
-        what,
-        'set `lfs.url` of the repository to the address of LFS at its real host, where a sign-in of your own is needed',
+        'Git LFS over SSH itself is not served',
+        'let git-lfs go on over HTTP, as it does by itself: unset `lfs.<url>.sshtransfer`, or set it to `never`',
       ),
     );
   }
   if (read.kind === 'fault') {
     const what = `The address is not a repository's: ${printable(read.what)}`;
     return no(
-      'git',
+      listener,
       refusal(
         'request-malformed',
         400,
@@ -67,8 +68,19 @@ export function readCommand(text: string, routes: RouteTable, record: OperationR
       ),
     );
   }
-  record.address = read.address;
-  return { kind: 'operation', operation: { kind: KINDS[command.service], step: 'session', address: read.address }, path: read.path };
+  const { address, path } = read;
+  record.address = address;
+  const operation: SessionOperation | LfsOperation =
+    command.kind === 'lfs'
+      ? { kind: 'lfs', step: LFS_STEP[command.operation], address, suffix: '' }
+      : { kind: KINDS[command.service], step: 'session', address };
+  return { kind: 'operation', operation, path };
+}
+
+/** Who reads what is said of a command, also of one that cannot be read. */
+export function listenerOf(command: string): Listener {
+  if (/^git[- ]lfs-transfer /.test(command)) return 'nobody';
+  return /^git[- ]lfs-/.test(command) ? 'person' : 'git';
 }
 
 /** The lease that a client sent as a variable. */

@@ -8,10 +8,11 @@ import { callerOf } from '../gate/callers-seen.js';
 import type { Callers } from '../gate/callers.js';
 import type { Ledger } from '../gate/ledger.js';
 import { listenAt, openConnections, STOPPING } from '../gate/listening.js';
-import { isLoopbackAddress, type Peers } from '../gate/peers.js';
+import { isLoopbackAddress, type Peers, plainAddress } from '../gate/peers.js';
 import { CLOSED_TEXT, type Traffic } from '../gate/traffic.js';
 import { messageOf } from '../model/errors.js';
 import type { Logger } from '../model/ports.js';
+import type { LfsOperation, SessionOperation } from '../model/operation.js';
 import type { OperationRecord } from '../model/record.js';
 import type { Refusal } from '../model/refusal.js';
 import type { Secret } from '../model/secret.js';
@@ -19,6 +20,7 @@ import type { AccessSettings, Limits, ListenAddress, RouteSsh } from '../model/s
 import { askGate, type GateParts, no, type Walked } from './ask-gate.js';
 import type { Carried, Carrier } from './git-session.js';
 import { type Guest, type GuestParts, Guests } from './guests.js';
+import { type LfsGuide, writeLfsAccess } from './lfs-guide.js';
 import { protocolIn, traceIn } from './read-command.js';
 import type { Asked, CommandChannel } from './server.js';
 import { EXIT_FATAL, sayAside, sayBetween } from './speech.js';
@@ -32,11 +34,15 @@ export interface SshDoorParts extends GateParts {
   readonly callers: Callers;
   readonly access: Pick<AccessSettings, 'local' | 'remote' | 'keys'>;
   readonly carriers: Readonly<Record<RouteSsh['kind'], Carrier>>;
+  /** Where git-lfs is sent. */
+  readonly lfs: LfsGuide;
   /** Gives the door's own private key, as OpenSSH writes it. @throws ProxyError `state-unusable` */
   readonly hostKey: () => Promise<Secret>;
   /** ms for signing in; default 60 s. */
   readonly signInMs?: number;
 }
+
+type Passed = Extract<Walked, { kind: 'pass' }>;
 
 interface Begun {
   readonly asked: Asked;
@@ -192,7 +198,9 @@ export class SshDoor {
     try {
       // Who was accepted before cannot go to the next daemon with a first command.
       const isStopping = !this.#arrivals.asked(guest.socket) && this.#isDraining;
-      const walked = isStopping ? no(STOPPING) : await askGate(asked, { parts, caller: () => this.#guests.identify(guest, asked), record });
+      const walked = isStopping
+        ? no(STOPPING, asked.command)
+        : await askGate(asked, { parts, caller: () => this.#guests.identify(guest, asked), record });
       if (walked.kind === 'gone' || channel.gone.aborted) ledger.finish(record, { verdict: 'client-gone' });
       else if (walked.kind === 'pass') await this.#begin(walked, { guest, asked, channel, parts, record });
       else this.#sayNo(walked, channel, record);
@@ -206,30 +214,43 @@ export class SshDoor {
   }
 
   /** Carries an admitted command if there is a place for one more operation. */
-  async #begin(
-    walked: Extract<Walked, { kind: 'pass' }>,
-    { guest, asked, channel, parts, record }: Begun & { readonly guest: Guest },
-  ): Promise<void> {
+  async #begin(walked: Passed, { guest, asked, channel, parts, record }: Begun & { readonly guest: Guest }): Promise<void> {
     const { traffic, limits } = parts;
     const begun = traffic.refuse(guest.socket, limits) ?? traffic.begin(callerOf(record).key, limits);
     if (typeof begun !== 'function') {
-      this.#sayNo({ kind: 'no', refusal: begun, listener: 'git' }, channel, record);
+      this.#sayNo(no(begun, asked.command), channel, record);
       return;
     }
     try {
-      await this.#carry(walked, asked, channel, parts, record);
+      if (walked.operation.kind === 'lfs') await this.#authenticate(walked, walked.operation, { guest, channel, parts, record });
+      else await this.#carry(walked, walked.operation, { asked, channel, parts, record });
     } finally {
       begun();
     }
   }
 
-  async #carry(
-    { operation, path, pass }: Extract<Walked, { kind: 'pass' }>,
-    asked: Asked,
-    channel: CommandChannel,
-    { ledger, carriers }: SshDoorParts,
-    record: OperationRecord,
+  /** Tells git-lfs where to go on. */
+  async #authenticate(
+    { pass, caller }: Passed,
+    operation: LfsOperation,
+    { guest, channel, parts, record }: Omit<Begun, 'asked'> & { readonly guest: Guest },
   ): Promise<void> {
+    const { ledger, clock, lfs } = parts;
+    record.route = pass.route.match;
+    record.identity = pass.route.identity;
+    const { isLocal, socket } = guest;
+    const given = await lfs({ operation, route: pass.route, caller, isLocal, dialed: plainAddress(socket.localAddress ?? '') });
+    if (given.kind === 'refusal') {
+      this.#sayNo({ kind: 'no', refusal: given, listener: 'person' }, channel, record);
+      return;
+    }
+    channel.output.write(writeLfsAccess(given, clock.now()));
+    ledger.finish(record, { verdict: 'passed' });
+    channel.end(0);
+  }
+
+  async #carry({ path, pass }: Passed, operation: SessionOperation, { asked, channel, parts, record }: Begun): Promise<void> {
+    const { ledger, carriers } = parts;
     const { route } = pass;
     record.route = route.match;
     // Whose key it is that signs is not for us to say.

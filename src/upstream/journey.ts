@@ -3,6 +3,7 @@
  * what is said of it when something is in the way.
  */
 import { smartSuffix } from '../git/smart-http.js';
+import { nameObject } from '../hosts/object-texts.js';
 import { messageOf, ProxyError } from '../model/errors.js';
 import { type DoorOperation, serviceOf } from '../model/operation.js';
 import type { OperationRecord } from '../model/record.js';
@@ -69,8 +70,8 @@ function suffixOf(operation: DoorOperation): string {
 /** Files come free as operations end, which takes seconds. */
 const OVERLOADED_SECONDS = 5;
 
-/** Anything thrown, as a refusal with the route and identity that it concerns. */
-export function refusalFor({ route }: Pick<Journey, 'route'>, thrown: unknown): Refusal {
+/** Anything thrown, as a refusal with the route and identity that it concerns, and the object of LFS where it is about one. */
+export function refusalFor({ route, operation }: Pick<Journey, 'route'> & Partial<Pick<Journey, 'operation'>>, thrown: unknown): Refusal {
   const error =
     thrown instanceof ProxyError
       ? thrown
@@ -80,7 +81,7 @@ export function refusalFor({ route }: Pick<Journey, 'route'>, thrown: unknown): 
     kind: 'refusal',
     code: error.code,
     status: isIdentity || error.code === 'overloaded' ? 503 : 502,
-    what: error.message,
+    what: operation?.kind === 'lfs' && operation.oid !== undefined ? `${error.message}; ${nameObject(operation.oid)}` : error.message,
     todo: error.todo ?? 'see the log of the daemon',
     route: route.match,
     identity: route.identity,

@@ -87,7 +87,7 @@ export function parseAddress(hostHeader: string, target: string, guids: Readonly
   if (!kind) return undefined;
   const raw = path.slice(prefix.length);
   const placeOf = (text: string): Place | undefined => placeOn(host, kind, text, guids);
-  // git's own addresses come first: a repository may be called info/lfs where any path is one.
+  // git's own ends come first: a repository may be called anything, `info/lfs` too.
   const [, lfsBase, lfsRest] = GENERIC_REST.test(raw) ? [] : (LFS_REST.exec(raw) ?? []);
   const lfsPlace = lfsBase === undefined ? undefined : placeOf(lfsBase);
   if (lfsPlace?.repository !== undefined && lfsPlace.rest === '' && lfsRest !== undefined)

@@ -10,7 +10,7 @@ import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { authorizationKind, type AuthorizationKind } from './access.js';
 import type { CertificateSet } from './certificates.js';
-import { answerRange, counted, readRange, receiveFile, sizeOf } from './file-bodies.js';
+import { answerRange, counted, firstBytes, readRange, receiveFile, sizeOf } from './file-bodies.js';
 import { type Doorkeeper, Loopback } from './loopback.js';
 
 /** Whether a host name is one by which a storage account goes; the certificate holds these, and the proxy leads them here. */
@@ -33,8 +33,6 @@ export interface BlobRequest {
   readonly authorization: AuthorizationKind;
   /** Lower-cased names; authorization left out. */
   readonly headers: Readonly<IncomingHttpHeaders>;
-  /** Local port of the client. */
-  readonly port: number;
   /** 0 until an answer begins. */
   status: number;
   /** Of the body that carries the blob. */
@@ -49,6 +47,8 @@ export class BlobStorage {
   base = 'https://vsblobprodweu1.blob.core.windows.net';
   /** How long a signature is good; negative: no longer. */
   lifeMs = DEFAULT_LIFE_MS;
+  /** The next download breaks off after so many bytes. */
+  cutAfterBytes: number | undefined;
   readonly #root: string;
   readonly #key = randomBytes(32);
   readonly #loopback: Loopback;
@@ -106,7 +106,6 @@ export class BlobStorage {
       authorization:
         authorization !== undefined && authorizationKind(authorization) === 'none' ? 'basic' : authorizationKind(authorization),
       headers,
-      port: request.socket.remotePort ?? 0,
       status: 0,
       bytes: 0,
     };
@@ -156,8 +155,17 @@ export class BlobStorage {
     }
     const answer = answerRange(size, headers.range);
     begin(answer.status, { 'Content-Type': 'application/octet-stream', ...answer.headers });
-    if (entry.method === 'HEAD') response.end();
-    else await pipeline(readRange(file, answer), counted(count), response);
+    if (entry.method === 'HEAD') {
+      response.end();
+      return;
+    }
+    const { cutAfterBytes } = this;
+    this.cutAfterBytes = undefined;
+    await pipeline(readRange(file, answer), firstBytes(cutAfterBytes ?? Infinity), counted(count), response, {
+      end: cutAfterBytes === undefined,
+    });
+    // What was written must have gone out, or the cut would come sooner than was asked for.
+    if (cutAfterBytes !== undefined) response.write('', () => request.socket.destroy());
   }
 
   #isSigned(blob: string, permission: Permission, query: URLSearchParams): boolean {

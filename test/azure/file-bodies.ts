@@ -50,8 +50,23 @@ export async function* readRange(file: string, { from, to }: FileAnswer): AsyncG
   for await (const chunk of createReadStream(file, { start: from, end: to })) yield chunk as Buffer; // no encoding is set
 }
 
+/** One stage of a pipeline. */
+export type Pass = (chunks: AsyncIterable<Buffer>) => AsyncGenerator<Buffer>;
+
+/** Passes so many bytes on and reads no further. */
+export function firstBytes(count: number): Pass {
+  return async function* (chunks) {
+    let left = count;
+    for await (const chunk of chunks) {
+      if (left > 0) yield chunk.subarray(0, left);
+      left -= chunk.length;
+      if (left <= 0) return;
+    }
+  };
+}
+
 /** Passes chunks on and tells of each as it goes by. */
-export function counted(tell: (bytes: number) => void): (chunks: AsyncIterable<Buffer>) => AsyncGenerator<Buffer> {
+export function counted(tell: (bytes: number) => void): Pass {
   return async function* (chunks) {
     for await (const chunk of chunks) {
       tell(chunk.length);

@@ -167,7 +167,6 @@ export class GitHosts extends AccessRules {
       organization: address?.organization ?? '',
       headers,
       connection: this.#numbers.get(request.socket) ?? 0,
-      port: request.socket.remotePort ?? 0,
       ...(this.#viaProxy.has(request.socket.remotePort ?? 0) ? { viaProxy: true } : {}),
       ...(address?.repository === undefined || address.step === 'other' ? {} : { repository: address.repository }),
     };

@@ -25,8 +25,6 @@ export interface SeenRequest {
   /** Number of the TLS connection, from 1. */
   readonly connection: number;
   readonly viaProxy?: boolean;
-  /** Local port of the client: whose connection it was can be looked up in the kernel's table. */
-  readonly port: number;
   /** Canonical name of the repository that a request of git's smart protocol or of LFS leads to here, whether or not there is one of that name. */
   readonly repository?: string;
 }

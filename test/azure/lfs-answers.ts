@@ -31,21 +31,21 @@ export function answerLfs(exchange: Exchange, status: number, body: object, head
   exchange.answer(status, { ...azureHeaders(), 'Content-Type': `${LFS_TYPE}; charset=utf-8`, ...headers }, JSON.stringify(body));
 }
 
-/** A refusal, and the end of the connection if the request's body has not been read: nobody waits for an unwanted object. */
+/** A refusal, said before an unwanted body has been read; what comes of that is read and dropped. */
 export function refuseLfs(exchange: Exchange, status: number, message: string, headers: OutgoingHttpHeaders = {}): void {
-  answerLfs(exchange, status, { message }, { ...ending(exchange), ...headers });
+  answerLfs(exchange, status, { message }, headers);
 }
 
 /** What an upload over the limit with a Content-Length meets: it never gets as far as Azure DevOps' own program. */
 export function refuseLength(exchange: Exchange): void {
   const page = '<html><head><title>413 Request Entity Too Large</title></head><body><h1>Request Entity Too Large</h1></body></html>\n';
-  exchange.answer(413, { 'Content-Type': 'text/html', ...ending(exchange) }, page);
+  exchange.answer(413, { 'Content-Type': 'text/html' }, page);
 }
 
 /** Answers in the way of a fault. Kinds that spoil an object's bytes are not answers, and are left to the transfer. */
 export function answerLfsFault(exchange: Exchange, fault: LfsFault, unauthorized: () => void): boolean {
   if (fault.kind === 'sign-in') {
-    answerHtml(exchange, 203, SIGN_IN_PAGE, ending(exchange));
+    answerHtml(exchange, 203, SIGN_IN_PAGE);
     return true;
   }
   if (fault.kind !== 'status') return false;
@@ -54,9 +54,8 @@ export function answerLfsFault(exchange: Exchange, fault: LfsFault, unauthorized
   const message = fault.message ?? messageOf(status);
   if (status === 401) unauthorized();
   else if (status === 413) refuseLength(exchange);
-  else if (status === 429) answerText(exchange, 429, message, { ...ending(exchange), ...retry });
-  else if (status === 503)
-    answerHtml(exchange, 503, `<html><body><h2>Service Unavailable</h2></body></html>\n`, { ...ending(exchange), ...retry });
+  else if (status === 429) answerText(exchange, 429, message, retry);
+  else if (status === 503) answerHtml(exchange, 503, `<html><body><h2>Service Unavailable</h2></body></html>\n`, retry);
   else refuseLfs(exchange, status, message, retry);
   return true;
 }
@@ -88,8 +87,4 @@ export function objectHref(address: Address, oid: string): string {
   const prefix = `/${address.host}`;
   const path = address.base.toLowerCase().startsWith(`${prefix}/`) ? address.base.slice(prefix.length) : address.base;
   return `https://${address.host}${path}/info/lfs/objects/${oid}`;
-}
-
-function ending({ request }: Exchange): OutgoingHttpHeaders {
-  return request.complete ? {} : { Connection: 'close' };
 }

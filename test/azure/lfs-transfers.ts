@@ -7,7 +7,7 @@ import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { azureHeaders } from './azure-answers.js';
 import type { BlobStorage } from './blob-storage.js';
-import { answerRange, counted, readRange, receiveFile, sizeOf } from './file-bodies.js';
+import { answerRange, counted, firstBytes, type Pass, readRange, receiveFile, sizeOf } from './file-bodies.js';
 import type { Exchange } from './journal.js';
 import { refuseLength, refuseLfs } from './lfs-answers.js';
 import type { LfsFault } from './lfs-faults.js';
@@ -107,19 +107,6 @@ export class LfsTransfers {
     this.noted?.(entry);
     return entry;
   }
-}
-
-type Pass = (chunks: AsyncIterable<Buffer>) => AsyncGenerator<Buffer>;
-
-function firstBytes(count: number): Pass {
-  return async function* (chunks) {
-    let left = count;
-    for await (const chunk of chunks) {
-      if (left > 0) yield chunk.subarray(0, left);
-      left -= chunk.length;
-      if (left <= 0) return;
-    }
-  };
 }
 
 function spoiled(fault: LfsFault | undefined): Pass {

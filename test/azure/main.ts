@@ -99,7 +99,7 @@ function wholeNumber(option: string, text: string, least: number, most: number):
 }
 
 function describe(emulator: Emulator): string {
-  const { git, ssh, sts, imds, proxy, az, azd, pwsh, appService, pipelines, caFile } = emulator;
+  const { git, storage, ssh, sts, imds, proxy, az, azd, pwsh, appService, pipelines, caFile } = emulator;
   const { tenant, secretClient, certificateClient, federatedClient } = sts.samples;
   return `Azure DevOps and Entra, emulated. Stop with Ctrl-C.
 
@@ -108,6 +108,7 @@ SSH host          ${ssh.origin}/v3/contoso/Payments/web   (RSA key ${ssh.fingerp
 Sign-in service   ${sts.origin}
 Metadata service  ${imds.origin}
 Proxy (CONNECT)   ${proxy.origin}
+Storage           ${storage.origin}
 Fake az           ${az.directory}   (put it in front of PATH)
 Fake azd, pwsh    ${azd.directory} ${pwsh.directory}
 App Service       IDENTITY_ENDPOINT=${appService.endpoint} IDENTITY_HEADER=${appService.header}

@@ -6,7 +6,8 @@ import { createHash, randomBytes } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { LfsStage, REPOSITORY, sumOf, writeMany, writeNoise } from '../support/lfs-stage.js';
+import { LfsStage, REPOSITORY } from '../support/lfs-stage.js';
+import { sumOf, writeMany, writeNoise } from '../support/noise.js';
 
 const MANY = 500;
 
@@ -124,6 +125,17 @@ describe.each(STATUSES)('$status for one object', ({ status, words, ...pause }) 
   });
 });
 
+test('a large object that is refused before it has been sent is told with the reason', async () => {
+  const { lfs } = stage.scene.emulator;
+  const clone = await stage.topic('refused-early');
+  const oid = await writeNoise(join(clone, 'large.bin'), 50_000_000);
+  await stage.commit(clone, 'Add a large file');
+  lfs.faults.set(oid, { at: 'upload', kind: 'status', status: 413 });
+  const pushed = await stage.git(['push', 'origin', 'refused-early'], { cwd: clone });
+  expect(pushed.code).not.toBe(0);
+  expect(pushed.stderr).toContain(`postern: The upstream refused LFS object ${oid.slice(0, 10)} as too large (413)`);
+});
+
 test('what a batch answer says of one object is told, and the others arrive', async () => {
   const { lfs } = stage.scene.emulator;
   const clone = await stage.topic('in-batch');
@@ -147,7 +159,9 @@ test('a sign-in page for an object is told as what it is', async () => {
   const other = await stage.clone({ branch, pointersOnly: true });
   const pulled = await stage.git(['lfs', 'pull'], { cwd: other });
   expect(pulled.code).not.toBe(0);
-  expect(pulled.stderr).toContain('The upstream answered with its sign-in page instead of the object');
+  expect(pulled.stderr).toContain(
+    `The upstream answered with its sign-in page instead of an answer of Git LFS; LFS object ${bad.slice(0, 10)}`,
+  );
 });
 
 test('bytes that were changed on the way are found out', async () => {

@@ -7,7 +7,8 @@
 import type { ChildProcess } from 'node:child_process';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { LfsStage, REPOSITORY, sumOf, TRIES, writeMany, writeNoise } from '../support/lfs-stage.js';
+import { LfsStage, REPOSITORY, TRIES } from '../support/lfs-stage.js';
+import { sumOf, writeMany, writeNoise } from '../support/noise.js';
 import { run } from '../support/scene.js';
 
 const MIB = 1 << 20;
@@ -31,9 +32,11 @@ beforeAll(async () => {
 afterAll(() => stage.close());
 
 beforeEach(() => {
-  const { lfs } = stage.scene.emulator;
+  const { lfs, storage } = stage.scene.emulator;
+  lfs.road = 'host';
   lfs.faults.clear();
   lfs.transfers.seen.length = 0;
+  storage.seen.length = 0;
 });
 
 afterEach(() => stage.expectNoWayPast());
@@ -41,7 +44,6 @@ afterEach(() => stage.expectNoWayPast());
 async function expectModestMemory(what: string): Promise<void> {
   const { peak } = await stage.daemon.memory();
   const grown = peak - idleBytes;
-  console.log(`${what}: ${(grown / MIB).toFixed(1)} MiB over idle (${(idleBytes / MIB).toFixed(1)} MiB)`);
   expect(grown, `${what} took ${Math.round(grown / MIB)} MiB over idle`).toBeLessThanOrEqual(MOST_GROWTH);
 }
 
@@ -94,6 +96,19 @@ test('a download that the upstream breaks off goes on where it was', async () =>
   expect(downloads).toMatchObject([
     { bytes: 1_500_000, range: undefined },
     { bytes: 4 * MIB - 1_500_000, range: `bytes=1500000-${4 * MIB - 1}` },
+  ]);
+});
+
+test.each(['storage', 'redirect'] as const)('a download that storage breaks off goes on where it was (%s)', async (road) => {
+  const { lfs, storage } = stage.scene.emulator;
+  const oid = await pushObject(`cut-at-${road}`, 4 * MIB);
+  lfs.road = road;
+  storage.cutAfterBytes = 1_500_000;
+  const clone = await stage.clone({ branch: `cut-at-${road}` });
+  expect(await sumOf(join(clone, 'large.bin'))).toBe(oid);
+  expect(storage.seen.map(({ bytes, headers }) => [bytes, headers.range])).toEqual([
+    [1_500_000, undefined],
+    [4 * MIB - 1_500_000, `bytes=1500000-${4 * MIB - 1}`],
   ]);
 });
 

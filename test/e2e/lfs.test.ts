@@ -5,7 +5,8 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { LfsStage, REPOSITORY, REMOTE, sumOf, writeNoise } from '../support/lfs-stage.js';
+import { LfsStage, REPOSITORY, REMOTE } from '../support/lfs-stage.js';
+import { sumOf, writeNoise } from '../support/noise.js';
 import { run } from '../support/scene.js';
 
 /** More than the daemon keeps of a body, so that it passes as a stream. */

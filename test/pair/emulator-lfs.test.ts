@@ -36,7 +36,7 @@ beforeAll(async () => {
       '[lfs]',
       '\tlocksverify = true',
       '[lfs "transfer"]',
-      '\tmaxretries = 3',
+      '\tmaxretries = 1',
       '',
     ].join('\n'),
   );

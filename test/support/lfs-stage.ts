@@ -3,12 +3,10 @@
  * this machine's loopback: every other host is behind a proxy that lets nobody through and writes down who asked. The emulator takes
  * connections of the daemon alone.
  */
-import { createHash, randomBytes } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { mkdir, open, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { expect } from 'vitest';
+import type { AuthorizationKind } from '../azure/access.js';
 import { ConnectProxy } from '../azure/connect-proxy.js';
 import { Canaries, filesBelow } from './canary.js';
 import { type Ran, type RunningDaemon, type RunOptions, Scene } from './scene.js';
@@ -23,47 +21,56 @@ export const REMOTE = 'https://dev.azure.com/contoso/Payments/_git/web';
 /** How often git-lfs asks for an object that it does not get. */
 export const TRIES = 2;
 
-const MIB = 1 << 20;
-
 export interface LfsStageOptions {
-  /** How the daemon reaches its upstream. Default `proxy`: by the real names, through the emulator's proxy. */
-  readonly road?: 'proxy' | 'upstream';
+  /** What the daemon listens on; default the HTTP door alone. */
+  readonly listen?: string;
+  /** The lines of `identities:`; default `sp`, a service principal. */
+  readonly identities?: (scene: Scene) => readonly string[];
+  /** The lines of `routes:`; default all of Azure DevOps Services by its real names, through the emulator's proxy. */
+  readonly routes?: (scene: Scene) => readonly string[];
   /** Further lines of the configuration, at its top level. */
-  readonly settings?: readonly string[];
+  readonly settings?: (scene: Scene) => readonly string[];
   readonly daemonEnv?: Readonly<Record<string, string>>;
+  /** A program that becomes the daemon, as for `Scene.daemon`. */
+  readonly through?: (scene: Scene) => Promise<readonly string[]>;
+  /** Whether the user's git is led to the daemon by a rule. Default: it is. */
+  readonly hasRule?: boolean;
 }
 
 export class LfsStage {
   readonly scene: Scene;
   readonly daemon: RunningDaemon;
+  /** What the daemon runs with. */
+  readonly configuration: string;
   readonly #trap: ConnectProxy;
   readonly #printed: string[] = [];
   #clones = 0;
 
-  static async open({ road = 'proxy', settings = [], daemonEnv = {} }: LfsStageOptions = {}): Promise<LfsStage> {
+  static async open(options: LfsStageOptions = {}): Promise<LfsStage> {
+    const { listen = '{ http: 127.0.0.1:0 }', identities = onlyPrincipal, routes = onlyServices } = options;
+    const { settings = () => [], daemonEnv = {}, hasRule = true, through } = options;
     const scene = await Scene.open();
     const trap = new ConnectProxy({ gitPort: () => 0, stsPort: () => 0, storagePort: () => 0, noteProxied: () => undefined });
     try {
       trap.mode = 'forbid';
       await trap.listen(0);
-      const { git, proxy, caFile } = scene.emulator;
       await scene.emulator.createRepository(REPOSITORY);
-      const reached = road === 'proxy' ? `proxy: '${proxy.origin}'` : `upstream: '${git.origin}'`;
-      const daemon = await scene.daemon(
-        [
-          'listen: { http: 127.0.0.1:0 }',
-          'log: { level: debug, format: json }',
-          'identities:',
-          `  sp: ${scene.servicePrincipal}`,
-          'routes:',
-          `  - { match: dev.azure.com/**, identity: sp, ${reached}, ca: ${caFile} }`,
-          ...settings,
-          '',
-        ].join('\n'),
-        { env: daemonEnv },
-      );
-      const stage = new LfsStage(scene, daemon, trap);
-      await stage.#settle();
+      const configuration = [
+        `listen: ${listen}`,
+        'log: { level: debug, format: json }',
+        'identities:',
+        ...identities(scene).map((line) => `  ${line}`),
+        'routes:',
+        ...routes(scene).map((line) => `  ${line}`),
+        ...settings(scene),
+        '',
+      ].join('\n');
+      const daemon = await scene.daemon(configuration, {
+        env: daemonEnv,
+        ...(through === undefined ? {} : { through: await through(scene) }),
+      });
+      const stage = new LfsStage(scene, daemon, trap, configuration);
+      await stage.#settle(hasRule);
       return stage;
     } catch (error) {
       await trap.close();
@@ -72,12 +79,21 @@ export class LfsStage {
     }
   }
 
-  private constructor(scene: Scene, daemon: RunningDaemon, trap: ConnectProxy) {
+  private constructor(scene: Scene, daemon: RunningDaemon, trap: ConnectProxy, configuration: string) {
     this.scene = scene;
     this.daemon = daemon;
     this.#trap = trap;
+    this.configuration = configuration;
     // The emulator's own process stands for its proxy's far ends, and for what a test asks by itself.
     scene.emulator.doorkeeper.admits = (port) => [daemon.pid, process.pid].some((pid) => ownsConnectionFrom(pid, port));
+  }
+
+  /** Gives the running daemon another configuration. */
+  async reconfigure(text: string): Promise<void> {
+    // The file that it was started with: the first of its scene.
+    await writeFile(join(this.scene.directory, 'config-1.yaml'), text);
+    const ran = await this.daemon.postern(['reload']);
+    expect(ran.code, ran.stderr).toBe(0);
   }
 
   /** What clients have in their environment: no way to anywhere but here. */
@@ -102,20 +118,25 @@ export class LfsStage {
 
   /** A new clone. `pointersOnly`: no object is fetched yet. */
   async clone(
-    options: { readonly branch?: string; readonly pointersOnly?: boolean; readonly env?: Record<string, string> } = {},
+    options: {
+      readonly remote?: string;
+      readonly branch?: string;
+      readonly pointersOnly?: boolean;
+      readonly env?: Record<string, string>;
+    } = {},
   ): Promise<string> {
     this.#clones += 1;
     const path = join(this.scene.home, `clone-${this.#clones}`);
     const branch = options.branch === undefined ? [] : ['-b', options.branch];
-    await this.told(['clone', '-q', ...branch, REMOTE, path], {
+    await this.told(['clone', '-q', ...branch, options.remote ?? REMOTE, path], {
       env: { ...(options.pointersOnly === true ? { GIT_LFS_SKIP_SMUDGE: '1' } : {}), ...options.env },
     });
     return path;
   }
 
   /** A clone with a new branch in which `*.bin` is LFS's, committed. */
-  async topic(branch: string): Promise<string> {
-    const clone = await this.clone();
+  async topic(branch: string, remote = REMOTE): Promise<string> {
+    const clone = await this.clone({ remote });
     await this.told(['checkout', '-q', '-b', branch], { cwd: clone });
     await this.told(['lfs', 'track', '*.bin'], { cwd: clone });
     await this.commit(clone, `Track large files on ${branch}`);
@@ -127,17 +148,21 @@ export class LfsStage {
     await this.told(['commit', '-qm', message], { cwd: clone });
   }
 
+  async commitEmpty(clone: string, message: string): Promise<void> {
+    await this.told(['commit', '-q', '--allow-empty', '-m', message], { cwd: clone });
+  }
+
   /** Hosts that clients asked for past the daemon, since the last look. */
   takeTrapped(): string[] {
     return this.#trap.targets.splice(0).map(({ target }) => target);
   }
 
-  /** Fails when a client tried to reach anybody but the daemon, or the emulator saw anything but the daemon's tokens. */
-  expectNoWayPast(): void {
+  /** Fails when a client tried to reach anybody but the daemon, or the emulator saw anything but the daemon's credentials. */
+  expectNoWayPast(credential: AuthorizationKind = 'bearer'): void {
     const { doorkeeper, git, storage } = this.scene.emulator;
     expect(this.takeTrapped()).toEqual([]);
     expect(doorkeeper.refused).toEqual([]);
-    expect(git.seen.filter(({ authorization }) => authorization !== 'bearer').map(({ method, url }) => `${method} ${url}`)).toEqual([]);
+    expect(git.seen.filter(({ authorization }) => authorization !== credential).map(({ method, url }) => `${method} ${url}`)).toEqual([]);
     expect(storage.seen.filter(({ authorization }) => authorization !== 'none')).toEqual([]);
   }
 
@@ -156,47 +181,19 @@ export class LfsStage {
   }
 
   /** As `git lfs install` and `postern setup` leave a user's settings. */
-  async #settle(): Promise<void> {
+  async #settle(hasRule: boolean): Promise<void> {
     expect((await this.git(['lfs', 'version'])).code, 'git-lfs is needed: install the package git-lfs').toBe(0);
     await this.told(['lfs', 'install', '--skip-repo']);
-    await this.told(['config', '--global', `url.${this.daemon.base}/dev.azure.com/.insteadOf`, 'https://dev.azure.com/']);
+    if (hasRule) await this.told(['config', '--global', `url.${this.daemon.base}/dev.azure.com/.insteadOf`, 'https://dev.azure.com/']);
     // A refused object is tried again, with pauses that double.
     await this.told(['config', '--global', 'lfs.transfer.maxretries', String(TRIES - 1)]);
   }
 }
 
-/** Writes a file that does not compress, piece by piece, and gives its SHA-256. */
-export async function writeNoise(file: string, sizeBytes: number): Promise<string> {
-  await mkdir(dirname(file), { recursive: true });
-  const handle = await open(file, 'w');
-  const hash = createHash('sha256');
-  try {
-    for (let left = sizeBytes; left > 0; left -= MIB) {
-      const piece = randomBytes(Math.min(left, MIB));
-      hash.update(piece);
-      await handle.write(piece);
-    }
-  } finally {
-    await handle.close();
-  }
-  return hash.digest('hex');
+function onlyPrincipal(scene: Scene): readonly string[] {
+  return [`sp: ${scene.servicePrincipal}`];
 }
 
-/** Writes many small files, each unlike the others, and gives their SHA-256 by name. */
-export async function writeMany(directory: string, count: number): Promise<Map<string, string>> {
-  const sums = new Map<string, string>();
-  for (let index = 0; index < count; index += 1) {
-    const name = `part-${index}.bin`;
-    const content = randomBytes(500 + index);
-    sums.set(name, createHash('sha256').update(content).digest('hex'));
-    await writeFile(join(directory, name), content);
-  }
-  return sums;
-}
-
-/** SHA-256 of a file's bytes, in hexadecimal. */
-export async function sumOf(file: string): Promise<string> {
-  const hash = createHash('sha256');
-  await pipeline(createReadStream(file), hash);
-  return hash.digest('hex');
+function onlyServices({ emulator }: Scene): readonly string[] {
+  return [`- { match: dev.azure.com/**, identity: sp, proxy: '${emulator.proxy.origin}', ca: ${emulator.caFile} }`];
 }

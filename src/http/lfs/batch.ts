@@ -4,6 +4,7 @@
  */
 import type { IncomingMessage } from 'node:http';
 import { admit } from '../../gate/admit.js';
+import { endOf } from '../../gate/lease-words.js';
 import type { RouteTable } from '../../gate/route-table.js';
 import {
   type BatchRequest,
@@ -80,7 +81,7 @@ export async function carryBatch(parts: BatchParts, ends: Ends, operation: LfsOp
     moved: elsewhere,
     hand: async (trip, answer) => {
       if (answer.statusCode !== 200 || asked === undefined) return false;
-      await handOn(parts, trip, answer, asked, local);
+      await handOn(parts, trip, answer, { asked, local, caller });
       return true;
     },
   });
@@ -109,7 +110,15 @@ function malformed({ route }: Trip, status: number, what: string): Refusal {
   };
 }
 
-async function handOn(parts: BatchParts, trip: Trip, answer: IncomingMessage, asked: BatchRequest, local: string): Promise<void> {
+/** What of a request its answer depends on. */
+interface Question {
+  readonly asked: BatchRequest;
+  /** Address of LFS at this door, as the caller reached it. */
+  readonly local: string;
+  readonly caller: Caller;
+}
+
+async function handOn(parts: BatchParts, trip: Trip, answer: IncomingMessage, { asked, local, caller }: Question): Promise<void> {
   const { courier } = parts;
   const { record, response } = trip;
   const bytes = await record.spent.during('upstream', readAnswer(answer, LONGEST_ANSWER_BYTES));
@@ -118,7 +127,7 @@ async function handOn(parts: BatchParts, trip: Trip, answer: IncomingMessage, as
   const text = bytes === undefined || coding !== 'identity' ? undefined : withoutEcho(answer, bytes.toString('utf8'));
   const now = courier.parts.clock.now();
   const rewrite = (object: LfsObject, action: LfsAction, given: UpstreamAction): ClientAction | ObjectError =>
-    rewritten(parts.onward, trip, { object, action, given, now, local });
+    rewritten(parts.onward, trip, { object, action, given, now, local, caller });
   const written = text === undefined ? undefined : rewriteBatchAnswer(text, asked, now, rewrite);
   if (written === undefined) {
     await courier.fail(trip, unreadable(trip));
@@ -130,10 +139,16 @@ async function handOn(parts: BatchParts, trip: Trip, answer: IncomingMessage, as
   courier.parts.ledger.finish(record, { verdict: 'passed' });
 }
 
+interface Named {
+  readonly object: LfsObject;
+  readonly action: LfsAction;
+  readonly given: UpstreamAction;
+}
+
 function rewritten(
   onward: Onward,
   { route, operation }: Trip,
-  { object, action, given, now, local }: { object: LfsObject; action: LfsAction; given: UpstreamAction; now: number; local: string },
+  { object, action, given, now, local, caller }: Omit<Question, 'asked'> & Named & { readonly now: number },
 ): ClientAction | ObjectError {
   const { href, header, expiresAt } = given;
   const named = { url: href, method: METHODS[action], action, oid: object.oid, headers: header, expiresAt };
@@ -141,11 +156,23 @@ function rewritten(
   if (to.kind === 'no') return { code: 502, message: `postern: ${to.what}; what to do: ${to.todo}` };
   // It is the client's switch: with it git-lfs sends a body without telling its length, which Azure wants of large ones.
   const isChunked = action === 'upload' && header['transfer-encoding']?.toLowerCase() === 'chunked';
+  const known = ofLease(caller);
+  const ends = Math.min(to.expiresAt.getTime(), known.expiresAt?.getTime() ?? Number.POSITIVE_INFINITY);
   return {
     href: to.href,
-    header: isChunked ? { 'Transfer-Encoding': 'chunked' } : {},
-    expiresIn: Math.max(1, Math.floor((to.expiresAt.getTime() - now) / 1000)),
+    header: { ...(isChunked ? { 'Transfer-Encoding': 'chunked' } : {}), ...known.header },
+    // git-lfs asks for another address when this one's time is over, and with it for another lease.
+    expiresIn: Math.max(1, Math.floor((ends - now) / 1000)),
   };
+}
+
+/**
+ * What a caller by lease has to send to such an address. Of clients that had the lease from an answer over SSH, or hold it as user or
+ * password, git-lfs sends nothing there by itself. Others are known by who they are.
+ */
+function ofLease(caller: Caller): { readonly header: Readonly<Record<string, string>>; readonly expiresAt: Date | undefined } {
+  if (caller.kind !== 'lease' || caller.text === undefined) return { header: {}, expiresAt: undefined };
+  return { header: { 'X-Postern-Lease': caller.text.reveal() }, expiresAt: endOf(caller.lease) };
 }
 
 function unreadable({ route, record }: Trip): Refusal {

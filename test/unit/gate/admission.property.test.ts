@@ -21,6 +21,7 @@ import { canonicalPattern } from '../../../src/model/route-pattern.js';
 import { inferHostKind } from '../../../src/model/host-name.js';
 import type { Route } from '../../../src/model/settings.js';
 import { parseAddress } from '../../azure/addresses.js';
+import { readLfsCall } from '../../azure/lfs-calls.js';
 import { route } from '../route.js';
 
 const NOW = Date.UTC(2026, 0, 1);
@@ -75,7 +76,7 @@ const PLACES: readonly Place[] = [
 
 const kindOf = (match: string): Route['hostKind'] => (match.startsWith('git.') ? 'generic' : inferHostKind(match.split('/')[0] ?? ''));
 const opening = (match: string, ...allow: Permission[]): Route => route(match, { hostKind: kindOf(match), allow });
-const EVERYTHING = ['dev.azure.com/**', 'tfs.example.com/**', 'git.example.com/**'].map((match) => opening(match, 'fetch', 'push'));
+const EVERYTHING = ['dev.azure.com/**', 'tfs.example.com/**', 'git.example.com/**'].map((match) => opening(match, 'fetch', 'push', 'lfs'));
 
 function patternOf(match: string): RepoPattern {
   return { hostKind: kindOf(match), parts: canonicalPattern(match, kindOf(match)) };
@@ -87,13 +88,15 @@ function holder(...caveats: readonly Omit<Caveat, 'id'>[]): Caller {
 
 const grantFor = (...matches: readonly string[]): Omit<Caveat, 'id'> => ({
   repos: matches.map(patternOf),
-  allow: ['fetch', 'push'],
+  allow: ['fetch', 'push', 'lfs'],
   refs: ['refs/**'],
   changes: REF_CHANGES,
   expiresAt: new Date(NOW + 1000),
 });
 
-type Service = 'git-upload-pack' | 'git-receive-pack';
+/** A fetch or a push of git's, or a lock of LFS's: each with an end of the path of its own. */
+type Wanted = 'git-upload-pack' | 'git-receive-pack' | 'lfs-lock';
+const endOf = (wanted: Wanted): string => (wanted === 'lfs-lock' ? '/info/lfs/locks' : `/info/refs?service=${wanted}`);
 
 /** The target as it goes over the wire: what is beyond ASCII as escapes. */
 function wire(spelled: string): string {
@@ -106,11 +109,11 @@ const LEDGER = new Ledger({
   audit: { write: () => undefined, refusal: () => undefined },
 });
 
-/** What the door and its gate say to an advertisement of `spelled` (host and path). */
-function decide(spelled: string, service: Service, caller: Caller, routes: RouteTable): Decision {
+/** What the door and its gate say to a request for `spelled` (host and path). */
+function decide(spelled: string, wanted: Wanted, caller: Caller, routes: RouteTable): Decision {
   const request = new IncomingMessage(new Socket());
-  request.method = 'GET';
-  request.url = `/${wire(spelled)}/info/refs?service=${service}`;
+  request.method = wanted === 'lfs-lock' ? 'POST' : 'GET';
+  request.url = `/${wire(spelled)}${endOf(wanted)}`;
   request.httpVersion = '1.1';
   const record = LEDGER.begin('test');
   const read = readOperation(request, routes, record);
@@ -119,10 +122,11 @@ function decide(spelled: string, service: Service, caller: Caller, routes: Route
 }
 
 /** The repository that the emulator's router finds; undefined when none. */
-function leadsTo(spelled: string, service: Service): string | undefined {
-  const [, host = '', path = ''] = /^([^/]*)(.*)$/s.exec(`${wire(spelled)}/info/refs?service=${service}`) ?? [];
+function leadsTo(spelled: string, wanted: Wanted): string | undefined {
+  const [, host = '', path = ''] = /^([^/]*)(.*)$/s.exec(`${wire(spelled)}${endOf(wanted)}`) ?? [];
   const address = parseAddress(host, path, new Map());
-  return address === undefined || address.step === 'other' ? undefined : address.repository;
+  const isKnown = address?.step !== 'lfs' || readLfsCall('POST', address.rest) !== undefined;
+  return address === undefined || address.step === 'other' || !isKnown ? undefined : address.repository;
 }
 
 /** One change to a text, at a place told by a number. */
@@ -238,7 +242,7 @@ const spelledFrom = (of: Place): fc.Arbitrary<string> =>
     );
 /** A spelling, and a repository: mostly the one that it was made from. */
 const attempt = place.chain((of) => fc.tuple(spelledFrom(of), fc.oneof({ weight: 3, arbitrary: fc.constant(of) }, place)));
-const service = fc.constantFrom<Service>('git-upload-pack', 'git-receive-pack');
+const service = fc.constantFrom<Wanted>('git-upload-pack', 'git-receive-pack', 'lfs-lock');
 
 /** Spellings of one repository that change nothing but case (where it does not count) and escapes. */
 function respelled(of: Place): fc.Arbitrary<string> {
@@ -270,7 +274,7 @@ describe('an address, however it is spelled', () => {
             holder(grantFor('dev.azure.com/**', 'tfs.example.com/**', 'git.example.com/**'), { repos: [patternOf(only.pattern)] }),
             new RouteTable(EVERYTHING),
           ),
-          decide(spelled, wanted, USER, new RouteTable([opening(only.pattern, 'fetch', 'push')])),
+          decide(spelled, wanted, USER, new RouteTable([opening(only.pattern, 'fetch', 'push', 'lfs')])),
         ]) {
           if (decision.kind !== 'pass') continue;
           admitted += 1;
@@ -287,11 +291,11 @@ describe('an address, however it is spelled', () => {
   it('never gets by a wider route what a narrower one before it keeps back', () => {
     let kept = 0;
     fc.assert(
-      fc.property(attempt, ([spelled, guarded]) => {
-        if (leadsTo(spelled, 'git-receive-pack') !== guarded.name) return;
+      fc.property(attempt, fc.constantFrom<Wanted>('git-receive-pack', 'lfs-lock'), ([spelled, guarded], wanted) => {
+        if (leadsTo(spelled, wanted) !== guarded.name) return;
         kept += 1;
         const routes = new RouteTable([opening(guarded.pattern, 'fetch'), ...EVERYTHING]);
-        expect(decide(spelled, 'git-receive-pack', USER, routes).kind, spelled).toBe('refusal');
+        expect(decide(spelled, wanted, USER, routes).kind, spelled).toBe('refusal');
       }),
       { numRuns: 6000 },
     );

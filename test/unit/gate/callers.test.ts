@@ -147,6 +147,7 @@ describe('identify() of someone with a lease', () => {
         kind: 'lease',
         peer: who,
         lease: LEASE,
+        text: new Secret('good'),
       });
   });
 

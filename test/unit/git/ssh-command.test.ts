@@ -21,6 +21,8 @@ describe('parseSshCommand()', () => {
   it.each([
     ["git-lfs-authenticate '/host/a' download", 'git-lfs-authenticate', '/host/a', 'download'],
     ['git-lfs-authenticate host/My Project/a upload', 'git-lfs-authenticate', 'host/My Project/a', 'upload'],
+    ['git-lfs-authenticate host/My upload/download upload', 'git-lfs-authenticate', 'host/My upload/download', 'upload'],
+    ['git-lfs-authenticate host/your upload shop/a download', 'git-lfs-authenticate', 'host/your upload shop/a', 'download'],
     ["git-lfs-authenticate '/host/a' upload 0123abcd", 'git-lfs-authenticate', '/host/a', 'upload'],
     ["git-lfs-transfer '/host/a' download", 'git-lfs-transfer', '/host/a', 'download'],
   ])('reads what git-lfs asks: %j', (text, program, path, operation) => {

@@ -5,10 +5,22 @@
 import type { IncomingMessage } from 'node:http';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { mintLease, narrowLease } from '../../../src/gate/lease-seal.js';
 import { takeLease } from '../../../src/http/presented-lease.js';
+import { Secret } from '../../../src/model/secret.js';
 
 const LEASE = 'ptl1_AQAQ-_MDAwMDAwMDAwMDAwMGFh';
 const OTHER = 'ptl1_AQAQOTk5OTk5';
+
+const KEY = { id: '0123456789abcdef', key: new Secret(Buffer.alloc(32, 1).toString('base64')) };
+const id = (digit: string): string => digit.repeat(16);
+const WIDE = mintLease(KEY.id, KEY.key, { id: id('a'), allow: ['fetch', 'lfs'] });
+const NARROW = narrowLease(WIDE, { id: id('b'), allow: ['lfs'] });
+const NARROWER = narrowLease(NARROW, { id: id('c'), expiresAt: new Date(0) });
+/** Narrowed from the same, in another way. */
+const BESIDE = narrowLease(WIDE, { id: id('d'), allow: ['fetch'] });
+/** With the same caveats as the first, of another key. */
+const STRANGE = mintLease('fedcba9876543210', KEY.key, { id: id('a'), allow: ['fetch', 'lfs'] });
 
 type Headers = Pick<IncomingMessage, 'headers' | 'headersDistinct'>;
 
@@ -113,5 +125,32 @@ describe('takeLease()', () => {
         expect(lease.kind).not.toBe('none');
       }),
     );
+  });
+});
+
+describe('takeLease(), of a lease and what it was narrowed to', () => {
+  const sent = (...leases: readonly Secret[]): Headers => request(...leases.map((each) => ['X-Postern-Lease', each.reveal()] as const));
+
+  it.each([
+    ['behind it', [WIDE, NARROW], NARROW],
+    ['before it', [NARROW, WIDE], NARROW],
+    ['several times over', [NARROW, NARROWER, WIDE], NARROWER],
+  ])('takes what it was narrowed to, %s', (_what, leases, expected) => {
+    expect(taken(sent(...leases))).toBe(expected.reveal());
+  });
+
+  it('takes it from a header beside a password, and leaves neither', () => {
+    const made = request(['X-Postern-Lease', NARROW.reveal()], basic(`git:${WIDE.reveal()}`));
+    expect(taken(made)).toBe(NARROW.reveal());
+    expect(made.headers).toEqual({});
+  });
+
+  it.each([
+    ['of two that were narrowed apart', [NARROW, BESIDE]],
+    ['of two and what both came from', [NARROW, WIDE, BESIDE]],
+    ['of two keys', [STRANGE, NARROW]],
+    ['when one cannot be read', [NARROW, new Secret(LEASE)]],
+  ])('takes none %s', (_what, leases) => {
+    expect(taken(sent(...leases))).toBe('unclear');
   });
 });

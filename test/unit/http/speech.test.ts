@@ -3,7 +3,7 @@ import { IncomingMessage, ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import type { CommandList } from '../../../src/git/receive-pack.js';
-import { sayTo, sayPlain } from '../../../src/http/speech.js';
+import { sayIn, sayTo, sayPlain } from '../../../src/http/speech.js';
 import type { HttpOperation } from '../../../src/model/operation.js';
 import type { Refusal } from '../../../src/model/refusal.js';
 import { addressOf } from '../route.js';
@@ -124,5 +124,22 @@ describe('sayTo()', () => {
     for (const kind of ['fetch', 'push'] as const)
       for (const step of ['advertisement', 'exchange'] as const)
         expect(spoken((response) => sayTo(response, operation(kind, step), REFUSAL, pushOf('report-status'))).head[0]).not.toContain('401');
+  });
+});
+
+describe('sayIn()', () => {
+  it('never says 429 to git-lfs, which shows no word of it and may fall over', () => {
+    const { head, body } = spoken((response) => sayIn('lfs', response, { ...REFUSAL, upstreamStatus: 429 }));
+    expect(head[0]).toBe('HTTP/1.1 503 Service Unavailable');
+    expect(head).toContain('retry-after: 3');
+    expect(JSON.parse(body)).toMatchObject({ message: expect.stringContaining('postern: Wait for') as string });
+    expect(spoken((response) => sayIn('lfs', response, REFUSAL)).head[0]).toBe('HTTP/1.1 503 Service Unavailable');
+    expect(spoken((response) => sayIn('api', response, REFUSAL)).head[0]).toBe('HTTP/1.1 429 Too Many Requests');
+  });
+
+  it('never says 401 to git-lfs, which would write into the configuration that it has to sign in', () => {
+    const refusal: Refusal = { kind: 'refusal', code: 'lease-required', status: 403, what: 'no', todo: 'ask', asksForLease: true };
+    expect(spoken((response) => sayIn('lfs', response, refusal)).head[0]).toBe('HTTP/1.1 403 Forbidden');
+    expect(spoken((response) => sayIn('lfs', response, { ...refusal, upstreamStatus: 401 })).head[0]).toBe('HTTP/1.1 403 Forbidden');
   });
 });
