@@ -77,6 +77,13 @@ export class Onward {
       return { kind: 'no', what: 'The upstream names an address that is none', todo: 'ask the administrator of the upstream' };
     const verdict = judgeTarget(new URL(url), { route, address, hosts: this.#hosts, isObject: action !== 'get' });
     if (verdict.kind === 'no') return verdict;
+    // A seal is judged by where it was named. Of the upstream itself that would be another call than the gate has seen.
+    if (verdict.kind === 'own' && action === 'get')
+      return {
+        kind: 'no',
+        what: 'The upstream redirects to an address of its own that is not one of this door',
+        todo: 'check the address',
+      };
     const kept = Object.entries(headers).filter(
       // Where our own credential goes, no other one does.
       ([name, value]) => !OURS.has(name) && !(name === 'authorization' && (verdict.kind === 'own' || value.includes('[credential]'))),

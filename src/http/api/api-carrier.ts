@@ -73,10 +73,7 @@ export class ApiCarrier {
     const here = ownAddress(trip, address, to);
     if (here !== undefined) return `${doorBaseOf(trip.request)}/${here}`;
     const { method } = trip.request;
-    const isRead = method === 'GET' || method === 'HEAD';
-    // What is sealed is judged by where it was named: of the service itself, that would be another call than the gate has seen.
-    const isOwn = to.origin === trip.origin.origin || to.hostname === address.upstreamHost.replace(/:[0-9]+$/, '');
-    if (!isRead || isOwn || hasUser(to)) return elsewhere(trip, to);
+    if (method !== 'GET' && method !== 'HEAD') return elsewhere(trip, to);
     const named = { url: to.href, method, action: 'get' } as const;
     const onwards = this.#onward.addressFor(named, { route: trip.route, address, local });
     return onwards.kind === 'address' ? onwards.href : { ...elsewhere(trip, to), what: onwards.what, todo: onwards.todo };
