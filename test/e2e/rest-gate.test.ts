@@ -396,3 +396,41 @@ describe('the address of a call', () => {
     ]);
   });
 });
+
+describe('postern route explain', () => {
+  const explain = async (url: string): Promise<string> =>
+    (await daemon.postern(['route', 'explain', '--config', await configFile(), url])).stdout;
+  const configFile = (): Promise<string> =>
+    scene.writeFile(
+      'explain.yaml',
+      'identities: { sp: { kind: none } }\nroutes: [{ match: dev.azure.com/contoso/Payments/*, identity: sp, allow: [fetch, api] }]\n',
+    );
+
+  test.each([
+    ['https://dev.azure.com/contoso/_apis/resourceAreas', 'route      dev.azure.com/contoso/Payments/*'],
+    ['https://dev.azure.com/contoso/_apis/projects', 'route      none matches: requests are refused'],
+    [
+      'dev.azure.com/contoso/Payments/_apis/git/repositories/web/items?path=/x',
+      'address    dev.azure.com/contoso/Payments/web (azure-services)',
+    ],
+    [
+      'https://dev.azure.com/contoso/Payments/_apis/wit/wiql',
+      'call       GET and POST read, with api; everything else writes, with api and push',
+    ],
+    [
+      'https://dev.azure.com/contoso/Payments/_apis/git/repositories/web/pushes',
+      'call       GET reads, with api; everything else writes, with api and push\n',
+    ],
+    ['https://vssps.dev.azure.com/contoso/_apis/tokens/pats', 'call       refused to everybody: it is about personal access tokens'],
+    [
+      'https://dev.azure.com/contoso/_apis/distributedtask/pools/1/agents',
+      'GET reads, with api; everything else is refused to everybody: it is about the registration',
+    ],
+    [
+      'https://dev.azure.com/contoso/Payments/_git/6ce954b1-ce1f-45d1-b94d-e6bf2464ba2c',
+      'names      it names a project or a repository by its GUID',
+    ],
+  ])('of %s tells %s', async (url, line) => {
+    expect(await explain(url)).toContain(line);
+  });
+});

@@ -134,7 +134,7 @@ describe('a request', () => {
       'x-vss-forceMsaPassThrough': 'true',
     };
     await send({ headers }, `${CALL}?api-version=7.1-preview.1&$expand=all&fields=System.Id,System.Title&x=%C3%A4+b`);
-    const { url, headers: seen } = arrived[0] ?? { url: '', headers: {} as Arrived['headers'] };
+    const { url, headers: seen }: Pick<Arrived, 'url' | 'headers'> = arrived[0] ?? { url: '', headers: {} };
     expect(url).toBe(
       '/contoso/Payments/_apis/wit/workitems/7?api-version=7.1-preview.1&$expand=all&fields=System.Id,System.Title&x=%C3%A4+b',
     );
@@ -168,7 +168,7 @@ describe('an answer', () => {
     'of %s comes back as it was given, on a connection that goes on',
     async (status, headers, body) => {
       const agent = oneConnection();
-      for (const _ of [1, 2]) {
+      for (let time = 0; time < 2; time++) {
         answer = { status, headers: { ...headers, 'set-cookie': 'a=b', 'www-authenticate': 'Bearer' }, body };
         const given = await send({ agent });
         expect([given.status, given.body.toString()]).toEqual([status, body]);
