@@ -245,6 +245,9 @@ describe('a package in storage', () => {
     const answer = await follow(tarball);
     storage.lifeMs = 3_600_000;
     expect([answer.status, answer.headers['content-type']]).toEqual([403, 'application/json; charset=utf-8']);
+    expect(JSON.parse(answer.body.toString())).toMatchObject({
+      message: expect.stringContaining('does not hand out what the upstream led to (403)') as string,
+    });
   });
 
   test('that comes at once is passed on as it is', async () => {
