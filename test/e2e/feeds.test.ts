@@ -250,6 +250,22 @@ describe('a package in storage', () => {
     });
   });
 
+  test.each([
+    ['another storage, sealed again', 'https://other.blob.core.windows.net/x', 302],
+    ['the service, not followed', 'https://pkgs.dev.azure.com/contoso/Payments/_packaging/tools/npm/registry/left', 502],
+    ['another host, not followed', 'https://evil.example/x', 502],
+  ])('whose storage leads on to %s', async (_, leadsTo, wanted) => {
+    const { storage, git } = scene.emulator;
+    storage.leadsTo = leadsTo;
+    const first = await get(tarball);
+    const second = await ask(first.headers.location ?? '');
+    storage.leadsTo = undefined;
+    expect(second.status).toBe(wanted);
+    if (wanted === 302) expect(second.headers.location).toContain(`${daemon.url(tarball)}?postern-to=`);
+    else expect(second.headers.location).toBeUndefined();
+    expect(git.count({ method: 'GET' })).toBe(1);
+  });
+
   test('that comes at once is passed on as it is', async () => {
     scene.emulator.git.feeds.redirects = undefined;
     const { status, body } = await get(tarball);

@@ -152,7 +152,7 @@ function rewritten(
 ): ClientAction | ObjectError {
   const { href, header, expiresAt } = given;
   const named = { url: href, method: METHODS[action], action, oid: object.oid, headers: header, expiresAt };
-  const to = onward.addressFor(named, { route, address: operation.address, local: `${local}/objects/${object.oid}` });
+  const to = onward.addressFor(named, { route, address: operation.address, local: `${local}/objects/${object.oid}`, isByStorage: false });
   if (to.kind === 'no') return { code: 502, message: `postern: ${to.what}; what to do: ${to.todo}` };
   // It is the client's switch: with it git-lfs sends a body without telling its length, which Azure wants of large ones.
   const isChunked = action === 'upload' && header['transfer-encoding']?.toLowerCase() === 'chunked';
