@@ -43,6 +43,7 @@ import { loginStore } from '../store/login-store.js';
 import { SharedRevocations } from '../store/shared-revocations.js';
 import { Attempts } from '../upstream/attempts.js';
 import { UpstreamConnections } from '../upstream/connections.js';
+import { GuidNames } from '../upstream/guid-names.js';
 import { OwnRequests } from '../upstream/own-requests.js';
 import { PatApi } from '../upstream/pat-api.js';
 import { ReposApi } from '../upstream/repos-api.js';
@@ -175,6 +176,7 @@ export function assemble(
   const throttle = previous?.throttle ?? new Throttle(clock);
   const tenants = new Tenants({ connections, clock, logger, previous: previous?.tenants });
   const requests = new OwnRequests({ vault, tenants, send, throttle, clock, pats: () => pats });
+  const guids = new GuidNames({ requests, clock });
   const patParts = { api: new PatApi(requests), routes, identities: settings.identities, clock, logger };
   const pats: PatCare = new PatCare({ ...patParts, previous: previous?.pats });
   const patDesk = new PatDesk({ ...patParts, onRevoked: (id) => pats.revoked(id) });
@@ -224,6 +226,7 @@ export function assemble(
   const peers = previous?.peers ?? new Peers({ table: process.platform === 'linux' ? new KernelPeerTable() : undefined, logger });
   const doorParts: HttpDoorParts = {
     routes,
+    guids,
     ledger,
     logger,
     traffic,
@@ -250,6 +253,7 @@ export function assemble(
   const legParts = { attempts, connections, stallMs: timeouts.stall };
   const sshParts: SshDoorParts = {
     routes,
+    guids,
     ledger,
     logger,
     traffic,

@@ -7,7 +7,7 @@ import type { AuditLease, AuditOperation } from '../model/audit.js';
 import type { Caller, Entry, Peer } from '../model/caller.js';
 import type { ErrorCode } from '../model/errors.js';
 import type { Lease } from '../model/lease.js';
-import { type GitOperation, LFS_STEPS, type LfsStep, permissionsOf } from '../model/operation.js';
+import { API_STEPS, type GitOperation, LFS_STEPS, type LfsStep, permissionsOf } from '../model/operation.js';
 import type { Refusal } from '../model/refusal.js';
 import { admit } from './admit.js';
 import { Callers } from './callers.js';
@@ -211,7 +211,10 @@ function operationOf({ operation, step, address, repository = '' }: AuditOperati
     path: '',
     mainPath: '',
   };
-  if (operation === 'api') return { kind: 'api', step: step === 'read' ? 'read' : 'write', address: asked, query: '' };
+  if (operation === 'api') {
+    const known = API_STEPS.find((each) => each === step);
+    return { kind: 'api', step: known ?? 'write', address: asked, query: '' };
+  }
   if (operation === 'lfs') {
     const known = Object.keys(LFS_STEPS).find((each): each is LfsStep => each === step);
     return known === undefined ? undefined : { kind: 'lfs', step: known, address: asked, suffix: '' };

@@ -5,10 +5,10 @@
 import { BlockList, isIP } from 'node:net';
 import type { Peer } from '../model/caller.js';
 import { type Caveat, type Lease, leaseName } from '../model/lease.js';
-import { type GitOperation, permissionsOf } from '../model/operation.js';
+import { type GitOperation, isDiscovery, permissionsOf } from '../model/operation.js';
 import type { RefPolicy } from '../model/refs.js';
 import type { Refusal } from '../model/refusal.js';
-import { matchesPattern } from '../model/route-pattern.js';
+import { matchesPattern, overlaps } from '../model/route-pattern.js';
 
 /** Why the lease does not permit `operation` for `peer` at `now` (ms since the epoch); undefined when it does. */
 export function refuseByLease(lease: Lease, operation: GitOperation, peer: Peer, now: number): Refusal | undefined {
@@ -59,11 +59,7 @@ function faultOf(
     };
   }
   const { address } = operation;
-  if (
-    repos === undefined
-      ? isGrant
-      : !repos.some(({ hostKind, parts }) => hostKind === address.kind && matchesPattern(parts, address.canonical))
-  ) {
+  if (repos === undefined ? isGrant : !repos.some(({ hostKind, parts }) => hostKind === address.kind && isFor(parts, operation))) {
     return { what: `is not for the repository ${address.display}`, todo: ASK };
   }
   const granted = allow ?? (isGrant ? [] : undefined);
@@ -79,6 +75,12 @@ function faultOf(
     return { what: `is for ${uids.length === 1 ? 'another local user' : 'other local users'}`, todo: ASK };
   }
   return undefined;
+}
+
+/** Where things are may be asked by everyone who may use something there. */
+function isFor(parts: readonly string[], operation: GitOperation): boolean {
+  const { canonical } = operation.address;
+  return isDiscovery(operation) ? overlaps(parts, [...canonical, '**']) : matchesPattern(parts, canonical);
 }
 
 /**

@@ -3,6 +3,7 @@
  */
 import type { HostKind, RepoAddress } from '../model/address.js';
 import { DEV_AZURE_HOST, inferHostKind } from '../model/host-name.js';
+import type { Permission } from '../model/operation.js';
 import { canonicalPattern, coversBelow, lookOf, matchesHost, matchesPattern, overlaps, patternHost } from '../model/route-pattern.js';
 import type { Route } from '../model/settings.js';
 import { type Mismatch, mismatchOf } from './route-mismatch.js';
@@ -40,6 +41,11 @@ export class RouteTable {
     return nearest !== undefined && matchesPattern(nearest.pattern, address.canonical) ? nearest.route : undefined;
   }
 
+  /** The first route for something below an address that allows this. */
+  somewhereIn({ kind, canonical }: RepoAddress, permission: Permission): Route | undefined {
+    return this.below(kind, canonical, canonical.length).find(({ route }) => route.allow.includes(permission))?.route;
+  }
+
   /** The route that the address only looks like, which keeps it from every later one; undefined when that is not why none is found. */
   lookAlike(address: RepoAddress): Route | undefined {
     const nearest = this.#nearest(address);
@@ -61,6 +67,21 @@ export class RouteTable {
     return this.#routes
       .filter(({ route, pattern }) => route.hostKind === kind && overlaps(pattern, [...beginning, '**']))
       .map(({ route, pattern }) => ({ route, isWhole: coversBelow(pattern, beginning, length) }));
+  }
+
+  /**
+   * The routes that an address may get of whose parts only the first ones are known, in their order; `isOne` when it gets the first
+   * whatever the others are. `lengths`: how many parts it can have.
+   */
+  candidates(
+    kind: HostKind,
+    beginning: readonly string[],
+    lengths: readonly number[],
+  ): { readonly routes: readonly Route[]; readonly isOne: boolean } {
+    const look = [...lookOf(kind, beginning), '**'];
+    const able = this.#routes.filter((each) => each.route.hostKind === kind && overlaps(each.look, look));
+    const last = able.findIndex(({ pattern }) => lengths.every((length) => coversBelow(pattern, beginning, length)));
+    return { routes: (last < 0 ? able : able.slice(0, last + 1)).map(({ route }) => route), isOne: last === 0 };
   }
 
   /** Of each route that the address passes by, before the one that takes it or keeps it from later ones, in which part it differs. */

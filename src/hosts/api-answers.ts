@@ -5,6 +5,7 @@
  *
  *   _apis/resourceAreas[/{id}]                       locationUrl: the host that has an area
  *   _apis/connectionData                             accessPoint, location: the same, for older clients
+ *   _apis/serviceDefinitions/...                     location: the same
  *   _packaging/{feed}/npm/registry/{package}         dist.tarball
  *   _packaging/{feed}/nuget/v3/...                   @id, packageContent, registration (not the content of packages, flat2/)
  *   _packaging/{feed}/nuget/v2/...                   the same in XML
@@ -15,23 +16,24 @@
  * of NuGet's server (learn.microsoft.com/nuget/api), PEP 503 and 691, the index of Cargo. Maven's files name no address of the feed.
  */
 import type { RepoAddress } from '../model/address.js';
-import { caselessName } from '../model/fold.js';
 import { DEV_AZURE_HOST, familyHost, legacyOrganisation } from '../model/host-name.js';
-import { API_MARKS, decodeApiPath } from './api-address.js';
+import { apiCallOf } from './api-address.js';
+import { isCall } from './api-call.js';
 
 const JSON_ANSWER = /^application\/(?:[a-z0-9.+-]+\+)?json$/;
 const XML_ANSWER = /^(?:application|text)\/(?:[a-z0-9.+-]+\+)?xml$/;
 const HTML_ANSWER = /^(?:text\/html|application\/(?:[a-z0-9.+-]+\+)(?:html|json))$/;
 
-/** What follows the mark, or the feed's name for packages, in lower case; and the media type of the answers meant. */
-const FOLLOWED: readonly (readonly [mark: string, begins: readonly string[], type: RegExp])[] = [
-  ['_apis', ['resourceareas'], JSON_ANSWER],
-  ['_apis', ['connectiondata'], JSON_ANSWER],
-  ['_packaging', ['npm', 'registry'], JSON_ANSWER],
-  ['_packaging', ['nuget', 'v3'], JSON_ANSWER],
-  ['_packaging', ['nuget', 'v2'], XML_ANSWER],
-  ['_packaging', ['pypi', 'simple'], HTML_ANSWER],
-  ['_packaging', ['cargo', 'index'], JSON_ANSWER],
+/** Calls (api-call.ts), and the media types of the answers meant. */
+const FOLLOWED: readonly (readonly [call: string, type: RegExp])[] = [
+  ['_apis/resourceareas/**', JSON_ANSWER],
+  ['_apis/connectiondata', JSON_ANSWER],
+  ['_apis/servicedefinitions/**', JSON_ANSWER],
+  ['_packaging/*/npm/registry/**', JSON_ANSWER],
+  ['_packaging/*/nuget/v3/**', JSON_ANSWER],
+  ['_packaging/*/nuget/v2/**', XML_ANSWER],
+  ['_packaging/*/pypi/simple/**', HTML_ANSWER],
+  ['_packaging/*/cargo/index/**', JSON_ANSWER],
 ];
 
 /**
@@ -39,14 +41,8 @@ const FOLLOWED: readonly (readonly [mark: string, begins: readonly string[], typ
  * passed on as they are.
  */
 export function followedIn({ path }: Pick<RepoAddress, 'path'>): RegExp | undefined {
-  const decoded = decodeApiPath(path);
-  if (decoded.kind === 'fault') return undefined;
-  const names = decoded.names.map(caselessName);
-  const at = names.findIndex((name) => API_MARKS.includes(name));
-  const mark = names[at];
-  // A feed's name stands between the mark and its protocol.
-  const call = names.slice(mark === '_packaging' ? at + 2 : at + 1);
-  return FOLLOWED.find(([of, begins]) => of === mark && begins.every((name, index) => call[index] === name))?.[2];
+  const call = apiCallOf(path);
+  return FOLLOWED.find(([pattern]) => isCall(call, pattern))?.[1];
 }
 
 /** Whether a host (see parseHost) is one that serves the API of the same service as `address`: one that this door serves in its place. */

@@ -18,7 +18,7 @@ export interface FailedAnswer {
   /** The body's beginning, decoded. */
   readonly text: string;
   /** What was asked for, when it is not git. */
-  readonly wanted?: string;
+  readonly wanted?: string | undefined;
 }
 
 /** A refusal that does not know its route and identity yet. */

@@ -13,6 +13,7 @@ import type { HostKind, RepoAddress } from '../model/address.js';
 import { caselessName, foldName } from '../model/fold.js';
 import { DEV_AZURE_HOST, legacyOrganisation, SSH_AZURE_HOSTS } from '../model/host-name.js';
 import { canonicalNames } from '../model/route-pattern.js';
+import { guidPlace } from './guid-address.js';
 import { decodePath } from './segments.js';
 
 export type ParsedAddress = { readonly kind: 'address'; readonly address: RepoAddress } | { readonly kind: 'fault'; readonly what: string };
@@ -72,6 +73,7 @@ function azureServices(host: string, path: string, names: readonly string[]): Pa
     upstreamHost: host,
     path,
     mainPath,
+    guids: guidPlace({ certain: [organisation], isCertain: true, project: tail.before[0], repository }),
   });
 }
 
@@ -97,6 +99,7 @@ function azureSsh(host: string, raw: readonly string[], names: readonly string[]
     upstreamHost: DEV_AZURE_HOST,
     path,
     mainPath: path,
+    guids: guidPlace({ certain: [organisation], isCertain: true, project, repository }),
   });
 }
 
@@ -109,7 +112,14 @@ function azureServer(host: string, path: string, names: readonly string[]): Pars
   if (odd !== undefined) return fault(`${odd} is not a name that Azure DevOps Server allows`);
   const project = tail.before.length <= collectionDepth ? [tail.repository] : [];
   const all = [host, ...tail.before, ...project, tail.repository];
-  return ok({ kind: 'azure-server', host, names: all, organisation: undefined, upstreamHost: host, path, mainPath: path });
+  const guids = guidPlace({
+    certain: tail.before.slice(0, collectionDepth),
+    isCertain: collectionDepth > 1,
+    above: tail.before.slice(collectionDepth, -1),
+    project: tail.before.length > collectionDepth ? tail.before.at(-1) : undefined,
+    repository: tail.repository,
+  });
+  return ok({ kind: 'azure-server', host, names: all, organisation: undefined, upstreamHost: host, path, mainPath: path, guids });
 }
 
 /**
@@ -130,7 +140,7 @@ function gitTail(names: readonly string[], most: number): { readonly before: rea
 }
 
 /** Names that a Windows server may read as another name (with a space at an end, or a dot at the last), and words that are none. */
-function isOddAzureName(name: string): boolean {
+export function isOddAzureName(name: string): boolean {
   return /^\s|[\s.]$/u.test(name.normalize('NFKC')) || RESERVED.includes(foldName(name));
 }
 

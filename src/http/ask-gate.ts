@@ -12,6 +12,7 @@ import type { AuditTrail, Clock } from '../model/ports.js';
 import type { OperationRecord } from '../model/record.js';
 import type { Refusal } from '../model/refusal.js';
 import type { AccessSettings } from '../model/settings.js';
+import type { GuidNames } from '../upstream/guid-names.js';
 import { type DoorNames, sharedName } from './door-names.js';
 import { forwardedBy } from './forwarded.js';
 import { takeLease } from './presented-lease.js';
@@ -39,6 +40,7 @@ export interface GateParts {
   readonly clock: Clock;
   readonly peers: Peers;
   readonly callers: Callers;
+  readonly guids: GuidNames;
   readonly access: Pick<AccessSettings, 'local' | 'remote'>;
 }
 
@@ -52,9 +54,10 @@ export async function askGate(request: IncomingMessage, { parts, names, host, re
   if (caller.kind === 'refusal') return no(caller);
   const read = readOperation(request, routes, record);
   if (read.kind === 'refusal') return no(read);
-  const { operation } = read;
   const unrecorded = audit.refusal();
-  if (unrecorded !== undefined) return no(unrecorded, operation);
+  if (unrecorded !== undefined) return no(unrecorded, read.operation);
+  const operation = await parts.guids.name(read.operation, { caller, routes, record });
+  if (operation.kind === 'refusal') return no(operation, read.operation);
   const decision = admit(operation, caller, routes, clock.now());
   return decision.kind === 'refusal' ? no(decision, operation) : { kind: 'pass', operation, pass: decision, caller };
 }

@@ -85,6 +85,13 @@ export class Onward {
         what: 'The storage leads back to the upstream, which is not followed',
         todo: 'ask the administrator of the storage',
       };
+    // A seal is judged by where it was named. Of the upstream itself that would be another call than the gate has seen.
+    if (action === 'get' && verdict.kind === 'own')
+      return {
+        kind: 'no',
+        what: 'The upstream redirects to an address of its own that is not one of this door',
+        todo: 'check the address',
+      };
     const kept = Object.entries(headers).filter(
       // Where our own credential goes, no other one does.
       ([name, value]) => !OURS.has(name) && !(name === 'authorization' && (verdict.kind === 'own' || value.includes('[credential]'))),

@@ -9,6 +9,7 @@ import type { Journey } from '../upstream/journey.js';
 import type { Outcome } from '../upstream/judgement.js';
 import { KEPT_BODY_BYTES, type RequestBody } from './body.js';
 import type { Courier, Ends } from './courier.js';
+import { isErrorAnswer, passOnError } from './error-answer.js';
 import { callerHeaders, CHALLENGE_HEADERS, PLAIN_HEADERS } from './headers.js';
 import { takeBody } from './take-body.js';
 import type { Trip } from './trip.js';
@@ -82,7 +83,8 @@ export class PlainForwarder {
         return;
       }
       case 'relay':
-        if ((await plan.hand?.(trip, outcome.answer)) !== true)
+        if (isErrorAnswer(trip, outcome.answer)) await passOnError(courier, trip, outcome.answer);
+        else if ((await plan.hand?.(trip, outcome.answer)) !== true)
           await courier.relay(trip, outcome.answer, callerHeaders(outcome.answer, PLAIN_HEADERS));
         return;
       case 'challenge':

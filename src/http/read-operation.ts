@@ -7,10 +7,13 @@ import type { RouteTable } from '../gate/route-table.js';
 import { classifyLfsRequest, isLfsPath, type NotLfs } from '../git/lfs-request.js';
 import { classifySmartRequest, type NotSmart } from '../git/smart-http.js';
 import { isApiPath, parseApiAddress } from '../hosts/api-address.js';
+import { overrideOf } from '../hosts/api-override.js';
+import { stepOf } from '../hosts/api-steps.js';
+import { credentialOf } from '../hosts/credential-calls.js';
 import { type ParsedAddress, parseRepoAddress } from '../hosts/repo-address.js';
 import type { HostKind } from '../model/address.js';
 import { inferHostKind, parseHost } from '../model/host-name.js';
-import type { DoorOperation } from '../model/operation.js';
+import { type ApiOperation, type DoorOperation, isReading } from '../model/operation.js';
 import type { OperationRecord } from '../model/record.js';
 import type { Refusal } from '../model/refusal.js';
 import { readRequestTarget } from './request-target.js';
@@ -33,7 +36,8 @@ export function readOperation(
   const host = parseHost(hostSegment);
   if (host === undefined) return malformed(`${printable(hostSegment)} is not a host name`);
   record.repository = `${host}${printable(path)}`;
-  const read = { method: request.method ?? '', host, path, query, kind: routes.kindOf(host) };
+  const headers = Object.keys(request.headersDistinct);
+  const read = { method: request.method ?? '', host, path, query, headers, kind: routes.kindOf(host) };
   const operation = { git: gitOperation, lfs: lfsOperation, api: apiOperation }[dialectOfPath(read.method, path, query)](read);
   if (operation.kind === 'refusal') return operation;
   record.kind = operation.kind;
@@ -63,6 +67,8 @@ interface Read {
   readonly host: string;
   readonly path: string;
   readonly query: string | undefined;
+  /** Names of the headers, lower case. */
+  readonly headers: readonly string[];
   /** What a route says of the host. */
   readonly kind: HostKind | undefined;
 }
@@ -84,11 +90,21 @@ function lfsOperation({ method, host, path, query, kind }: Read): DoorOperation 
   return { kind: 'lfs', step: lfs.step, address: parsed.address, suffix, oid: lfs.oid };
 }
 
-function apiOperation({ method, host, path, query, kind }: Read): DoorOperation | Refusal {
+function apiOperation({ method, host, path, query, headers, kind }: Read): DoorOperation | Refusal {
   const parsed = parseApiAddress(kind ?? inferHostKind(host), host, path);
   if (parsed.kind === 'fault') return malformed(`The address is not one of the REST API: ${printable(parsed.what)}`);
-  const isRead = method === 'GET' || method === 'HEAD' || method === 'OPTIONS';
-  return { kind: 'api', step: isRead ? 'read' : 'write', address: parsed.address, query: query === undefined ? '' : `?${query}` };
+  const { address, call, isOfAccount } = parsed;
+  const override = overrideOf(call, query, headers);
+  if (override !== undefined) {
+    const what = `The call would be judged by one method or address and carried out by another, because of ${printable(override)}`;
+    return refusal('call-refused', 403, what, 'send each call by itself, with its own method');
+  }
+  const step = stepOf(method, call, isOfAccount);
+  const operation: ApiOperation = { kind: 'api', step, address, query: query === undefined ? '' : `?${query}` };
+  const credential = credentialOf(call, !isReading(operation));
+  if (credential !== undefined)
+    return refusal('call-refused', 403, `The call is about ${credential.what}, and gives nobody a credential here`, credential.todo);
+  return operation;
 }
 
 /** A host that no route names is most likely no Azure DevOps Server: that there is no route says more than a wrong grammar. */

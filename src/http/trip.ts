@@ -4,7 +4,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { PROBE_BYTES } from '../git/smart-http.js';
-import type { DoorOperation } from '../model/operation.js';
+import { type DoorOperation, isReading } from '../model/operation.js';
 import type { Refusal } from '../model/refusal.js';
 import { type Journey, STREAM_LIFE_MS, unsure } from '../upstream/journey.js';
 import type { RequestBody } from './body.js';
@@ -34,8 +34,9 @@ export function needOf(trip: Trip, body: RequestBody): { lifeMs?: number } {
 
 /** Whether a request that may or may not have arrived can be sent again: reads, objects of LFS, and a push's probe. */
 export function isRepeatable(trip: Trip, body: RequestBody): boolean {
-  const { kind, step } = trip.operation;
-  if (kind === 'api') return step === 'read';
+  const { operation } = trip;
+  if (operation.kind === 'api') return isReading(operation);
+  const { kind, step } = operation;
   // An object is what its name says however often it is brought; a lock is somebody's once.
   if (kind === 'lfs') return step !== 'lock' && step !== 'unlock';
   if (kind === 'fetch' || step === 'advertisement') return true;

@@ -32,4 +32,17 @@ export interface RepoAddress {
    * `/{org}/{project}/_git/{repo}` on dev.azure.com. Used when a route maps the host to another upstream.
    */
   readonly mainPath: string;
+  /** Set where a name in the address may be a GUID: then `canonical` does not tell which repository it is. */
+  readonly guids?: GuidPlace | undefined;
+}
+
+/** Where a project or a repository is named by what may be a GUID, and how its names are found. */
+export interface GuidPlace {
+  /** How many parts of `canonical` are certain all the same, the host first. */
+  readonly certain: number;
+  /** Parts that the address can have in all when its names are known, the host among them. */
+  readonly lengths: readonly number[];
+  readonly of: 'project' | 'repository';
+  /** Path of the call of the REST API that tells the names, percent-encoded, in the main form of the host. */
+  readonly ask: string;
 }

@@ -11,7 +11,9 @@ export const ERROR_CODES = [
   'request-from-browser',
   'operation-unknown',
   'no-route',
+  'name-unknown',
   'not-allowed',
+  'call-refused',
   'redirect-elsewhere',
   'target-refused',
   // who asks

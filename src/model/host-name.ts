@@ -44,30 +44,42 @@ export function legacyOrganisation(host: string): string | undefined {
 }
 
 /**
- * The other hosts of Azure DevOps Services, on which parts of its REST API and its package feeds are: `{name}.dev.azure.com/{org}`, and before that
- * `{org}.{name}.visualstudio.com`.
+ * The other hosts of Azure DevOps Services on which parts of its REST API and its package feeds are: `{name}.dev.azure.com/{org}`, and before
+ * that `{org}.{name}.visualstudio.com`. Not here: `vstoken`, which has nothing but tokens; `status`, which needs no credential; and
+ * the web pages of the sign-up (`aex`).
  *
- * Source: learn.microsoft.com/azure/devops/organizations/security/allow-list-ip-url.
+ * Source: the `host` of each description in github.com/MicrosoftDocs/vsts-rest-api-specs (7.2); learn.microsoft.com/azure/devops/
+ * organizations/security/allow-list-ip-url for `analytics` and `vsblob`.
  */
-const API_FAMILY: readonly string[] = [
-  'almsearch',
-  'analytics',
-  'auditservice',
-  'extmgmt',
-  'feeds',
-  'pkgs',
-  'vsaex',
-  'vsblob',
-  'vsrm',
-  'vssps',
-];
+const API_FAMILY: ReadonlyMap<string, string> = new Map([
+  ['advsec', 'alerts of Advanced Security'],
+  ['almsearch', 'search'],
+  ['analytics', 'analytics'],
+  ['artifacts', 'symbols'],
+  ['auditservice', 'the audit log'],
+  ['extmgmt', 'extensions'],
+  ['feeds', 'package feeds: what there is'],
+  ['pkgs', 'package feeds: the packages'],
+  ['vsaex', 'who has which licence'],
+  ['vsblob', 'files behind packages and artifacts'],
+  ['vsrm', 'releases'],
+  ['vssps', 'people and groups'],
+  ['vstmr', 'test results'],
+]);
+
+/** Stands where an organisation does in the names of hosts that are of none: `app.vssps.visualstudio.com`. */
+const NO_ORGANISATION = 'app';
+
+/** Where a person's own profile and organisations are asked for: the only host without an organisation that is served. */
+export const PROFILE_HOST = `${NO_ORGANISATION}.vssps.visualstudio.com`;
 
 /** Whether a host (see parseHost) is one of that family, and which organisation its name has in it. */
 export function familyHost(host: string): { readonly organisation: string | undefined } | undefined {
   const [, own] = /^([a-z]+)\.dev\.azure\.com$/.exec(host) ?? [];
-  if (own !== undefined) return API_FAMILY.includes(own) ? { organisation: undefined } : undefined;
+  if (own !== undefined) return API_FAMILY.has(own) ? { organisation: undefined } : undefined;
   const [, organisation, old = ''] = /^([a-z0-9](?:[a-z0-9-]*[a-z0-9])?)\.([a-z]+)\.visualstudio\.com$/.exec(host) ?? [];
-  return organisation !== undefined && API_FAMILY.includes(old) ? { organisation } : undefined;
+  if (organisation === undefined || organisation === NO_ORGANISATION) return undefined;
+  return API_FAMILY.has(old) ? { organisation } : undefined;
 }
 
 /**
@@ -85,7 +97,7 @@ export function ignoresCase(host: string): boolean {
 export function inferHostKind(host: string): HostKind {
   const name = withoutPort(host);
   if (name === DEV_AZURE_HOST || SSH_AZURE_HOSTS.includes(name) || legacyOrganisation(name) !== undefined) return 'azure-services';
-  if (familyHost(name) !== undefined) return 'azure-services';
+  if (familyHost(name) !== undefined || name === PROFILE_HOST) return 'azure-services';
   return GENERIC_HOSTS.includes(name) ? 'generic' : 'azure-server';
 }
 

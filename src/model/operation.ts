@@ -60,10 +60,17 @@ export interface LfsOperation {
   readonly oid?: string | undefined;
 }
 
-/** What one call of the REST API asks for. `address` is that of an organisation, a project or a repository, whichever the path names. */
+export const API_STEPS = ['discovery', 'read', 'write-beside-refs', 'write'] as const;
+export type ApiStep = (typeof API_STEPS)[number];
+
+/**
+ * What one call of the REST API asks for. `address` is that of an organisation, a project or a repository, whichever the path names.
+ * `discovery` asks where things are, which the clients of a single repository need to know too; `write-beside-refs` changes something and
+ * no ref (a comment); `write` may change one.
+ */
 export interface ApiOperation {
   readonly kind: 'api';
-  readonly step: 'read' | 'write';
+  readonly step: ApiStep;
   readonly address: RepoAddress;
   /** With its `?`, as it came; empty when there is none. */
   readonly query: string;
@@ -87,8 +94,18 @@ export function permissionsOf(operation: GitOperation): readonly Permission[] {
       return direction === undefined ? ['lfs'] : ['lfs', direction];
     }
     case 'api':
-      return operation.step === 'write' ? ['api', 'push'] : ['api'];
+      return isReading(operation) ? ['api'] : ['api', 'push'];
   }
+}
+
+/** Whether a call of the REST API changes nothing. */
+export function isReading({ step }: ApiOperation): boolean {
+  return step === 'read' || step === 'discovery';
+}
+
+/** Whether an operation asks where things are, of a whole organisation or collection. */
+export function isDiscovery({ kind, step }: GitOperation): boolean {
+  return kind === 'api' && step === 'discovery';
 }
 
 /** Whether an operation is one of git's own over HTTP. */

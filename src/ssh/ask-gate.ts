@@ -10,6 +10,7 @@ import type { LfsOperation, SessionOperation } from '../model/operation.js';
 import type { AuditTrail, Clock } from '../model/ports.js';
 import type { OperationRecord } from '../model/record.js';
 import type { Refusal } from '../model/refusal.js';
+import type { GuidNames } from '../upstream/guid-names.js';
 import { type Listener, listenerOf, readCommand } from './read-command.js';
 import type { Asked } from './server.js';
 
@@ -28,6 +29,7 @@ export type Walked =
 /** Whom the questions are put to. */
 export interface GateParts {
   readonly routes: RouteTable;
+  readonly guids: GuidNames;
   readonly audit: AuditTrail;
   readonly clock: Clock;
 }
@@ -54,11 +56,12 @@ export async function askGate({ command }: Asked, { parts, caller: lookUp, recor
   if (caller.kind === 'key') record.key = caller.fingerprint;
   const read = readCommand(command, routes, record);
   if (read.kind === 'no') return read;
-  const { operation, path } = read;
   const unrecorded = audit.refusal();
   if (unrecorded !== undefined) return no(unrecorded, command);
+  const operation = await parts.guids.name(read.operation, { caller, routes, record });
+  if (operation.kind === 'refusal') return no(operation, command);
   const decision = admit(operation, caller, routes, clock.now());
-  return decision.kind === 'refusal' ? no(decision, command) : { kind: 'pass', operation, path, pass: decision, caller };
+  return decision.kind === 'refusal' ? no(decision, command) : { kind: 'pass', operation, path: read.path, pass: decision, caller };
 }
 
 /** A refusal, for whoever reads what is said of the command. */

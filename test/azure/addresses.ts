@@ -42,6 +42,9 @@ export const FAMILY: readonly string[] = [
   'analytics',
   'extmgmt',
   'vsblob',
+  'advsec',
+  'artifacts',
+  'vstmr',
 ];
 const FAMILY_HOST = new RegExp(`^(?:(?:${FAMILY.join('|')})\\.dev\\.azure\\.com|[^.]+\\.(?:${FAMILY.join('|')})\\.visualstudio\\.com)$`);
 const LFS_REST = /^(.*?)(?:\.git)?(\/info\/lfs(?:\/.*)?)$/;

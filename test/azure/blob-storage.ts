@@ -156,12 +156,16 @@ export class BlobStorage {
       return;
     }
     const size = await sizeOf(file);
-    if (entry.method !== 'GET' || size === undefined) {
+    if ((entry.method !== 'GET' && entry.method !== 'HEAD') || size === undefined) {
       refuse(404, 'BlobNotFound', 'The specified blob does not exist.');
       return;
     }
     const answer = answerRange(size, headers.range);
     begin(answer.status, { 'Content-Type': 'application/octet-stream', ...answer.headers });
+    if (entry.method === 'HEAD') {
+      response.end();
+      return;
+    }
     const { cutAfterBytes } = this;
     this.cutAfterBytes = undefined;
     await pipeline(readRange(file, answer), firstBytes(cutAfterBytes ?? Infinity), counted(count), response, {

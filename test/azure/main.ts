@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Emulator } from './emulator.js';
+import { addNpm } from './feed-npm.js';
 import { FAULT_KINDS } from './faults.js';
 import { fingerprintOf } from './ssh-host.js';
 import { AZURE_DEVOPS } from './token-book.js';
@@ -65,8 +66,10 @@ async function main(): Promise<void> {
   emulator.git.pats.add(PAT);
   emulator.git.basic.set(BASIC.user, BASIC.password);
   for (const { name } of REPOSITORIES) {
-    if (!emulator.repositoryExists(name)) await emulator.createRepository(name);
+    if (emulator.repositoryExists(name)) emulator.git.rest.catalog.add(name);
+    else await emulator.createRepository(name);
   }
+  addNpm(emulator.git.feeds.add('contoso', 'tools', 'Payments'), 'left', '1.0.0');
   process.stdout.write(describe(emulator));
   let stopping = false;
   const stop = (): void => {
@@ -125,6 +128,9 @@ Basic             ${BASIC.user}:${BASIC.password}   (git.example.com)
 Repositories
 ${REPOSITORIES.map(({ address }) => `  ${git.origin}${address}`).join('\n')}
 
+REST API          ${git.origin}/contoso/_apis/projects
+npm registry      ${git.origin}/pkgs.dev.azure.com/contoso/Payments/_packaging/tools/npm/registry/   (has left@1.0.0)
+
 Repositories that show a fault: ${git.origin}/contoso/Payments/_git/NAME
 ${FAULT_KINDS.map((kind) => `  fault-${kind}`).join('\n')}
 
@@ -134,7 +140,7 @@ ${configuration(emulator)}`;
 }
 
 function configuration(emulator: Emulator): string {
-  const { git, sts, caFile } = emulator;
+  const { proxy, sts, caFile } = emulator;
   const ca = JSON.stringify(caFile);
   return `identities:
   emulated:
@@ -147,8 +153,9 @@ function configuration(emulator: Emulator): string {
 routes:
   - match: dev.azure.com/contoso/**
     identity: emulated
-    allow: [fetch, push]
-    upstream: ${git.origin}
+    allow: [fetch, push, lfs, api]
+    # By the proxy, every real host of the emulator is reached: what answers name is on real hosts.
+    proxy: ${proxy.origin}
     ca: ${ca}
 `;
 }

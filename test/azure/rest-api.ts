@@ -11,7 +11,7 @@ import { areaOf, RestCall } from './rest-call.js';
 import { find, RestCatalog, type Repository } from './rest-catalog.js';
 import { answerCommits, answerItems, answerPush, answerRefs } from './rest-git.js';
 import { answerRestFault, isBeforeAccess, type RestFault } from './rest-faults.js';
-import { answerAreas, answerConnection, answerLocations } from './rest-locations.js';
+import { answerAreas, answerConnection, answerDefinitions, answerLocations } from './rest-locations.js';
 import { answerPulls } from './rest-pulls.js';
 import { projectShape, pullShape, repositoryShape } from './rest-shapes.js';
 
@@ -99,6 +99,7 @@ export class RestApi implements HostApi {
   readonly #calls: Readonly<Record<string, Call>> = {
     resourceareas: answerAreas,
     connectiondata: answerConnection,
+    servicedefinitions: answerDefinitions,
     projects: (call) => this.#projects(call),
   };
 

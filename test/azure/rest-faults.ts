@@ -24,9 +24,11 @@ export const REST_FAULT_KINDS = [
   'huge',
   'endless-pages',
   'echo-authorization',
+  'error-cut',
   'redirect',
   'die-in-gzip',
   'other-coding',
+  'uncompressed',
 ] as const;
 
 export type RestFaultKind = (typeof REST_FAULT_KINDS)[number];
@@ -97,11 +99,18 @@ const ANSWERS: Readonly<Record<Exclude<RestFaultKind, 'redirect'>, (call: RestCa
     },
     'other-coding': ({ exchange }) =>
       exchange.answer(200, { ...azureHeaders(), 'Content-Type': JSON_TYPE, 'Content-Encoding': 'br' }, brotliCompressSync('{"count":0}')),
+    uncompressed: (call) =>
+      call.exchange.answer(
+        200,
+        { ...azureHeaders(), 'Content-Type': JSON_TYPE },
+        JSON.stringify({ value: [{ locationUrl: call.base('feeds') }] }),
+      ),
     huge: (call) => call.list([{ id: 'x', locationUrl: call.base('feeds'), filler: 'https://dev.azure.com/'.repeat(HUGE_BYTES / 22) }]),
     'endless-pages': (call) =>
       call.list([projectShape(call, call.collection.projects[0] ?? NOBODY)], { 'x-ms-continuationtoken': 'again' }),
     'echo-authorization': (call) => {
       const sent = call.exchange.request.headers.authorization ?? 'nothing';
-      call.json({ sent, url: `${call.base()}?token=${encodeURIComponent(sent)}` }, { headers: { ActivityId: sent } });
+      call.error(403, `TF400813: You sent Authorization: ${sent}`, 'UnauthorizedRequestException', { ActivityId: sent });
     },
+    'error-cut': ({ exchange }) => exchange.answer(409, { ...azureHeaders(), 'Content-Type': JSON_TYPE }, '{"$id":"1","message":"TF'),
   };

@@ -92,7 +92,6 @@ export function answerAreas(call: RestCall): void {
 export function answerConnection(call: RestCall, user: string): void {
   const { organization } = call.address;
   const services = call.query.get('connectOptions');
-  const mapping = 'PublicAccessMapping';
   const person = {
     id: user,
     descriptor: `Microsoft.IdentityModel.Claims.ClaimsIdentity;${user}`,
@@ -110,7 +109,7 @@ export function answerConnection(call: RestCall, user: string): void {
     deploymentType: call.address.kind === 'server' ? 'onPremises' : 'hosted',
     locationServiceData: {
       serviceOwner: '00025394-6065-48ca-87d9-7f5672854ef7',
-      defaultAccessMappingMoniker: mapping,
+      defaultAccessMappingMoniker: MAPPING,
       lastChangeId: 318,
       lastChangeId64: 318,
       clientCacheFresh: false,
@@ -118,7 +117,7 @@ export function answerConnection(call: RestCall, user: string): void {
       accessMappings: [
         {
           displayName: 'Public Access Mapping',
-          moniker: mapping,
+          moniker: MAPPING,
           accessPoint: call.base(),
           serviceOwner: guidOf('owner'),
           virtualDirectory: '',
@@ -127,16 +126,30 @@ export function answerConnection(call: RestCall, user: string): void {
       ...(services === null || services === '0' || /^none$/i.test(services)
         ? {}
         : {
-            serviceDefinitions: AREAS.map(([name, id, service]) => ({
-              serviceType: 'LocationService2',
-              identifier: id,
-              displayName: name,
-              relativeToSetting: 'fullyQualified',
-              toolId: 'Framework',
-              serviceOwner: guidOf('owner', service),
-              locationMappings: [{ accessMappingMoniker: mapping, location: call.base(service) }],
-            })),
+            serviceDefinitions: definitions(call),
           }),
     },
   });
+}
+
+/** `_apis/serviceDefinitions[/LocationService2[/{id}]]`, by which older clients ask for the same. */
+export function answerDefinitions(call: RestCall): void {
+  const wanted = call.path[3]?.toLowerCase();
+  const all = definitions(call);
+  if (wanted === undefined) call.list(all);
+  else call.json(all.find(({ identifier }) => identifier === wanted) ?? null);
+}
+
+const MAPPING = 'PublicAccessMapping';
+
+function definitions(call: RestCall): readonly { readonly identifier: string }[] {
+  return AREAS.map(([name, id, service]) => ({
+    serviceType: 'LocationService2',
+    identifier: id,
+    displayName: name,
+    relativeToSetting: 'fullyQualified',
+    toolId: 'Framework',
+    serviceOwner: guidOf('owner', service),
+    locationMappings: [{ accessMappingMoniker: MAPPING, location: call.base(service) }],
+  }));
 }

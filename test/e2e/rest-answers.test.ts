@@ -55,6 +55,28 @@ describe('an answer in which a client finds its next address', () => {
     expect([seen?.headers['accept-encoding'], seen?.headers.range]).toEqual(['gzip', undefined]);
   });
 
+  test.each([
+    ['dev.azure.com/contoso/_apis/connectionData?connectOptions=1', 'vssps.dev.azure.com/contoso/'],
+    [
+      'dev.azure.com/contoso/_apis/serviceDefinitions/LocationService2/7ab4e64e-c4d8-4f50-ae73-5ef2e21642a5',
+      'feeds.dev.azure.com/contoso/',
+    ],
+    ['contoso.visualstudio.com/_apis/resourceAreas', 'contoso.vsrm.visualstudio.com/'],
+  ])('leads on to the door: %s', async (path, next) => {
+    const { body } = await get(path);
+    expect(body.toString()).toContain(`"${daemon.base}/${next}"`);
+    expect(body.toString()).not.toContain('"https://');
+  });
+
+  test('has not the length that it had', async () => {
+    fault('resourceAreas', { kind: 'uncompressed' });
+    const { headers, body } = await get(AREAS);
+    expect([headers['content-length'], JSON.parse(body.toString())]).toEqual([
+      undefined,
+      { value: [{ locationUrl: `${daemon.base}/feeds.dev.azure.com/contoso/` }] },
+    ]);
+  });
+
   test('has no length where only its head is asked for, and a tag by which it need not come again', async () => {
     const head = await get(AREAS, { method: 'HEAD' });
     expect([head.status, head.headers['content-length'], head.body.length]).toEqual([200, undefined, 0]);
@@ -105,6 +127,27 @@ describe('every other answer', () => {
   });
 });
 
+describe('an error of the API', () => {
+  test.each(['gzip', 'identity'])('is passed on in its own words, but for the credential that it says back (%s)', async (coding) => {
+    fault('git/repositories', { kind: 'echo-authorization' });
+    const { status, headers, body } = await get(REPOSITORIES, { headers: { 'accept-encoding': coding } });
+    expect([status, headers.activityid, headers['content-encoding']]).toEqual([403, 'Bearer [credential]', undefined]);
+    expect(JSON.parse(body.toString())).toMatchObject({
+      message: 'TF400813: You sent Authorization: Bearer [credential]',
+      typeKey: 'UnauthorizedRequestException',
+    });
+  });
+
+  test('that is cut is told as one that cannot be read', async () => {
+    fault('git/repositories', { kind: 'error-cut' });
+    const { status, body } = await get(REPOSITORIES);
+    expect([status, JSON.parse(body.toString())]).toMatchObject([
+      409,
+      { typeKey: 'upstream-error', message: expect.stringContaining('status 409 and an error that cannot be read') as string },
+    ]);
+  });
+});
+
 describe('a redirect of the API', () => {
   test.each([
     ['https://feeds.dev.azure.com/contoso/_apis/packaging/feeds?a=b', 'feeds.dev.azure.com/contoso/_apis/packaging/feeds?a=b'],
@@ -122,6 +165,7 @@ describe('a redirect of the API', () => {
     'https://dev.azure.com.evil.example/x',
     'https://ada:secret@dev.azure.com/contoso/_apis/projects',
     'https://dev.azure.com:8443/contoso/_apis/projects',
+    'https://fabrikam.visualstudio.com/_apis/projects',
   ])('to %s leads nowhere', async (location) => {
     fault('git/repositories', { kind: 'redirect', location });
     const { status, headers, body } = await get(REPOSITORIES);
@@ -129,6 +173,16 @@ describe('a redirect of the API', () => {
     expect(JSON.parse(body.toString())).toMatchObject({ typeKey: 'redirect-elsewhere' });
     expect(body.toString()).not.toContain('secret');
   });
+});
+
+test('a redirect of a write leads nowhere but to the service itself', async () => {
+  const { storage } = scene.emulator;
+  const write = { method: 'POST', body: '{}', headers: { 'content-type': 'application/json' } };
+  fault('git/repositories', { kind: 'redirect', location: storage.href('x', 'r') });
+  expect((await get(REPOSITORIES, write)).status).toBe(502);
+  expect((await get(REPOSITORIES)).status).toBe(302);
+  fault('git/repositories', { kind: 'redirect', location: 'https://contoso.visualstudio.com/_apis/git/repositories' });
+  expect((await get(REPOSITORIES, write)).headers.location).toBe(daemon.url('contoso.visualstudio.com/_apis/git/repositories'));
 });
 
 test('an SDK at a collection on-premises stays on the door, and is told its public address as one of the door', async () => {

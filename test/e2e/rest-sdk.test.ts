@@ -111,6 +111,16 @@ describe('azure-devops-node-api', () => {
     expect(await text(file)).toBe('new\n');
   });
 
+  test('has what a lease opens, with the lease as its token', async () => {
+    const ran = await daemon.postern(['lease', 'create', '--repo', 'contoso/Payments/web', '--allow', 'api', '--for', '1h']);
+    const git = await sdk('dev.azure.com/contoso', getPersonalAccessTokenHandler(ran.stdout.trim())).getGitApi();
+    const { id = '' } = await git.getRepository('web', 'Payments');
+    expect((await git.getRefs(id, 'Payments')).map(({ name }) => name)).toContain('refs/heads/main');
+    await expect(git.getRepository('Ärger im Büro', 'Ärger im Büro')).rejects.toThrow('is not for the repository');
+    await expect(git.createPullRequest({ title: 'No' }, 'web', 'Payments')).rejects.toThrow('allows api, not push');
+    expect(JSON.stringify(scene.emulator.git.seen)).not.toContain(ran.stdout.trim().slice(0, 60));
+  });
+
   test('is told in JSON what is wrong: in the words of the service, or in ours where it has a page', async () => {
     const { rest } = scene.emulator.git;
     const list = async (): Promise<unknown> => (await sdk().getGitApi()).getRepositories();

@@ -3,6 +3,8 @@ import { writeSshUpstream } from '../../config/ssh-settings.js';
 import { askStatus } from '../../daemon/admin.js';
 import { RouteTable } from '../../gate/route-table.js';
 import { inferHostKind } from '../../model/host-name.js';
+import { isApiPath } from '../../hosts/api-address.js';
+import { stepOf } from '../../hosts/api-steps.js';
 import { parseRepoAddress } from '../../hosts/repo-address.js';
 import { readSpelling } from '../../hosts/repo-spelling.js';
 import { ProxyError } from '../../model/errors.js';
@@ -15,6 +17,7 @@ import type { Finding } from '../gitconfig/proof.js';
 import { printFindings } from '../gitconfig/report.js';
 import { visibleAll } from '../visible.js';
 import { baseOf } from './door-base.js';
+import { callText, guidText, parseCall } from './route-call.js';
 import { accountOf, mismatchLines, tenantOrigin } from './route-why.js';
 
 /** @throws ProxyError `usage` for what is no address, and the faults of the configuration */
@@ -25,13 +28,18 @@ export async function routeExplain(context: Context, url: string, flags: Setting
   if (spelled === undefined)
     throw new ProxyError('usage', `${url} is not an address of a repository`, { todo: 'give the address that git clone would be given' });
   const kind = table.kindOf(spelled.host) ?? inferHostKind(spelled.host);
-  const parsed = parseRepoAddress(kind, spelled.host, spelled.path);
+  const isCall = isApiPath(spelled.path.replace(/\?.*$/s, ''));
+  const api = isCall ? parseCall(kind, spelled.host, spelled.path) : undefined;
+  const parsed = api ?? parseRepoAddress(kind, spelled.host, spelled.path);
   if (parsed.kind === 'fault')
-    throw new ProxyError('usage', `${url} is not a repository's address: ${parsed.what}`, {
-      todo: 'give the address that git clone would be given',
+    throw new ProxyError('usage', `${url} is not ${isCall ? 'an address of the REST API' : "a repository's address"}: ${parsed.what}`, {
+      todo: 'give the address that git clone would be given, or one of the REST API',
     });
   const { address } = parsed;
-  const route = table.find(address);
+  const call = api?.kind === 'address' ? callText(api.call, api.isOfAccount) : undefined;
+  const isWhere = api?.kind === 'address' && stepOf('GET', api.call, api.isOfAccount) === 'discovery';
+  const route = table.find(address) ?? (isWhere ? table.somewhereIn(address, 'api') : undefined);
+  const guids = guidText(address);
   const door = `${baseOf(settings)}/${address.host}${spelled.path}`;
   const to = route === undefined ? undefined : upstreamUrl(route.upstream, address.upstreamHost, address.path, address.mainPath);
   // What a daemon that does not answer knows is of no use here.
@@ -55,6 +63,7 @@ export async function routeExplain(context: Context, url: string, flags: Setting
       tenant: tenant && { from: tenant.from, tenant: tenant.tenant },
       account,
       allow: route?.allow,
+      call,
       refs: route?.refs,
       upstream: to,
       ssh: route?.ssh.kind,
@@ -64,7 +73,9 @@ export async function routeExplain(context: Context, url: string, flags: Setting
     });
   } else {
     printer.line(`address    ${address.display} (${kind})`);
-    const alike = table.lookAlike(address);
+    if (guids !== undefined) printer.line(`names      ${guids}`);
+    if (call !== undefined) printer.line(`call       ${call}`);
+    const alike = route === undefined ? table.lookAlike(address) : undefined;
     const passedBy = mismatchLines(mismatches);
     if (alike !== undefined)
       printer.line(`route      none: it only looks like what ${alike.match} names, and may be another repository; requests are refused`);

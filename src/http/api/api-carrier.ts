@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import { isOfSameService } from '../../hosts/api-answers.js';
 import type { RepoAddress } from '../../model/address.js';
 import type { Pass } from '../../model/decision.js';
-import { DEV_AZURE_HOST, parseHost } from '../../model/host-name.js';
+import { DEV_AZURE_HOST, familyHost, legacyOrganisation, parseHost } from '../../model/host-name.js';
 import type { ApiOperation } from '../../model/operation.js';
 import type { Refusal } from '../../model/refusal.js';
 import type { Route } from '../../model/settings.js';
@@ -73,10 +73,7 @@ export class ApiCarrier {
     const here = ownAddress(trip, address, to);
     if (here !== undefined) return `${doorBaseOf(trip.request)}/${here}`;
     const { method } = trip.request;
-    const isRead = method === 'GET' || method === 'HEAD';
-    // What is sealed is judged by where it was named: of the service itself, that would be another call than the gate has seen.
-    const isOwn = to.origin === trip.origin.origin || to.hostname === address.upstreamHost.replace(/:[0-9]+$/, '');
-    if (!isRead || isOwn || hasUser(to)) return elsewhere(trip, to);
+    if (method !== 'GET' && method !== 'HEAD') return elsewhere(trip, to);
     const named = { url: to.href, method, action: 'get' } as const;
     const onwards = this.#onward.addressFor(named, { route: trip.route, address, local, isByStorage: trip.foreign !== undefined });
     return onwards.kind === 'address' ? onwards.href : { ...elsewhere(trip, to), what: onwards.what, todo: onwards.todo };
@@ -102,14 +99,18 @@ function localAddress({ request }: Ends): string {
 
 /** An address of the same service as a path of this door, without its first slash; undefined for any other. */
 function ownAddress({ route, origin, basePath, foreign }: Trip, address: RepoAddress, to: URL): string | undefined {
-  if (hasUser(to)) return undefined;
-  const isMapped = route.upstream !== undefined && foreign === undefined;
-  if (isMapped && to.origin === origin.origin && to.pathname.startsWith(`${basePath}/`)) {
+  // A storage, in which anybody may have an account, has no say in what the caller asks of the service next.
+  if (foreign !== undefined || hasUser(to)) return undefined;
+  if (route.upstream !== undefined && to.origin === origin.origin && to.pathname.startsWith(`${basePath}/`)) {
     const host = address.kind === 'azure-services' ? DEV_AZURE_HOST : address.upstreamHost;
     return `${host}${to.pathname.slice(basePath.length)}${to.search}`;
   }
   const host = to.protocol === 'https:' ? parseHost(to.host) : undefined;
-  return host !== undefined && isOfSameService(address, host) ? `${host}${to.pathname}${to.search}` : undefined;
+  if (host === undefined || !isOfSameService(address, host)) return undefined;
+  // Some of the names below visualstudio.com are no organisation's but the service's own storage.
+  const organisation = legacyOrganisation(host) ?? familyHost(host)?.organisation;
+  const isOther = organisation !== undefined && organisation !== address.organisation?.toLowerCase();
+  return isOther ? undefined : `${host}${to.pathname}${to.search}`;
 }
 
 function hasUser({ username, password }: URL): boolean {
