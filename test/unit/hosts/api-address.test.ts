@@ -53,6 +53,8 @@ describe('parseApiAddress()', () => {
     'dev.azure.com/contoso/a/b/c/_apis/projects',
     'dev.azure.com/contoso/_apis/x/_apis/tokens/pats',
     'dev.azure.com/contoso/_apis%3bx/_apis/projects',
+    'dev.azure.com/contoso/P/_apis%3bx/_apis/projects',
+    'dev.azure.com/contoso/_apis/x/_APIS/tokens/pats',
     'dev.azure.com/contoso/_packaging/feed/_apis/tokens/pats',
     'dev.azure.com/contoso/_git/_apis/projects',
     'dev.azure.com/contoso/Payments./_apis/projects',
