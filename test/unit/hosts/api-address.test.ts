@@ -57,6 +57,7 @@ describe('parseApiAddress()', () => {
     'dev.azure.com/contoso/_apis/x/_APIS/tokens/pats',
     'dev.azure.com/contoso/_packaging/feed/_apis/tokens/pats',
     'dev.azure.com/contoso/_git/_apis/projects',
+    'dev.azure.com/contoso/_details/_apis/projects',
     'dev.azure.com/contoso/Payments./_apis/projects',
     'dev.azure.com/contoso/Payments%20/_apis/projects',
     'dev.azure.com/contoso/Payments/_apis/git/repositories/web.',
