@@ -156,6 +156,12 @@ export class LeaseDesk {
     return mintLease(id, key, grant);
   }
 
+  /** Whether an id was revoked, here or at a daemon that shares its list. */
+  isRevoked(id: string): boolean {
+    const { register, shared } = this.#parts;
+    return register.isRevoked(id) || shared?.isRevoked(id) === true;
+  }
+
   /** Leases that have not ended, given out by this daemon or by one that shares its state directory. */
   list(): ListedLease[] {
     return this.#parts.register.issued().map((lease) => ({

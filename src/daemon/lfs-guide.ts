@@ -5,16 +5,15 @@
  */
 import { X509Certificate } from 'node:crypto';
 import { isIP, isIPv6 } from 'node:net';
-import { narrowLease, newLeaseId } from '../gate/lease-seal.js';
+import { newLeaseId } from '../gate/lease-seal.js';
 import { endOf } from '../gate/lease-words.js';
+import { lfsGrant, narrowToLfs } from '../gate/lfs-lease.js';
 import { isLoopbackAddress } from '../gate/peers.js';
 import type { BoundAddress } from '../http/door-listeners.js';
 import { hostInUrl } from '../http/listener-tls.js';
 import type { Caller } from '../model/caller.js';
 import { type ErrorCode, messageOf, ProxyError } from '../model/errors.js';
 import { foldName } from '../model/fold.js';
-import type { Caveat } from '../model/lease.js';
-import { LFS_STEPS } from '../model/operation.js';
 import type { CertificateSource, Clock } from '../model/ports.js';
 import type { Refusal } from '../model/refusal.js';
 import type { Secret } from '../model/secret.js';
@@ -23,13 +22,15 @@ import type { LfsGuide, LfsQuestion } from '../ssh/lfs-guide.js';
 import type { LeaseDesk } from './lease-desk.js';
 
 /**
- * How long such a lease lasts. git-lfs asks again by itself when it has ended, and what has begun goes on; so it has to outlast a batch and the
- * beginning of its transfers, and not more. Whoever loses the right to come in over SSH keeps LFS for as long.
+ * How long such a lease is used for new requests: git-lfs asks over SSH again by itself when that is over. Whoever loses the right to come in
+ * over SSH keeps LFS for as long as the lease lasts, and no longer.
  */
-export const LFS_LEASE_MS = 15 * 60_000;
-/** No ref may be touched with it, whatever the lease that it came from permits. */
-const EVERY_REF = 'refs/**';
-
+export const TOLD_MS = 10 * 60_000;
+/**
+ * How long it lasts. What git-lfs is told at the last moment (addresses of a hundred objects, which end with the lease) must be good for a while
+ * longer: an address with five seconds left counts as ended, and each such one is a failed try of its object.
+ */
+export const LFS_LEASE_MS = 2 * TOLD_MS;
 export interface LfsGuideParts {
   /** The names of the door besides its addresses, and the identities. */
   readonly settings: { readonly listen: Pick<Settings['listen'], 'names'> } & Pick<Settings, 'identities'>;
@@ -38,12 +39,13 @@ export interface LfsGuideParts {
   /** What listeners with TLS show; undefined when there are none. */
   readonly certificates: CertificateSource | undefined;
   /** Makes leases; undefined without a state directory. */
-  readonly leases: Pick<LeaseDesk, 'seal'> | undefined;
+  readonly leases: Pick<LeaseDesk, 'seal' | 'isRevoked'> | undefined;
   readonly clock: Clock;
 }
 
 /** Refusals: `operation-unknown` where LFS cannot be had that way, `state-unusable`, `secret-unreadable` when no lease can be made. */
 export function lfsGuide(parts: LfsGuideParts): LfsGuide {
+  const ids = new GrantIds(parts);
   return async (question) => {
     const { route } = question;
     const { address } = question.operation;
@@ -54,7 +56,7 @@ export function lfsGuide(parts: LfsGuideParts): LfsGuide {
     const path = `${address.path}${address.path.endsWith('.git') ? '' : '.git'}/info/lfs`;
     const href = `${base}/${address.upstreamHost}${path}`;
     try {
-      return { kind: 'access', href, ...(await lend(question, new URL(base).hostname, parts)) };
+      return { kind: 'access', href, ...(await lend(question, new URL(base).hostname, parts, ids)) };
     } catch (thrown) {
       if (!(thrown instanceof ProxyError)) throw thrown;
       const todo = thrown.todo ?? 'look into the log of Postern';
@@ -132,18 +134,15 @@ async function lend(
   { operation, caller }: LfsQuestion,
   reached: string,
   { leases, clock }: LfsGuideParts,
+  ids: GrantIds,
 ): Promise<{ lease: Secret; expiresAt: Date }> {
-  const { address, step } = operation;
-  const own = caller.kind === 'lease' ? endOf(caller.lease) : undefined;
-  const end = Math.min(clock.now() + LFS_LEASE_MS, own?.getTime() ?? Number.POSITIVE_INFINITY);
-  const expiresAt = new Date(Math.floor(end / 1000) * 1000);
-  const isUpload = LFS_STEPS[step] === 'push';
-  const repos = [{ hostKind: address.kind, parts: address.canonical }];
-  const grant: Caveat = { id: newLeaseId(), repos, allow: [isUpload ? 'push' : 'fetch', 'lfs'], expiresAt };
+  const own = (caller.kind === 'lease' ? endOf(caller.lease)?.getTime() : undefined) ?? Number.POSITIVE_INFINITY;
+  const within = (ms: number): Date => new Date(Math.floor(Math.min(clock.now() + ms, own) / 1000) * 1000);
+  const expiresAt = within(TOLD_MS);
+  if (caller.kind === 'lease' && caller.text !== undefined) {
+    return { lease: narrowToLfs(caller.text, operation, within(LFS_LEASE_MS)), expiresAt };
+  }
   try {
-    if (caller.kind === 'lease' && caller.text !== undefined) {
-      return { lease: narrowedIfPossible(caller.text, { ...grant, protect: [EVERY_REF] }), expiresAt };
-    }
     if (leases === undefined) {
       throw new ProxyError('state-unusable', 'There is no state directory, so no lease can be given out for Git LFS', {
         todo: 'give Postern a state directory (POSTERN_STATE_DIRECTORY)',
@@ -151,8 +150,12 @@ async function lend(
     }
     // Only of who comes over loopback the door is told the user.
     const { uid } = caller.peer;
+    const grant = lfsGrant(operation, within(LFS_LEASE_MS));
     const isBound = uid.kind === 'known' && isLoopbackAddress(reached.replace(/^\[|\]$/g, ''));
-    return { lease: await leases.seal({ ...grant, label: labelOf(caller), ...(isBound ? { uids: [uid.uid] } : {}) }), expiresAt };
+    return {
+      lease: await leases.seal({ ...grant, id: ids.of(caller), label: labelOf(caller), ...(isBound ? { uids: [uid.uid] } : {}) }),
+      expiresAt,
+    };
   } catch (thrown) {
     if (!(thrown instanceof SyntaxError)) throw thrown;
     throw new ProxyError('request-malformed', `No lease can be for this repository: it ${messageOf(thrown)}`, {
@@ -162,13 +165,32 @@ async function lend(
   }
 }
 
-/** A lease that has been narrowed as often as one can be is shown as it is: it is its holder's. */
-function narrowedIfPossible(text: Secret, narrowing: Caveat): Secret {
-  try {
-    return narrowLease(text, narrowing);
-  } catch (thrown) {
-    if (thrown instanceof RangeError) return text;
-    throw thrown;
+/**
+ * The ids of what is sealed anew: one for each caller, for as long as such a lease lasts. Callers by lease are counted by the id of the grant
+ * (shares of the door, `postern status`), and git-lfs asks several times for one push.
+ */
+class GrantIds {
+  readonly #parts: Pick<LfsGuideParts, 'leases' | 'clock'>;
+  /** In the order in which they end. */
+  readonly #given = new Map<string, { readonly id: string; readonly until: number }>();
+
+  constructor(parts: Pick<LfsGuideParts, 'leases' | 'clock'>) {
+    this.#parts = parts;
+  }
+
+  of(caller: Caller): string {
+    const now = this.#parts.clock.now();
+    for (const [ended, { until }] of this.#given) {
+      if (until > now) break;
+      this.#given.delete(ended);
+    }
+    const who = caller.kind === 'anyone' ? caller.peer.ip : labelOf(caller);
+    const known = this.#given.get(who);
+    if (known !== undefined && this.#parts.leases?.isRevoked(known.id) !== true) return known.id;
+    const id = newLeaseId();
+    this.#given.delete(who);
+    this.#given.set(who, { id, until: now + LFS_LEASE_MS });
+    return id;
   }
 }
 

@@ -7,7 +7,7 @@ import type { AuditLease, AuditOperation } from '../model/audit.js';
 import type { Caller, Entry, Peer } from '../model/caller.js';
 import type { ErrorCode } from '../model/errors.js';
 import type { Lease } from '../model/lease.js';
-import { API_STEPS, type GitOperation, LFS_STEPS, type LfsStep } from '../model/operation.js';
+import { API_STEPS, type GitOperation, LFS_STEPS, type LfsStep, permissionsOf } from '../model/operation.js';
 import type { Refusal } from '../model/refusal.js';
 import { admit } from './admit.js';
 import { Callers } from './callers.js';
@@ -109,7 +109,12 @@ export function replay(record: AuditOperation, rules: ReplayRules, now: number):
     step('the route', route === undefined ? 'none matches' : `${route.match}, identity ${route.identity}`, route === undefined);
     if (route !== undefined) {
       const isNo = decision.kind === 'refusal';
-      step('what the route allows', `${route.allow.join(', ')}: ${isNo ? 'not ' : ''}${operation.kind}`, isNo);
+      const missing = permissionsOf(operation).filter((permission) => !route.allow.includes(permission));
+      step(
+        'what the route allows',
+        `${route.allow.join(', ')}: ${missing.length > 0 ? `not ${missing.join(', ')}` : operation.kind}`,
+        isNo,
+      );
     }
   }
   if (decision.kind === 'refusal') return refused(decision);

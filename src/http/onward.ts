@@ -48,6 +48,8 @@ export interface NamedIn {
   readonly address: RepoAddress;
   /** Address of the door and path, to which the client is to come back. */
   readonly local: string;
+  /** Whether it is a storage that names it, and not the upstream: nobody's word but the upstream's has our credential go along. */
+  readonly isByStorage: boolean;
 }
 
 export type Onwards =
@@ -72,13 +74,19 @@ export class Onward {
   }
 
   /** The address of the door for what an upstream names; or why there is none. */
-  addressFor({ url, method, action, oid, headers = {}, expiresAt }: Named, { route, address, local }: NamedIn): Onwards {
+  addressFor({ url, method, action, oid, headers = {}, expiresAt }: Named, { route, address, local, isByStorage }: NamedIn): Onwards {
     if (!URL.canParse(url))
       return { kind: 'no', what: 'The upstream names an address that is none', todo: 'ask the administrator of the upstream' };
     const verdict = judgeTarget(new URL(url), { route, address, hosts: this.#hosts, isObject: action !== 'get' });
     if (verdict.kind === 'no') return verdict;
+    if (isByStorage && verdict.kind === 'own')
+      return {
+        kind: 'no',
+        what: 'The storage leads back to the upstream, which is not followed',
+        todo: 'ask the administrator of the storage',
+      };
     // A seal is judged by where it was named. Of the upstream itself that would be another call than the gate has seen.
-    if (verdict.kind === 'own' && action === 'get')
+    if (action === 'get' && verdict.kind === 'own')
       return {
         kind: 'no',
         what: 'The upstream redirects to an address of its own that is not one of this door',

@@ -29,6 +29,7 @@ export interface LfsAccess {
   readonly href: string;
   /** What the HTTP door knows the client by. */
   readonly lease: Secret;
+  /** When the client is to ask again; the lease itself may last longer. */
   readonly expiresAt: Date;
 }
 

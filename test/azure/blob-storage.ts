@@ -49,6 +49,8 @@ export class BlobStorage {
   lifeMs = DEFAULT_LIFE_MS;
   /** The next download breaks off after so many bytes. */
   cutAfterBytes: number | undefined;
+  /** Where every request to read leads instead: a storage that is somebody else's. */
+  leadsTo: string | undefined;
   readonly #root: string;
   readonly #key = randomBytes(32);
   readonly #loopback: Loopback;
@@ -146,6 +148,11 @@ export class BlobStorage {
         begin(201, { 'Content-Length': 0 });
         response.end();
       }
+      return;
+    }
+    if (this.leadsTo !== undefined) {
+      begin(302, { Location: this.leadsTo, 'Content-Length': 0 });
+      response.end();
       return;
     }
     const size = await sizeOf(file);

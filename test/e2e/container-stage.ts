@@ -159,6 +159,7 @@ async function play(scene: Scene, isTls: boolean, isPodman: boolean): Promise<St
     const seenBefore = emulator.git.seen.length;
     await withoutLease(stage);
     await withLease(stage, before['refs/heads/main'] ?? ZERO);
+    await withObjects(stage);
     await withEndedLeases(stage);
     const { leaks, searched } = await searchEverywhere(stage, state);
     return {
@@ -247,6 +248,29 @@ async function withLease(stage: Stage, main: string): Promise<void> {
   await stage.git('forged', ['ls-remote', SPELLINGS[0] ?? ''], forged);
 }
 
+/** Objects of Git LFS, with a lease for them and with one that only reads. */
+async function withObjects(stage: Stage): Promise<void> {
+  const repo = ['--repo', 'dev.azure.com/contoso/Payments/web', '--for', '1h'];
+  const writes = ['--allow', 'fetch,push,lfs', '--ref', 'refs/heads/agent/*', '--changes', 'create,update'];
+  const { variables: writer } = await stage.mint('object-writer', [...repo, ...writes]);
+  const { variables: reader } = await stage.mint('object-reader', [...repo, '--allow', 'fetch,lfs']);
+  const url = SPELLINGS[0] ?? '';
+  await stage.must('lfs: install', ['lfs', 'install', '--skip-repo'], {});
+  await stage.must('lfs: clone', ['clone', '--quiet', url, 'objects'], writer);
+  await stage.must('lfs: track', ['lfs', 'track', '*.bin'], writer, 'objects');
+  await stage.run('lfs: write', 'sh', ['-c', 'head -c 300000 /dev/urandom > large.bin && sha256sum large.bin'], {}, 'objects');
+  await stage.must('lfs: add', ['add', '.'], writer, 'objects');
+  await stage.must('lfs: commit', [...ME, 'commit', '--quiet', '-m', 'A large file'], writer, 'objects');
+  await stage.git('lfs: push', ['push', 'origin', 'HEAD:refs/heads/agent/objects'], writer, 'objects');
+  await stage.git('lfs: lock', ['lfs', 'lock', 'large.bin'], writer, 'objects');
+  await stage.git('lfs: unlock', ['lfs', 'unlock', 'large.bin'], writer, 'objects');
+
+  await stage.git('lfs reader: clone', ['clone', '--quiet', '-b', 'agent/objects', url, 'objects-read'], reader);
+  await stage.run('lfs reader: sum', 'sha256sum', ['large.bin'], {}, 'objects-read');
+  await stage.git('lfs reader: lock', ['lfs', 'lock', 'large.bin'], reader, 'objects-read');
+  await stage.git('lfs reader: push', ['lfs', 'push', '--all', 'origin'], reader, 'objects-read');
+}
+
 /** Leases that are over: by time, and by the word of whoever gave them. */
 async function withEndedLeases(stage: Stage): Promise<void> {
   const grant = [
@@ -279,7 +303,7 @@ async function searchEverywhere(stage: Stage, state: string): Promise<Pick<Stage
     'the daemon’s output': Buffer.from(stage.daemon.output),
     'what the steps printed': Buffer.from(JSON.stringify(stage.steps)),
   };
-  const roots = [state, join(stage.shared, 'web'), join(stage.shared, 'home')];
+  const roots = [state, ...['web', 'objects', 'objects-read', 'home'].map((name) => join(stage.shared, name))];
   for (const root of roots) {
     for (const entry of await readdir(root, { recursive: true, withFileTypes: true })) {
       const path = join(entry.parentPath, entry.name);

@@ -86,6 +86,15 @@ describe.each(['tls', 'plain'])('a container with a lease, at a door that speaks
       expect(step('fetch after the push').code).toBe(0);
     });
 
+    it('push, lock and clone an object of Git LFS, whose bytes are the same', () => {
+      expect(step('lfs: push').stderr).toContain('HEAD -> agent/objects');
+      expect(step('lfs: lock')).toMatchObject({ code: 0, stdout: 'Locked large.bin\n' });
+      expect(step('lfs: unlock')).toMatchObject({ code: 0 });
+      expect(step('lfs reader: clone')).toMatchObject({ code: 0, stderr: '' });
+      expect(step('lfs: write').stdout).toMatch(/^[0-9a-f]{64} {2}large\.bin\n$/);
+      expect(step('lfs reader: sum').stdout).toBe(step('lfs: write').stdout);
+    });
+
     it('fetch with a lease for fetching, in the variables of a shell', () => {
       expect(step('reader: fetch')).toMatchObject({ code: 0 });
     });
@@ -107,6 +116,11 @@ describe.each(['tls', 'plain'])('a container with a lease, at a door that speaks
 
     it('for a branch one level deeper than the glob', () => {
       expectRefusal('push deeper than the glob', /! \[remote rejected\] HEAD -> agent\/x\/y \(/, nameOf('nightly'));
+    });
+
+    it('for bringing up or locking objects with a lease that only reads', () => {
+      for (const name of ['lfs reader: lock', 'lfs reader: push'])
+        expectRefusal(name, nameOf('object-reader'), 'allows fetch, lfs, not push');
     });
 
     it('for a delete', () => {
@@ -187,13 +201,17 @@ describe.each(['tls', 'plain'])('a container with a lease, at a door that speaks
 
   it('leaves at Azure what it may, and nothing else', () => {
     const { before, after } = report().refs;
-    expect(Object.keys(after).sort()).toEqual(['refs/heads/agent/x', 'refs/heads/main']);
+    expect(Object.keys(after).sort()).toEqual(['refs/heads/agent/objects', 'refs/heads/agent/x', 'refs/heads/main']);
     expect(after['refs/heads/main']).toBe(before['refs/heads/main']);
   });
 
   it('reaches at Azure the repositories of its lease only, and Azure sees no lease', () => {
     expect(report().upstream.length).toBeGreaterThan(SPELLINGS.length);
-    const paths = new Set(report().upstream.map(({ path }) => decodeURIComponent(path).replace(/\/(?:info\/refs|git-[a-z]+-pack)$/, '')));
+    const paths = new Set(
+      report().upstream.map(({ path }) =>
+        decodeURIComponent(path).replace(/\/(?:info\/refs|git-[a-z]+-pack)$|(?:\.git)?\/info\/lfs\/.*$/, ''),
+      ),
+    );
     expect([...paths].filter((path) => !/(?:Payments\/_git\/(?:web|lib)|My Café\/_git\/web app)$/.test(path))).toEqual([]);
     expect(report().upstream.filter(({ authorization }) => authorization !== 'bearer')).toEqual([]);
     expect(report().upstream.filter(({ headers }) => headers.includes('x-postern-lease'))).toEqual([]);

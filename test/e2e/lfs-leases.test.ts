@@ -34,6 +34,17 @@ async function lease(allow: string, { for: life = '1h', format = 'text' } = {}):
   return made.stdout.trim();
 }
 
+interface Said {
+  readonly allow: readonly string[];
+  readonly repos: readonly string[];
+}
+
+/** What a lease says, the grant first. */
+async function explained(text: string): Promise<readonly Said[]> {
+  const ran = await stage.daemon.postern(['lease', 'explain', '--json'], { input: text });
+  return (JSON.parse(ran.stdout) as { caveats: readonly Said[] }).caveats;
+}
+
 /** The environment of a job: what `--format json` prints. */
 async function jobEnvironment(allow: string): Promise<Record<string, string>> {
   return JSON.parse(await lease(allow, { format: 'json' })) as Record<string, string>;
@@ -63,6 +74,15 @@ describe('a job pushes and clones', () => {
     await expectCloned('by-variables', oid, await jobEnvironment('fetch,lfs'));
     await stage.expectHidden();
   });
+
+  test.each(['git@ssh.dev.azure.com:v3/contoso/Payments/web', 'contoso@vs-ssh.visualstudio.com:v3/contoso/Payments/web'])(
+    'with the variables of its lease and %s, which needs no ssh then',
+    async (remote) => {
+      const branch = `by-${remote.replace(/[^a-z].*$/, '')}`;
+      const oid = await push(branch, { ...(await jobEnvironment('fetch,push,lfs')), GIT_SSH_COMMAND: 'false' }, remote);
+      await expectCloned(branch, oid, { ...(await jobEnvironment('fetch,lfs')), GIT_SSH_COMMAND: 'false' }, remote);
+    },
+  );
 
   test.each([
     ['password', (held: string) => `git:${held}`],
@@ -102,7 +122,7 @@ test('a lease that may only read brings nothing up, and git-lfs says why', async
   expect(stage.scene.emulator.lfs.locks.of(REPOSITORY)).toEqual([]);
 });
 
-test('the addresses of a batch answer end with the lease, which stands beside each; without it nothing is told', async () => {
+test('the addresses of a batch answer end with the lease, which stands beside each and is narrowed; without it nothing is told', async () => {
   const short = await lease('fetch,push,lfs', { for: '2m' });
   const ask = async (headers: Record<string, string>): Promise<{ status: number; body: string }> => {
     const answer = await fetch(`${stage.daemon.base}/${PATH}.git/info/lfs/objects/batch`, {
@@ -112,22 +132,44 @@ test('the addresses of a batch answer end with the lease, which stands beside ea
     });
     return { status: answer.status, body: await answer.text() };
   };
-  const given = await ask({ 'X-Postern-Lease': short });
-  expect(given.status).toBe(200);
+  const answered = await ask({ 'X-Postern-Lease': short });
+  expect(answered.status).toBe(200);
   interface Action {
     readonly href: string;
     readonly header: Record<string, string>;
     readonly expires_in: number;
   }
-  const { objects } = JSON.parse(given.body) as { objects: { actions: { upload: Action } }[] };
+  const { objects } = JSON.parse(answered.body) as { objects: { actions: { upload: Action } }[] };
   const { upload } = objects[0]?.actions ?? {};
-  expect(upload?.header['X-Postern-Lease']).toBe(short);
+  const given = upload?.header['X-Postern-Lease'] ?? '';
+  expect((await explained(given)).map(({ allow }) => allow)).toEqual([
+    ['fetch', 'push', 'lfs'],
+    ['push', 'lfs'],
+  ]);
   expect(upload?.expires_in).toBeLessThanOrEqual(120);
   expect(upload?.href).not.toContain(short);
   const put = await fetch(upload?.href ?? '', { method: 'PUT', body: 'abc' });
   expect([put.status, await put.text()]).toEqual([403, expect.stringContaining('This door needs a lease, and none came')]);
   const without = await ask({});
   expect(without).toMatchObject({ status: 403, body: expect.stringContaining('This door needs a lease, and none came') as unknown });
+});
+
+test('a trace of git-lfs does not show the lease of the job, but what it was narrowed to for one repository and direction', async () => {
+  const env = await jobEnvironment('fetch,push,lfs');
+  const clone = await stage.clone({ env });
+  await stage.told(['lfs', 'track', '*.bin'], { cwd: clone });
+  await writeNoise(join(clone, 'large.bin'), 1000);
+  await stage.commit(clone, 'Add a large file');
+  const traced = await stage.git(['push', 'origin', 'HEAD:refs/heads/traced'], { cwd: clone, env: { ...env, GIT_TRACE: '1' } });
+  expect(traced.code, traced.stderr).toBe(0);
+  expect(traced.stderr).not.toContain(env['POSTERN_LEASE']);
+  const [shown = '', second] = new Set(traced.stderr.match(/ptl1_[\w-]+/g));
+  expect(second).toBeUndefined();
+  expect((await explained(shown)).at(-1)).toMatchObject({
+    allow: ['push', 'lfs'],
+    repos: ['dev.azure.com/contoso/payments/web'],
+    protect: ['refs/**'],
+  });
 });
 
 test('`postern exec` serves LFS through a door of its own', async () => {
@@ -149,3 +191,34 @@ test('`postern exec` serves LFS through a door of its own', async () => {
   expect(ran).toMatchObject({ code: 0, stderr: '' });
   expect(await sumOf(join(clone, 'large.bin'))).toBe(oid);
 });
+
+test('over SSH at a listener for other machines, with TLS: the HTTP door is called by its configured name', async () => {
+  const far = await LfsStage.open({
+    listen: '{ http: { address: 0.0.0.0:0, names: [localhost] } }',
+    daemonEnv: { POSTERN_LISTEN_SSH: '0.0.0.0:0' },
+    hasRule: false,
+  });
+  try {
+    const sshEnv = await far.scene.sshEnvironment({ settings: ['SendEnv POSTERN_LEASE'] });
+    const grant = ['--repo', 'contoso/Payments/web', '--allow', 'fetch,push,lfs', '--ref', 'refs/heads/**', '--for', '1h'];
+    const made = await far.daemon.postern(['lease', 'create', ...grant]);
+    const { port } = new URL(far.daemon.base);
+    const ca = join(far.scene.home, '.local', 'state', 'postern', 'door-ca.pem');
+    await far.told(['config', '--global', `http.https://localhost:${port}/.sslCAInfo`, ca]);
+    const env = { ...sshEnv, POSTERN_LEASE: made.stdout.trim() };
+    const remote = far.daemon.sshUrl('ssh.dev.azure.com/v3/contoso/Payments/web');
+    const clone = await far.clone({ env, remote });
+    await far.told(['lfs', 'track', '*.bin'], { cwd: clone });
+    const oid = await writeNoise(join(clone, 'large.bin'), 5000);
+    await far.commit(clone, 'Add a large file');
+    const pushed = await far.git(['push', 'origin', 'HEAD:refs/heads/far'], { cwd: clone, env: { ...env, GIT_CURL_VERBOSE: '1' } });
+    expect(pushed.code, pushed.stderr).toBe(0);
+    expect(pushed.stderr).toContain(`Host: localhost:${port}`);
+    expect(far.scene.emulator.lfs.transfers.seen).toMatchObject([{ oid, action: 'upload' }]);
+    const other = await far.clone({ env, remote, branch: 'far' });
+    expect(await sumOf(join(other, 'large.bin'))).toBe(oid);
+    far.expectNoWayPast();
+  } finally {
+    await far.close();
+  }
+}, 60_000);

@@ -41,6 +41,7 @@ beforeEach(() => {
   lfs.tamper = undefined;
   lfs.asksVerify = false;
   storage.base = STORAGE;
+  storage.leadsTo = undefined;
   git.seen.length = 0;
   storage.seen.length = 0;
   proxy.targets.length = 0;
@@ -196,6 +197,24 @@ describe('a redirect of an object', () => {
   });
 });
 
+describe('a redirect of a storage', () => {
+  test('back to the upstream, with another object than was asked for, is not followed: our token would go with it', async () => {
+    const { git, lfs, storage } = stage.scene.emulator;
+    await stage.scene.emulator.createRepository('contoso/payments/secret');
+    const hidden = await lfs.transfers.put('contoso/payments/secret', randomBytes(100));
+    const oid = await lfs.transfers.put(REPOSITORY, randomBytes(100));
+    const client = new LfsWire(stage.daemon.url('dev.azure.com/contoso/Payments/_git/web'), { agent });
+    lfs.road = 'storage';
+    const href = await client.address('download', oid);
+    git.seen.length = 0;
+    storage.leadsTo = `https://dev.azure.com/contoso/Payments/_git/secret/info/lfs/objects/${hidden}`;
+    const answer = await client.send(href);
+    expect([answer.status, answer.headers.location]).toEqual([502, undefined]);
+    expect(messageOf(answer)).toContain('The storage leads back to the upstream, which is not followed');
+    expect(git.seen).toEqual([]);
+  });
+});
+
 describe('a host of lfs.hosts', () => {
   test('is reached where it is, without a token, until it is no longer listed', async () => {
     const { lfs, proxy, storage, sts } = stage.scene.emulator;
@@ -243,7 +262,14 @@ describe('a name of storage that leads into the network of the door', () => {
 
   beforeAll(async () => {
     direct = await LfsStage.open({
-      routes: ({ emulator }) => [`- { match: dev.azure.com/**, identity: sp, upstream: '${emulator.git.origin}', ca: ${emulator.caFile} }`],
+      identities: (scene) => [`sp: ${scene.servicePrincipal}`, 'own: { kind: passthrough }'],
+      routes: ({ emulator }) =>
+        [
+          ['dev.azure.com/contoso/Payments/web', 'sp'],
+          ['dev.azure.com/contoso/Payments/open', 'own'],
+        ].map(
+          ([match, identity]) => `- { match: ${match}, identity: ${identity}, upstream: '${emulator.git.origin}', ca: ${emulator.caFile} }`,
+        ),
       settings: ({ emulator }) => [
         `lfs: { hosts: ["private.blob.core.windows.net:${emulator.storage.port}", "loopback.blob.core.windows.net:${emulator.storage.port}"] }`,
       ],
@@ -313,6 +339,23 @@ describe('a name of storage that leads into the network of the door', () => {
     const answer = await client.send(await client.address('download', oid));
     expect(answer.body.equals(content)).toBe(true);
     expect(storage.seen.splice(0).map(({ host, authorization }) => `${host} ${authorization}`)).toEqual([
+      'loopback.blob.core.windows.net none',
+    ]);
+  });
+
+  test("and the caller's own credential, where that goes upstream, does not go there either", async () => {
+    const { emulator } = direct.scene;
+    await emulator.createRepository('contoso/payments/open');
+    const content = randomBytes(100);
+    const oid = await emulator.lfs.transfers.put('contoso/payments/open', content);
+    emulator.lfs.road = 'storage';
+    emulator.storage.base = `https://loopback.blob.core.windows.net:${emulator.storage.port}`;
+    const authorization = `Bearer ${emulator.sts.issue()}`;
+    const client = new LfsWire(direct.daemon.url('dev.azure.com/contoso/Payments/_git/open'), { agent, authorization });
+    const answer = await client.send(await client.address('download', oid));
+    expect(answer.body.equals(content)).toBe(true);
+    expect(emulator.git.seen.at(-1)).toMatchObject({ authorization: 'bearer', status: 200 });
+    expect(emulator.storage.seen.map(({ host, authorization: sent }) => `${host} ${sent}`)).toEqual([
       'loopback.blob.core.windows.net none',
     ]);
   });

@@ -22,9 +22,15 @@ export class LfsWire {
   readonly #headers: Readonly<Record<string, string>>;
   readonly #agent: Agent | undefined;
 
-  constructor(repository: string, { lease, agent }: { lease?: string | undefined; agent?: Agent } = {}) {
+  constructor(
+    repository: string,
+    { lease, authorization, agent }: { lease?: string | undefined; authorization?: string | undefined; agent?: Agent } = {},
+  ) {
     this.#endpoint = `${repository}.git/info/lfs`;
-    this.#headers = lease === undefined ? {} : { 'x-postern-lease': lease };
+    this.#headers = {
+      ...(lease === undefined ? {} : { 'x-postern-lease': lease }),
+      ...(authorization === undefined ? {} : { authorization }),
+    };
     this.#agent = agent;
   }
 

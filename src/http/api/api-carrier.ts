@@ -75,7 +75,7 @@ export class ApiCarrier {
     const { method } = trip.request;
     if (method !== 'GET' && method !== 'HEAD') return elsewhere(trip, to);
     const named = { url: to.href, method, action: 'get' } as const;
-    const onwards = this.#onward.addressFor(named, { route: trip.route, address, local });
+    const onwards = this.#onward.addressFor(named, { route: trip.route, address, local, isByStorage: trip.foreign !== undefined });
     return onwards.kind === 'address' ? onwards.href : { ...elsewhere(trip, to), what: onwards.what, todo: onwards.todo };
   }
 

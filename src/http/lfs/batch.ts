@@ -5,6 +5,7 @@
 import type { IncomingMessage } from 'node:http';
 import { admit } from '../../gate/admit.js';
 import { endOf } from '../../gate/lease-words.js';
+import { narrowToLfs } from '../../gate/lfs-lease.js';
 import type { RouteTable } from '../../gate/route-table.js';
 import {
   type BatchRequest,
@@ -27,7 +28,7 @@ import { planJourney } from '../../upstream/journey.js';
 import { KEPT_BODY_BYTES, type RequestBody } from '../body.js';
 import { type Courier, doorBaseOf, type Ends } from '../courier.js';
 import { lfsHeaders } from '../headers.js';
-import type { Onward } from '../onward.js';
+import { LONGEST_LIFE_MS, type Onward } from '../onward.js';
 import { elsewhere, type PlainForwarder } from '../plain-forward.js';
 import { readAnswer } from '../read-answer.js';
 import { takeBody } from '../take-body.js';
@@ -81,7 +82,7 @@ export async function carryBatch(parts: BatchParts, ends: Ends, operation: LfsOp
     moved: elsewhere,
     hand: async (trip, answer) => {
       if (answer.statusCode !== 200 || asked === undefined) return false;
-      await handOn(parts, trip, answer, { asked, local, caller });
+      await handOn(parts, trip, answer, { asked, local, caller, operation });
       return true;
     },
   });
@@ -116,9 +117,15 @@ interface Question {
   /** Address of LFS at this door, as the caller reached it. */
   readonly local: string;
   readonly caller: Caller;
+  readonly operation: LfsOperation;
 }
 
-async function handOn(parts: BatchParts, trip: Trip, answer: IncomingMessage, { asked, local, caller }: Question): Promise<void> {
+async function handOn(
+  parts: BatchParts,
+  trip: Trip,
+  answer: IncomingMessage,
+  { asked, local, caller, operation }: Question,
+): Promise<void> {
   const { courier } = parts;
   const { record, response } = trip;
   const bytes = await record.spent.during('upstream', readAnswer(answer, LONGEST_ANSWER_BYTES));
@@ -126,8 +133,10 @@ async function handOn(parts: BatchParts, trip: Trip, answer: IncomingMessage, { 
   // A server may give back what it was sent for each object; with our credential that must not go anywhere.
   const text = bytes === undefined || coding !== 'identity' ? undefined : withoutEcho(answer, bytes.toString('utf8'));
   const now = courier.parts.clock.now();
+  // One for all of them: who holds it may ask for each.
+  const known = knownBy(caller, { ...operation, step: `batch-${asked.operation}` }, new Date(now + LONGEST_LIFE_MS));
   const rewrite = (object: LfsObject, action: LfsAction, given: UpstreamAction): ClientAction | ObjectError =>
-    rewritten(parts.onward, trip, { object, action, given, now, local, caller });
+    rewritten(parts.onward, trip, { object, action, given, now, local, known });
   const written = text === undefined ? undefined : rewriteBatchAnswer(text, asked, now, rewrite);
   if (written === undefined) {
     await courier.fail(trip, unreadable(trip));
@@ -139,6 +148,12 @@ async function handOn(parts: BatchParts, trip: Trip, answer: IncomingMessage, { 
   courier.parts.ledger.finish(record, { verdict: 'passed' });
 }
 
+/** How the caller is known at an address, and until when. */
+interface Known {
+  readonly header: Readonly<Record<string, string>>;
+  readonly end: Date;
+}
+
 interface Named {
   readonly object: LfsObject;
   readonly action: LfsAction;
@@ -148,16 +163,15 @@ interface Named {
 function rewritten(
   onward: Onward,
   { route, operation }: Trip,
-  { object, action, given, now, local, caller }: Omit<Question, 'asked'> & Named & { readonly now: number },
+  { object, action, given, now, local, known }: Named & { readonly now: number; readonly local: string; readonly known: Known },
 ): ClientAction | ObjectError {
   const { href, header, expiresAt } = given;
   const named = { url: href, method: METHODS[action], action, oid: object.oid, headers: header, expiresAt };
-  const to = onward.addressFor(named, { route, address: operation.address, local: `${local}/objects/${object.oid}` });
+  const to = onward.addressFor(named, { route, address: operation.address, local: `${local}/objects/${object.oid}`, isByStorage: false });
   if (to.kind === 'no') return { code: 502, message: `postern: ${to.what}; what to do: ${to.todo}` };
   // It is the client's switch: with it git-lfs sends a body without telling its length, which Azure wants of large ones.
   const isChunked = action === 'upload' && header['transfer-encoding']?.toLowerCase() === 'chunked';
-  const known = ofLease(caller);
-  const ends = Math.min(to.expiresAt.getTime(), known.expiresAt?.getTime() ?? Number.POSITIVE_INFINITY);
+  const ends = Math.min(to.expiresAt.getTime(), known.end.getTime());
   return {
     href: to.href,
     header: { ...(isChunked ? { 'Transfer-Encoding': 'chunked' } : {}), ...known.header },
@@ -167,12 +181,13 @@ function rewritten(
 }
 
 /**
- * What a caller by lease has to send to such an address. Of clients that had the lease from an answer over SSH, or hold it as user or
- * password, git-lfs sends nothing there by itself. Others are known by who they are.
+ * What a caller by lease has to send to such an address until `latest`: its lease, narrowed to what the address is for. Of clients that had
+ * the lease from an answer over SSH, or hold it as user or password, git-lfs sends nothing there by itself. Others are known by who they are.
  */
-function ofLease(caller: Caller): { readonly header: Readonly<Record<string, string>>; readonly expiresAt: Date | undefined } {
-  if (caller.kind !== 'lease' || caller.text === undefined) return { header: {}, expiresAt: undefined };
-  return { header: { 'X-Postern-Lease': caller.text.reveal() }, expiresAt: endOf(caller.lease) };
+function knownBy(caller: Caller, operation: LfsOperation, latest: Date): Known {
+  if (caller.kind !== 'lease' || caller.text === undefined) return { header: {}, end: latest };
+  const end = new Date(Math.floor(Math.min(latest.getTime(), endOf(caller.lease)?.getTime() ?? Number.POSITIVE_INFINITY) / 1000) * 1000);
+  return { header: { 'X-Postern-Lease': narrowToLfs(caller.text, operation, end).reveal() }, end };
 }
 
 function unreadable({ route, record }: Trip): Refusal {

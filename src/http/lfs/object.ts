@@ -54,7 +54,8 @@ function movedTo(onward: Onward, trip: Trip, operation: LfsOperation, to: URL, l
   const { step, oid, address } = operation;
   const action = step === 'upload' ? 'upload' : 'download';
   const named = { url: to.href, method: action === 'upload' ? 'PUT' : 'GET', action, oid } as const;
-  const onwards = step === 'verify' ? undefined : onward.addressFor(named, { route, address, local });
+  const onwards =
+    step === 'verify' ? undefined : onward.addressFor(named, { route, address, local, isByStorage: trip.foreign !== undefined });
   if (onwards?.kind === 'address') return onwards.href;
   return {
     kind: 'refusal',

@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { LFS_LEASE_MS, lfsGuide, type LfsGuideParts } from '../../../src/daemon/lfs-guide.js';
+import { LFS_LEASE_MS, lfsGuide, type LfsGuideParts, TOLD_MS } from '../../../src/daemon/lfs-guide.js';
 import { mintLease, narrowLease } from '../../../src/gate/lease-seal.js';
 import { MOST_CAVEATS } from '../../../src/gate/lease-text.js';
 import { readLease } from '../../../src/gate/lease-verifier.js';
@@ -15,6 +15,7 @@ import type { Route } from '../../../src/model/settings.js';
 import type { LfsAccess, LfsQuestion } from '../../../src/ssh/lfs-guide.js';
 import { writeLfsAccess } from '../../../src/ssh/lfs-guide.js';
 import { makeCertificates } from '../../azure/certificates.js';
+import { FakeClock } from '../../fakes/clock.js';
 import { route } from '../route.js';
 
 const NOW = Date.UTC(2030, 0, 1, 12, 0, 0, 700);
@@ -22,7 +23,7 @@ const KEY = new Secret(Buffer.alloc(32, 7).toString('base64'));
 const KEY_ID = '0123456789abcdef';
 const PEER: Peer = { address: '127.0.0.1:4000', ip: '127.0.0.1', uid: { kind: 'known', uid: 1000 } };
 const FAR: Peer = { address: '10.0.0.9:4000', ip: '10.0.0.9', uid: { kind: 'remote' } };
-const USER: Caller = { kind: 'user', peer: PEER, uid: 1000 };
+const USER: Extract<Caller, { kind: 'user' }> = { kind: 'user', peer: PEER, uid: 1000 };
 
 const http = (host: string, port = 8417) => ({ scheme: 'http', host, port }) as const;
 const https = (host: string, port = 8417) => ({ scheme: 'https', host, port }) as const;
@@ -42,7 +43,7 @@ function parts(
     },
     door: { bound },
     certificates: undefined,
-    leases: { seal: (grant: Caveat) => Promise.resolve(mintLease(KEY_ID, KEY, grant)) },
+    leases: { seal: (grant: Caveat) => Promise.resolve(mintLease(KEY_ID, KEY, grant)), isRevoked: () => false },
     clock: { now: () => NOW, after: () => () => undefined },
     ...rest,
   };
@@ -143,14 +144,15 @@ describe('the lease', () => {
     async (step) => {
       const { lease, expiresAt } = await access(question({ step }));
       const isUpload = step === 'batch-upload';
-      expect(expiresAt).toEqual(new Date(Math.floor((NOW + LFS_LEASE_MS) / 1000) * 1000));
+      const second = (ms: number): Date => new Date(Math.floor((NOW + ms) / 1000) * 1000);
+      expect(expiresAt).toEqual(second(TOLD_MS));
       expect(readLease(lease).caveats).toEqual([
         {
           id: expect.stringMatching(/^[0-9a-f]{16}$/) as unknown,
           label: 'git-lfs over SSH, uid 1000',
           repos: [{ hostKind: 'azure-services', parts: ['dev.azure.com', 'contoso', 'payments', 'web'] }],
           allow: isUpload ? ['push', 'lfs'] : ['fetch', 'lfs'],
-          expiresAt,
+          expiresAt: second(LFS_LEASE_MS),
           uids: [1000],
         },
       ]);
@@ -165,6 +167,26 @@ describe('the lease', () => {
     const beside = await access(question({ caller: near }), parts({ bound: [http('10.0.0.1')] }));
     expect(readLease(beside.lease).caveats[0]?.uids).toBeUndefined();
     expect(readLease((await access(question({ caller: near }))).lease).caveats[0]?.uids).toEqual([1000]);
+  });
+
+  it('has one id for each caller while it lasts, and another after it was revoked', async () => {
+    const clock = new FakeClock(NOW);
+    const revoked = new Set<string>();
+    const leases = { seal: (grant: Caveat) => Promise.resolve(mintLease(KEY_ID, KEY, grant)), isRevoked: (id: string) => revoked.has(id) };
+    const guide = lfsGuide(parts({ clock, leases }));
+    const idFor = async (asked: LfsQuestion): Promise<string> => {
+      const answer = await guide(asked);
+      return answer.kind === 'refusal' ? answer.what : (readLease(answer.lease).caveats[0]?.id ?? '');
+    };
+    const first = await idFor(question());
+    expect(await idFor(question({ step: 'batch-upload' }))).toBe(first);
+    expect(await idFor(question({ caller: { ...USER, uid: 1001 } }))).not.toBe(first);
+    revoked.add(first);
+    const second = await idFor(question());
+    expect(second).not.toBe(first);
+    expect(await idFor(question())).toBe(second);
+    await clock.advance(LFS_LEASE_MS);
+    expect(await idFor(question())).not.toBe(second);
   });
 
   const own = (caveats: readonly Omit<Caveat, 'id'>[]): Caller => {
@@ -239,7 +261,7 @@ describe('refuses', () => {
 
   it('when no lease can be made, with the reason', async () => {
     const seal = (): Promise<Secret> => Promise.reject(new ProxyError('state-unusable', 'The disk is full', { todo: 'make room' }));
-    expect(await lfsGuide(parts({ leases: { seal } }))(question())).toMatchObject({
+    expect(await lfsGuide(parts({ leases: { seal, isRevoked: () => false } }))(question())).toMatchObject({
       code: 'state-unusable',
       what: 'The disk is full',
       todo: 'make room',

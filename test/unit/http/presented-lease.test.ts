@@ -148,6 +148,7 @@ describe('takeLease(), of a lease and what it was narrowed to', () => {
   it.each([
     ['of two that were narrowed apart', [NARROW, BESIDE]],
     ['of two and what both came from', [NARROW, WIDE, BESIDE]],
+    ['of two that were narrowed apart, one of them further', [BESIDE, NARROWER]],
     ['of two keys', [STRANGE, NARROW]],
     ['when one cannot be read', [NARROW, new Secret(LEASE)]],
   ])('takes none %s', (_what, leases) => {
