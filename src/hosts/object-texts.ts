@@ -49,3 +49,16 @@ export function explainObject(failure: Failure, { oid, storage }: FailedObject):
   }
   return { ...failure, what: `${failure.what}; ${object}` };
 }
+
+/** A failure of a storage to which a redirect of the REST API or of a package feed led: it sees no credential, so none is to blame. */
+export function explainStored(failure: Failure, storage: string): Failure {
+  const status = failure.upstreamStatus ?? failure.status;
+  if (status !== 401 && status !== 403 && status !== 404) return { ...failure, what: `${failure.what}; asked at the storage ${storage}` };
+  return {
+    ...failure,
+    code: status === 404 ? failure.code : 'upstream-forbidden',
+    status: status === 404 ? failure.status : 403,
+    what: `The storage ${storage} does not hand out what the upstream led to (${status})`,
+    todo: 'run the command again, which asks the upstream for a new address',
+  };
+}

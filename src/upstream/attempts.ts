@@ -4,7 +4,7 @@
  * the wire is the door's own.
  */
 import type { IncomingMessage } from 'node:http';
-import { explainObject } from '../hosts/object-texts.js';
+import { explainObject, explainStored } from '../hosts/object-texts.js';
 import { type Failure, isSignInPage, readActivityId, readFailure } from '../hosts/failure.js';
 import { Vault } from '../identity/vault.js';
 import type { Credential, CredentialTarget } from '../model/credential.js';
@@ -222,6 +222,7 @@ export class Attempts {
 }
 
 function aboutObject({ operation, foreign, origin }: Journey, failure: Failure): Failure {
+  if (operation.kind === 'api') return foreign === undefined ? failure : explainStored(failure, origin.host);
   if (operation.kind !== 'lfs' || operation.oid === undefined) return failure;
   return explainObject(failure, { oid: operation.oid, storage: foreign === undefined ? undefined : origin.host });
 }

@@ -245,6 +245,25 @@ describe('a package in storage', () => {
     const answer = await follow(tarball);
     storage.lifeMs = 3_600_000;
     expect([answer.status, answer.headers['content-type']]).toEqual([403, 'application/json; charset=utf-8']);
+    expect(JSON.parse(answer.body.toString())).toMatchObject({
+      message: expect.stringContaining('does not hand out what the upstream led to (403)') as string,
+    });
+  });
+
+  test.each([
+    ['another storage, sealed again', 'https://other.blob.core.windows.net/x', 302],
+    ['the service, not followed', 'https://pkgs.dev.azure.com/contoso/Payments/_packaging/tools/npm/registry/left', 502],
+    ['another host, not followed', 'https://evil.example/x', 502],
+  ])('whose storage leads on to %s', async (_, leadsTo, wanted) => {
+    const { storage, git } = scene.emulator;
+    storage.leadsTo = leadsTo;
+    const first = await get(tarball);
+    const second = await ask(first.headers.location ?? '');
+    storage.leadsTo = undefined;
+    expect(second.status).toBe(wanted);
+    if (wanted === 302) expect(second.headers.location).toContain(`${daemon.url(tarball)}?postern-to=`);
+    else expect(second.headers.location).toBeUndefined();
+    expect(git.count({ method: 'GET' })).toBe(1);
   });
 
   test('that comes at once is passed on as it is', async () => {

@@ -99,9 +99,9 @@ function localAddress({ request }: Ends): string {
 
 /** An address of the same service as a path of this door, without its first slash; undefined for any other. */
 function ownAddress({ route, origin, basePath, foreign }: Trip, address: RepoAddress, to: URL): string | undefined {
-  if (hasUser(to)) return undefined;
-  const isMapped = route.upstream !== undefined && foreign === undefined;
-  if (isMapped && to.origin === origin.origin && to.pathname.startsWith(`${basePath}/`)) {
+  // A storage, in which anybody may have an account, has no say in what the caller asks of the service next.
+  if (foreign !== undefined || hasUser(to)) return undefined;
+  if (route.upstream !== undefined && to.origin === origin.origin && to.pathname.startsWith(`${basePath}/`)) {
     const host = address.kind === 'azure-services' ? DEV_AZURE_HOST : address.upstreamHost;
     return `${host}${to.pathname.slice(basePath.length)}${to.search}`;
   }

@@ -20,6 +20,7 @@ function sealed(url: string, upstream?: URL): Onwards {
     route: route('dev.azure.com/**', { upstream }),
     address: addressOf('pkgs.dev.azure.com', PATH),
     local: 'http://127.0.0.1:8417/x',
+    isByStorage: false,
   };
   return onward.addressFor({ url, method: 'GET', action: 'get' }, named);
 }
