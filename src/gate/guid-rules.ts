@@ -4,8 +4,8 @@
  */
 import type { GuidPlace, RepoAddress } from '../model/address.js';
 import type { Caller } from '../model/caller.js';
-import type { Lease } from '../model/lease.js';
-import { coversBelow, overlaps } from '../model/route-pattern.js';
+import type { Lease, RepoPattern } from '../model/lease.js';
+import { coversBelow, matchesByGuid, overlaps } from '../model/route-pattern.js';
 import type { Route } from '../model/settings.js';
 import type { RouteTable } from './route-table.js';
 
@@ -14,14 +14,14 @@ export function routesToName({ kind, canonical, guids }: RepoAddress, caller: Ca
   if (guids === undefined) return undefined;
   const beginning = canonical.slice(0, guids.certain);
   const { routes, isOne } = table.candidates(kind, beginning, guids.lengths);
-  const byLease = caller.kind === 'lease' ? leaseSays(caller.lease, kind, beginning, guids) : 'always';
+  const byLease = caller.kind === 'lease' ? leaseSays(caller.lease, { kind, canonical }, beginning, guids) : 'always';
   if (routes.length === 0 || byLease === 'never' || (isOne && byLease === 'always')) return undefined;
   return routes;
 }
 
 function leaseSays(
   { caveats }: Lease,
-  kind: RepoAddress['kind'],
+  { kind, canonical }: Pick<RepoAddress, 'kind' | 'canonical'>,
   beginning: readonly string[],
   { lengths }: GuidPlace,
 ): 'always' | 'never' | 'depends' {
@@ -30,7 +30,9 @@ function leaseSays(
     if (repos === undefined) continue;
     const able = repos.filter(({ hostKind, parts }) => hostKind === kind && overlaps(parts, [...beginning, '**']));
     if (able.length === 0) return 'never';
-    if (!able.some(({ parts }) => lengths.every((length) => coversBelow(parts, beginning, length)))) says = 'depends';
+    const isFor = ({ parts }: RepoPattern): boolean =>
+      lengths.every((length) => coversBelow(parts, beginning, length)) || matchesByGuid(parts, canonical);
+    if (!able.some(isFor)) says = 'depends';
   }
   return says;
 }

@@ -8,7 +8,7 @@ import { type Caveat, type Lease, leaseName } from '../model/lease.js';
 import { type GitOperation, isDiscovery, permissionsOf } from '../model/operation.js';
 import type { RefPolicy } from '../model/refs.js';
 import type { Refusal } from '../model/refusal.js';
-import { matchesPattern, overlaps } from '../model/route-pattern.js';
+import { matchesByGuid, matchesPattern, overlaps } from '../model/route-pattern.js';
 
 /** Why the lease does not permit `operation` for `peer` at `now` (ms since the epoch); undefined when it does. */
 export function refuseByLease(lease: Lease, operation: GitOperation, peer: Peer, now: number): Refusal | undefined {
@@ -79,8 +79,9 @@ function faultOf(
 
 /** Where things are may be asked by everyone who may use something there. */
 function isFor(parts: readonly string[], operation: GitOperation): boolean {
-  const { canonical } = operation.address;
-  return isDiscovery(operation) ? overlaps(parts, [...canonical, '**']) : matchesPattern(parts, canonical);
+  const { canonical, byGuid } = operation.address;
+  if (isDiscovery(operation)) return overlaps(parts, [...canonical, '**']);
+  return matchesPattern(parts, canonical) || (byGuid !== undefined && matchesByGuid(parts, byGuid));
 }
 
 /**

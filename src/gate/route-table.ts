@@ -4,7 +4,16 @@
 import type { HostKind, RepoAddress } from '../model/address.js';
 import { DEV_AZURE_HOST, inferHostKind } from '../model/host-name.js';
 import type { Permission } from '../model/operation.js';
-import { canonicalPattern, coversBelow, lookOf, matchesHost, matchesPattern, overlaps, patternHost } from '../model/route-pattern.js';
+import {
+  canonicalPattern,
+  coversBelow,
+  lookOf,
+  matchesByGuid,
+  matchesHost,
+  matchesPattern,
+  overlaps,
+  patternHost,
+} from '../model/route-pattern.js';
 import type { Route } from '../model/settings.js';
 import { type Mismatch, mismatchOf } from './route-mismatch.js';
 
@@ -38,7 +47,7 @@ export class RouteTable {
    */
   find(address: RepoAddress): Route | undefined {
     const nearest = this.#nearest(address);
-    return nearest !== undefined && matchesPattern(nearest.pattern, address.canonical) ? nearest.route : undefined;
+    return nearest !== undefined && isFor(nearest, address) ? nearest.route : undefined;
   }
 
   /** The first route for something below an address that allows this. */
@@ -49,7 +58,7 @@ export class RouteTable {
   /** The route that the address only looks like, which keeps it from every later one; undefined when that is not why none is found. */
   lookAlike(address: RepoAddress): Route | undefined {
     const nearest = this.#nearest(address);
-    return nearest === undefined || matchesPattern(nearest.pattern, address.canonical) ? undefined : nearest.route;
+    return nearest === undefined || isFor(nearest, address) ? undefined : nearest.route;
   }
 
   /** The routes that serve something of an organisation of Azure DevOps Services, in their order. */
@@ -97,7 +106,9 @@ export class RouteTable {
 
   #nearest(address: RepoAddress): CompiledRoute | undefined {
     const look = lookOf(address.kind, address.canonical);
-    return this.#routes.find((each) => each.route.hostKind === address.kind && matchesPattern(each.look, look));
+    return this.#routes.find(
+      (each) => each.route.hostKind === address.kind && (matchesPattern(each.look, look) || isByGuid(each, address)),
+    );
   }
 
   /**
@@ -108,4 +119,13 @@ export class RouteTable {
     const isServices = inferHostKind(host) === 'azure-services';
     return this.#routes.find((each) => each.host === host || (!isServices && matchesHost(each.host, host)))?.route.hostKind;
   }
+}
+
+function isFor(each: CompiledRoute, address: RepoAddress): boolean {
+  return matchesPattern(each.pattern, address.canonical) || isByGuid(each, address);
+}
+
+/** Whether a route names the very GUID by which an address was spelled. */
+function isByGuid({ pattern }: CompiledRoute, { byGuid }: RepoAddress): boolean {
+  return byGuid !== undefined && matchesByGuid(pattern, byGuid);
 }

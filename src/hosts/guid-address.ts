@@ -65,5 +65,11 @@ export function withNames(address: RepoAddress, { project, repository }: FoundNa
   const isLong = guids.lengths.length > 1;
   const found = [...names.slice(0, guids.certain), ...(isLong ? above : []), project, ...(repository === undefined ? [] : [repository])];
   const [host = '', ...below] = found;
-  return { ...address, canonical: [host, ...canonicalNames(kind, host, below)], display: found.join('/'), guids: undefined };
+  return {
+    ...address,
+    canonical: [host, ...canonicalNames(kind, host, below)],
+    display: found.join('/'),
+    guids: undefined,
+    byGuid: address.canonical,
+  };
 }

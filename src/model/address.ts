@@ -34,6 +34,8 @@ export interface RepoAddress {
   readonly mainPath: string;
   /** Set where a name in the address may be a GUID: then `canonical` does not tell which repository it is. */
   readonly guids?: GuidPlace | undefined;
+  /** `canonical` as it was spelled with GUIDs, where their names have been put into it. */
+  readonly byGuid?: readonly string[] | undefined;
 }
 
 /** Where a project or a repository is named by what may be a GUID, and how its names are found. */

@@ -11,6 +11,7 @@
  */
 import type { HostKind } from './address.js';
 import { caselessName, foldName, withoutGitSuffix } from './fold.js';
+import { isGuidLike } from './guid.js';
 import { DEV_AZURE_HOST, familyHost, ignoresCase, legacyOrganisation, parseHost, SSH_AZURE_HOSTS } from './host-name.js';
 
 const ANY_LABEL = '*.';
@@ -80,6 +81,14 @@ export function matchesPattern(pattern: readonly string[], address: readonly str
   const named = isOpen ? wanted.slice(0, -1) : wanted;
   if (isOpen ? names.length < named.length : names.length !== named.length) return false;
   return named.every((part, index) => part === '*' || part === names[index]);
+}
+
+/**
+ * Whether a canonical pattern stands for a canonical address that was spelled with GUIDs. A wildcard stands for no GUID: beside it may be a name
+ * that is not that of the project which the repository is in.
+ */
+export function matchesByGuid(pattern: readonly string[], spelled: readonly string[]): boolean {
+  return matchesPattern(pattern, spelled) && spelled.every((part, at) => !isGuidLike(part) || pattern[at] === part);
 }
 
 /**

@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { admit } from '../../../src/gate/admit.js';
 import { routesToName } from '../../../src/gate/guid-rules.js';
 import { RouteTable } from '../../../src/gate/route-table.js';
+import { withNames } from '../../../src/hosts/guid-address.js';
 import { parseApiAddress } from '../../../src/hosts/api-address.js';
 import type { RepoAddress } from '../../../src/model/address.js';
 import type { Caller } from '../../../src/model/caller.js';
@@ -159,5 +160,23 @@ describe('routesToName()', () => {
   it('is about GUIDs alone', () => {
     const named = api('dev.azure.com/contoso/web/_apis/git/repositories/app');
     expect(needed(named, USER, ['dev.azure.com/contoso/secret/*'], ['dev.azure.com/**'])).toBeUndefined();
+  });
+
+  it('holds rules that are written with the GUID, for who comes by it', () => {
+    const spelled = addressOf(`dev.azure.com/contoso/web/_git/${GUID}`)!;
+    const exact = holder({ repos: [repo('contoso', 'web', GUID)] });
+    expect(needed(spelled, exact, ['dev.azure.com/**'])).toBeUndefined();
+    const operation = { kind: 'fetch', step: 'advertisement', address: spelled } as const;
+    expect(admit(operation, exact, OPEN, NOW).kind).toBe('pass');
+    const named = { ...operation, address: withNames(spelled, { project: 'Vault', repository: 'keys' }) };
+    const table = new RouteTable([
+      route(`dev.azure.com/contoso/web/${GUID}`, { allow: ['lfs'] }),
+      route('dev.azure.com/**', { allow: ALL }),
+    ]);
+    expect(admit(named, exact, OPEN, NOW).kind).toBe('pass');
+    expect(admit(named, USER, table, NOW)).toMatchObject({ code: 'not-allowed', route: `dev.azure.com/contoso/web/${GUID}` });
+    // The project that stands before it is not its own, so what is for all of that project is not for it.
+    expect(admit(named, holder({ repos: [repo('contoso', 'web', '*')] }), OPEN, NOW)).toMatchObject({ code: 'lease-insufficient' });
+    expect(admit(named, holder({ repos: [repo('contoso', 'web', '**')] }), OPEN, NOW)).toMatchObject({ code: 'lease-insufficient' });
   });
 });
