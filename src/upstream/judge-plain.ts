@@ -26,7 +26,7 @@ export async function judgePlain(
   const { operation, record, route } = journey;
   const status = answer.statusCode ?? 0;
   const header = headerOf(answer);
-  const wanted = operation.kind === 'api' ? 'an answer of the REST API' : undefined;
+  const wanted = operation.kind === 'api' ? 'an answer of the REST API' : 'an answer of Git LFS';
   const isSignIn = isSignInPage({ status, header, text: '' });
   if (isRedirect(status) && !isSignIn) {
     const to = readLocation(answer.headers.location, journey);
