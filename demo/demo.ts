@@ -4,6 +4,7 @@
  * it, takes the set-up back and removes the scratch home. Nothing outside that directory is touched, and nothing leaves
  * this machine.
  */
+import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -13,11 +14,16 @@ import { type Ran, run, type RunningDaemon, Scene } from '../test/support/scene.
 
 /** Life of the emulator's tokens, so short that the daemon has to renew them before your eyes. Azure's live about an hour. */
 const TOKEN_LIFE_SECONDS = 5;
+/** What `git lfs install` writes. */
+const LFS_SETTINGS = '[filter "lfs"]\n\tclean = git-lfs clean -- %f\n\tsmudge = git-lfs smudge -- %f\n\tprocess = git-lfs filter-process\n';
+/** Of the file that is kept with Git LFS. */
+const LARGE_BYTES = 3 * 1024 * 1024;
 const PAT = 'demo4onpremserver2pat3only5the6daemon7reads2abcdefg2';
 
 /** Every spelling that people have of a repository, and one on their own server. The first three are the same repository. */
+const PLAIN_ADDRESS = 'https://dev.azure.com/contoso/Payments/_git/web';
 const ADDRESSES = [
-  'https://dev.azure.com/contoso/Payments/_git/web',
+  PLAIN_ADDRESS,
   'https://contoso@dev.azure.com/contoso/Payments/_git/web',
   'https://contoso.visualstudio.com/Payments/_git/web',
   'https://tfs.example.com/tfs/DefaultCollection/Payments/_git/ledger',
@@ -67,7 +73,7 @@ async function play(scene: Scene): Promise<void> {
 
   print('3. git is pointed at it: one file of rules, one include in ~/.gitconfig');
   const gitconfig = join(scene.home, '.gitconfig');
-  const before = '# my own settings stay as they are\n[alias]\n\tst = status\n';
+  const before = `# my own settings stay as they are\n[alias]\n\tst = status\n${LFS_SETTINGS}`;
   await writeFile(gitconfig, before);
   // An ssh of the scratch home, without any key and without an agent; setup asks it where it looks for the keys of hosts.
   const ssh = await scene.sshEnvironment({ settings: ['StrictHostKeyChecking yes'] });
@@ -112,11 +118,17 @@ async function play(scene: Scene): Promise<void> {
   else print('     left out: there is no ssh on this machine (package openssh-client)');
   print();
 
-  print('6. A person signs in, once, with a browser (a script plays it); the daemon renews the sign-in from then on');
+  print('6. Large files with Git LFS, and which repositories there are');
+  if ((await scene.git(['lfs', 'version'])).code === 0) await largeFile(scene, (args, cwd) => git(args, cwd));
+  else print('     large files left out: there is no git-lfs on this machine (package git-lfs)');
+  show(await command(daemon.postern(['repos', 'contoso']), 'postern repos contoso'));
+  print();
+
+  print('7. A person signs in, once, with a browser (a script plays it); the daemon renews the sign-in from then on');
   await personSignsIn(scene, daemon, (args, cwd) => git(args, cwd));
   print();
 
-  print('7. What the other side saw');
+  print('8. What the other side saw');
   const bearer = emulator.git.seen.filter(({ authorization, status }) => authorization === 'bearer' && status === 200).length;
   const basic = emulator.git.seen.filter(({ authorization, status }) => authorization === 'basic' && status === 200).length;
   // The one that asks for the tenant of an organisation is about no repository, and carries nothing.
@@ -130,7 +142,7 @@ async function play(scene: Scene): Promise<void> {
   if (bearer === 0 || basic === 0 || refused > 0 || tokens.length < 2) throw new DemoFailed('the other side did not see what it should');
   print();
 
-  print('8. What git saw');
+  print('9. What git saw');
   const traced = await scene.git(['ls-remote', 'https://dev.azure.com/contoso/Payments/_git/web'], {
     env: { GIT_TRACE_CURL: '1', GIT_TRACE: '1', GIT_TRACE_REDACT: '0' },
   });
@@ -144,7 +156,7 @@ async function play(scene: Scene): Promise<void> {
   if (leaks > 0 || traced.code !== 0) throw new DemoFailed('a secret was seen on the client side');
   print();
 
-  print('9. And back');
+  print('10. And back');
   show(await command(daemon.postern(['setup', '--undo'], { env: ssh }), 'postern setup --undo'));
   if ((await readFile(gitconfig, 'utf8')) !== before) throw new DemoFailed('~/.gitconfig is not what it was');
   show(await command(daemon.postern(['stop']), 'postern stop'));
@@ -165,6 +177,25 @@ async function sshForm({ emulator, home }: Scene, git: (args: readonly string[],
   if (!listed.stdout.startsWith(head.trim())) throw new DemoFailed(`${SSH_ADDRESS} does not hold what was pushed to it`);
   print(`     SSH connections that the host saw: ${emulator.ssh.accepted}`);
   if (emulator.ssh.accepted > 0) throw new DemoFailed('something went to the host over SSH');
+}
+
+async function largeFile({ emulator, home }: Scene, git: (args: readonly string[], cwd?: string) => Promise<Ran>): Promise<void> {
+  const [clone, other] = [join(home, 'clone-lfs'), join(home, 'clone-lfs-2')];
+  await git(['clone', '-q', PLAIN_ADDRESS, clone]);
+  await git(['lfs', 'install', '--local'], clone);
+  show(await git(['lfs', 'track', '*.bin'], clone));
+  const film = randomBytes(LARGE_BYTES);
+  await writeFile(join(clone, 'film.bin'), film);
+  await git(['add', '.'], clone);
+  await git(['commit', '-qm', 'A large file'], clone);
+  show(await git(['push', '-q'], clone));
+  show(await git(['clone', '-q', PLAIN_ADDRESS, other]));
+  if (!film.equals(await readFile(join(other, 'film.bin'))))
+    throw new DemoFailed('the large file is another one after its way up and down');
+  const objects = emulator.git.seen.filter(({ url, status }) => /\/info\/lfs\/objects\/[0-9a-f]{64}/.test(url) && status === 200);
+  print(`     ${LARGE_BYTES / 1024 / 1024} MiB went up and came down whole, with the daemon's token: ${objects.length} requests`);
+  if (objects.length < 2 || objects.some(({ authorization }) => authorization !== 'bearer'))
+    throw new DemoFailed('the other side did not see the object with a token');
 }
 
 async function personSignsIn(
