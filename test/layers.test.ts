@@ -78,6 +78,11 @@ const LAW: HouseLaw = {
     'cli/commands/audit-why.ts FileLeaseRegister', // whether a lease was revoked meanwhile
     'cli/commands/audit-why.ts SharedRevocations', // the same, at another daemon
     'cli/commands/start.ts Daemon', // the daemon is what start makes
+    // A part of what assemble.ts joins, on a page of its own.
+    'daemon/assemble-leases.ts FileLeaseKeys',
+    'daemon/assemble-leases.ts FileLeaseRegister',
+    'daemon/assemble-leases.ts GivenLeaseKeys',
+    'daemon/assemble-leases.ts SharedRevocations',
   ],
   assembler: 'daemon/assemble.ts',
   pureRooms: ['model', 'git'],

@@ -1,8 +1,6 @@
 /**
  * The one place where parts are joined: settings in, a house out. Nothing is opened or asked here.
  */
-import { join } from 'node:path';
-import { createLeaseVerifier } from '../gate/lease-verifier.js';
 import { Callers } from '../gate/callers.js';
 import { Ledger } from '../gate/ledger.js';
 import { OnwardSeal } from '../gate/onward-seal.js';
@@ -25,7 +23,7 @@ import type { AuditState } from '../model/audit.js';
 import { ProxyError } from '../model/errors.js';
 import type { AuditTrail, Clock, Logger } from '../model/ports.js';
 import { Secret } from '../model/secret.js';
-import type { SecretReference, Settings } from '../model/settings.js';
+import type { Settings } from '../model/settings.js';
 import type { LoginStore } from '../model/sign-in.js';
 import { agentCarrier } from '../ssh/agent.js';
 import { bridge } from '../ssh/bridge.js';
@@ -36,11 +34,9 @@ import { hostKey } from '../store/ssh-host-key.js';
 import { auditPlaces } from '../store/audit-files.js';
 import { AuditWriter } from '../store/audit-writer.js';
 import { DoorCertificates } from '../store/door-certificates.js';
-import { FileLeaseKeys } from '../store/lease-keys.js';
-import { FileLeaseRegister } from '../store/lease-register.js';
-import { GivenLeaseKeys } from '../store/given-lease-keys.js';
+import type { FileLeaseRegister } from '../store/lease-register.js';
 import { loginStore } from '../store/login-store.js';
-import { SharedRevocations } from '../store/shared-revocations.js';
+import type { SharedRevocations } from '../store/shared-revocations.js';
 import { Attempts } from '../upstream/attempts.js';
 import { UpstreamConnections } from '../upstream/connections.js';
 import { GuidNames } from '../upstream/guid-names.js';
@@ -50,8 +46,9 @@ import { ReposApi } from '../upstream/repos-api.js';
 import { signInHttp } from '../upstream/sign-in-http.js';
 import { Tenants } from '../upstream/tenants.js';
 import { Throttle } from '../upstream/throttle.js';
+import { assembleLeases } from './assemble-leases.js';
 import { mostFiles } from './file-limit.js';
-import { LeaseDesk, type LeaseKeyring } from './lease-desk.js';
+import type { LeaseDesk } from './lease-desk.js';
 import { lfsGuide } from './lfs-guide.js';
 import { PatCare } from './pat-care.js';
 import { PatDesk } from './pat-desk.js';
@@ -185,35 +182,14 @@ export function assemble(
   const courier = new Courier({ attempts, connections, ledger, logger, clock, timeouts, privateAgents: new PrivateAgents() });
   const { access } = settings;
   const ownUid = process.getuid?.();
-  const keys = leaseKeys(leaseKey, surroundings.stateDirectory, onFault, (reference) => readSecret(reference, secrets, { lines: true }));
-  const register =
-    surroundings.stateDirectory === undefined
-      ? undefined
-      : (previous?.register ?? new FileLeaseRegister(join(surroundings.stateDirectory, 'leases.json'), { clock, onFault }));
-  const { revocations } = settings.access;
-  const shared =
-    revocations === undefined
-      ? undefined
-      : previous?.shared?.path === revocations
-        ? previous.shared
-        : new SharedRevocations(revocations, { clock, onFault });
-  const verifier = createLeaseVerifier({
-    keyOf: (id) => (register === undefined ? undefined : keys?.keyOf(id)),
-    isUnknown: () => shared?.look() !== undefined,
-    isRevoked: (id) => shared?.isRevoked(id) === true || register?.isRevoked(id) !== false,
+  const { keys, register, shared, verifier, leases } = assembleLeases(access, {
+    stateDirectory: surroundings.stateDirectory,
+    clock,
+    onFault,
+    read: (reference) => readSecret(reference, secrets, { lines: true }),
+    kindOf: (host) => routes.kindOf(host),
+    previous,
   });
-  const leases =
-    keys === undefined || register === undefined
-      ? undefined
-      : new LeaseDesk({
-          keys,
-          register,
-          shared,
-          verifier,
-          clock,
-          hasOwnKeys: leaseKey === undefined,
-          kindOf: (host) => routes.kindOf(host),
-        });
   const onwardSeal = new OnwardSeal(keys, previous?.onwardSeal);
   const onward = new Onward({ seal: onwardSeal, hosts: settings.lfs.hosts, clock });
   const { listen } = settings;
@@ -300,19 +276,6 @@ export function assemble(
     peers,
     held,
   };
-}
-
-/** The keys that seal leases: of a file of our own, of one that others manage, or given once. */
-function leaseKeys(
-  reference: SecretReference | undefined,
-  stateDirectory: string | undefined,
-  onFault: (fault: ProxyError) => void,
-  read: (reference: SecretReference) => Promise<Secret>,
-): LeaseKeyring | undefined {
-  if (reference === undefined)
-    return stateDirectory === undefined ? undefined : new FileLeaseKeys(join(stateDirectory, 'lease-keys'), { isOwn: true, onFault });
-  if (reference.kind === 'file') return new FileLeaseKeys(reference.path, { isOwn: false, onFault });
-  return new GivenLeaseKeys(() => read(reference));
 }
 
 function auditOf(
