@@ -57,3 +57,22 @@ async function bodyOf(request: IncomingMessage): Promise<string | undefined> {
   }
   return Buffer.concat(chunks).toString('utf8');
 }
+
+/** What was asked, as a map. @throws ProxyError `usage` */
+export function asMap(raw: unknown): Readonly<Record<string, unknown>> {
+  if (typeof raw !== 'object' || raw === null) throw wrongShape();
+  return raw as Readonly<Record<string, unknown>>; // an object
+}
+
+/** A text that may be left out. @throws ProxyError `usage` */
+export function text(raw: unknown): string | undefined {
+  if (raw !== undefined && typeof raw !== 'string') throw wrongShape();
+  return raw;
+}
+
+/** The error for what another version may have asked. */
+export function wrongShape(): ProxyError {
+  return new ProxyError('usage', 'The daemon does not understand what was asked', {
+    todo: 'use the `postern` of the version that runs (`postern status`)',
+  });
+}

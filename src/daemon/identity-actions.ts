@@ -3,11 +3,10 @@
  * keeps what the command line brings it: it may have a key that a terminal has not (a systemd credential), or another user.
  */
 import type { Vault } from '../identity/vault.js';
-import { ProxyError } from '../model/errors.js';
 import { Secret } from '../model/secret.js';
 import type { KeptLogin, LoginKeeper, LoginLabel, LoginStore } from '../model/sign-in.js';
 import { askAction } from './admin.js';
-import type { JsonAction } from './admin-json.js';
+import { asMap, type JsonAction, wrongShape } from './admin-json.js';
 
 const KEEP = '/identities/login';
 const FORGET = '/identities/logout';
@@ -83,18 +82,7 @@ function readKeep(body: unknown): { identity: string; text: Secret; label: Login
   };
 }
 
-function asMap(raw: unknown): Readonly<Record<string, unknown>> {
-  if (typeof raw !== 'object' || raw === null) throw wrongShape();
-  return raw as Readonly<Record<string, unknown>>; // an object
-}
-
 function text(raw: unknown): string {
   if (typeof raw !== 'string' || raw === '') throw wrongShape();
   return raw;
-}
-
-function wrongShape(): ProxyError {
-  return new ProxyError('usage', 'The daemon does not understand what was asked', {
-    todo: 'use the `postern` of the version that runs (`postern status`)',
-  });
 }

@@ -1,10 +1,9 @@
 /** The lease actions of the admin socket, by their paths, and how the command line asks for them. */
-import { ProxyError } from '../model/errors.js';
 import { PERMISSIONS } from '../model/operation.js';
 import { REF_CHANGES } from '../model/refs.js';
 import { Secret } from '../model/secret.js';
 import { askAction } from './admin.js';
-import type { JsonAction } from './admin-json.js';
+import { asMap, type JsonAction, text, wrongShape } from './admin-json.js';
 import type { CreatedLease, LeaseDesk, LeaseJudgement, LeaseRequest, ListedLease } from './lease-desk.js';
 
 const CREATE = '/leases/create';
@@ -68,24 +67,8 @@ function readRequest(body: unknown): LeaseRequest {
   };
 }
 
-function asMap(raw: unknown): Readonly<Record<string, unknown>> {
-  if (typeof raw !== 'object' || raw === null) throw wrongShape();
-  return raw as Readonly<Record<string, unknown>>; // an object
-}
-
-function text(raw: unknown): string | undefined {
-  if (raw !== undefined && typeof raw !== 'string') throw wrongShape();
-  return raw;
-}
-
 function texts(raw: unknown): readonly string[] | undefined {
   if (raw === undefined) return undefined;
   if (!Array.isArray(raw) || !raw.every((each) => typeof each === 'string')) throw wrongShape();
   return raw;
-}
-
-function wrongShape(): ProxyError {
-  return new ProxyError('usage', 'The daemon does not understand what was asked', {
-    todo: 'use the `postern` of the version that runs (`postern status`)',
-  });
 }

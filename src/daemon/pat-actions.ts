@@ -1,7 +1,7 @@
 /** The actions of the admin socket about personal access tokens, by their paths, and how the command line asks for them. */
 import { ProxyError } from '../model/errors.js';
 import { askAction } from './admin.js';
-import type { JsonAction } from './admin-json.js';
+import { asMap, type JsonAction, text, wrongShape } from './admin-json.js';
 import type { PatDesk, PatWhere, PatWish } from './pat-desk.js';
 
 const CREATE = '/pats/create';
@@ -97,20 +97,4 @@ function readWish(map: Readonly<Record<string, unknown>>): PatWish {
 
 function readWhere({ organisation, identity }: Readonly<Record<string, unknown>>): PatWhere {
   return { organisation: text(organisation), identity: text(identity) };
-}
-
-function asMap(raw: unknown): Readonly<Record<string, unknown>> {
-  if (typeof raw !== 'object' || raw === null) throw wrongShape();
-  return raw as Readonly<Record<string, unknown>>; // an object
-}
-
-function text(raw: unknown): string | undefined {
-  if (raw !== undefined && typeof raw !== 'string') throw wrongShape();
-  return raw;
-}
-
-function wrongShape(): ProxyError {
-  return new ProxyError('usage', 'The daemon does not understand what was asked', {
-    todo: 'use the `postern` of the version that runs (`postern status`)',
-  });
 }

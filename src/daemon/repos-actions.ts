@@ -1,8 +1,7 @@
 /** The action of the admin socket that lists repositories, and how the command line asks for it. */
-import { ProxyError } from '../model/errors.js';
 import { LONGEST_MS } from '../upstream/repos-api.js';
 import { askAction } from './admin.js';
-import type { JsonAction } from './admin-json.js';
+import { asMap, type JsonAction, text, wrongShape } from './admin-json.js';
 import type { RepositoryList, ReposDesk } from './repos-desk.js';
 import type { ReposWish } from './repos-roads.js';
 
@@ -22,18 +21,7 @@ export async function askRepos(socket: string, wish: ReposWish): Promise<Reposit
 }
 
 function readWish(body: unknown): ReposWish {
-  if (typeof body !== 'object' || body === null) throw wrongShape();
-  const { account, project, identity } = body as Readonly<Record<string, unknown>>; // an object
-  if (typeof account !== 'string' || !isTextOrNone(project) || !isTextOrNone(identity)) throw wrongShape();
-  return { account, project, identity };
-}
-
-function isTextOrNone(value: unknown): value is string | undefined {
-  return value === undefined || typeof value === 'string';
-}
-
-function wrongShape(): ProxyError {
-  return new ProxyError('usage', 'The daemon does not understand what was asked', {
-    todo: 'use the `postern` of the version that runs (`postern status`)',
-  });
+  const { account, project, identity } = asMap(body);
+  if (typeof account !== 'string') throw wrongShape();
+  return { account, project: text(project), identity: text(identity) };
 }
