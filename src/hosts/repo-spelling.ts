@@ -9,9 +9,12 @@ import { parseHost } from '../model/host-name.js';
 export interface SpelledAddress {
   /** As in addresses (parseHost). */
   readonly host: string;
-  /** Percent-encoded bytes as latin1, without git's suffix: what `parseRepoAddress` takes. */
+  /** Percent-encoded bytes as latin1, without git's suffix or that of LFS: what `parseRepoAddress` takes. */
   readonly path: string;
 }
+
+/** What git and git-lfs put behind the address of a repository. */
+const ENDINGS = /\/(?:info\/refs|git-upload-pack|git-receive-pack)$|(?:\.git)?\/info\/lfs(?:\/.*)?$/;
 
 /** Reads a spelling; undefined when it is none. */
 export function readSpelling(text: string): SpelledAddress | undefined {
@@ -32,7 +35,7 @@ export function readSpelling(text: string): SpelledAddress | undefined {
     [host, path] = [bare?.[1] === undefined ? undefined : parseHost(bare[1]), bare?.[2] ?? ''];
   }
   if (host === undefined || path === '') return undefined;
-  const trimmed = path.replace(/\/(?:info\/refs|git-upload-pack|git-receive-pack)$/, '').replace(/\/$/, '');
+  const trimmed = path.replace(ENDINGS, '').replace(/\/$/, '');
   return { host, path: Buffer.from(trimmed, 'utf8').toString('latin1') };
 }
 
