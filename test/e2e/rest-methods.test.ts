@@ -108,6 +108,14 @@ describe('a request', () => {
     expect(arrived).toMatchObject([{ method, bytes: 0 }]);
   });
 
+  test.each(['DELETE', 'OPTIONS'])('of %s with more than is kept is refused, and nothing of it goes up', async (method) => {
+    const large = Buffer.alloc((1 << 20) + 1, 0x20);
+    const refused = await send({ method, headers: { 'content-length': String(large.length) }, body: large });
+    expect(refused.status).toBe(413);
+    expect(refused.body.toString()).toContain('The body of a DELETE or OPTIONS request is longer than 1048576 bytes');
+    expect(arrived).toEqual([]);
+  });
+
   test('that is large is passed through as it comes, with its range', async () => {
     const large = randomBytes(24 << 20);
     const before = await daemon.memory();

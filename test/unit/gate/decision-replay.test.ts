@@ -65,6 +65,20 @@ function rules(more: Partial<ReplayRules> & { route?: Partial<Route> } = {}): Re
 }
 
 describe('replay()', () => {
+  it.each([
+    ['lfs', 'download', 'passed'],
+    ['lfs', 'batch', 'passed'],
+    ['lfs', 'upload', 'refused'],
+    ['lfs', 'lock', 'refused'],
+    ['lfs', 'of another version', 'undecided'],
+    ['api', 'read', 'passed'],
+    ['api', 'write', 'refused'],
+    ['api', 'of another version', 'refused'],
+  ])('decides about %s (%s) by what that step needs', (operation, step, kind) => {
+    const route = { allow: ['fetch', 'lfs', 'api'] } as const;
+    expect(replay({ ...RECORD, operation, step }, rules({ route }), NOW).result).toMatchObject({ kind });
+  });
+
   it('decides as then by the rules of then', () => {
     const { result, steps } = replay(RECORD, rules(), NOW);
     expect(result).toEqual({ kind: 'passed', route: ROUTE.match, identity: 'sp' });
