@@ -38,7 +38,10 @@ export function readOperation(
   record.repository = `${host}${printable(path)}`;
   const headers = Object.keys(request.headersDistinct);
   const read = { method: request.method ?? '', host, path, query, headers, kind: routes.kindOf(host) };
-  const operation = { git: gitOperation, lfs: lfsOperation, api: apiOperation }[dialectOfPath(read.method, path, query)](read);
+  const dialect = dialectOfPath(read.method, path, query);
+  // Of git that is the direction, which is known when the whole is.
+  if (dialect !== 'git') record.kind = dialect;
+  const operation = { git: gitOperation, lfs: lfsOperation, api: apiOperation }[dialect](read);
   if (operation.kind === 'refusal') return operation;
   record.kind = operation.kind;
   record.step = operation.step;

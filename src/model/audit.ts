@@ -44,7 +44,7 @@ export interface AuditOperation {
   readonly key?: string | undefined;
   readonly uid?: number | undefined;
   readonly lease?: AuditLease | undefined;
-  /** `fetch`, `push`, or `unknown` for what was refused before that was read. */
+  /** `fetch`, `push`, `archive`, `lfs`, `api`, or `unknown` for what was refused before that was read. */
   readonly operation: string;
   readonly step?: string | undefined;
   readonly repository?: string | undefined;

@@ -124,6 +124,15 @@ describe('a call that makes or returns a credential', () => {
     expect(arrived()).toEqual([]);
   });
 
+  test('stands in the book as a call of the API, with its address', async () => {
+    await raw('/vssps.dev.azure.com/contoso/_apis/tokens/pats');
+    expect((await daemon.status()).failures.at(-1)).toMatchObject({
+      kind: 'api',
+      repository: 'vssps.dev.azure.com/contoso/_apis/tokens/pats',
+      failure: { code: 'call-refused' },
+    });
+  });
+
   test('is refused on every host of the family, old and new, and on those that are none', async () => {
     const hosts = [
       'contoso.visualstudio.com',
