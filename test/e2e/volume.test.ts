@@ -22,8 +22,8 @@ const TELL_MS = 10_000;
 const ABORTS = 300;
 /** Uploads at once that an upstream does not read: fewer than it may have connections. */
 const HELD_BACK = 100;
-/** What the sockets and buffers of one of them may take. */
-const HELD_BACK_BYTES = MIB / 2;
+/** What the sockets and buffers of one of them may take: 0.4 to 0.6 MiB were measured, and each sends 8. */
+const HELD_BACK_BYTES = (3 * MIB) / 4;
 const ABORTS_AT_ONCE = 12;
 /** A bound for polls that end as soon as they are true. */
 const SETTLE_MS = 20_000;
