@@ -2,6 +2,7 @@
 import type { RouteTable } from '../gate/route-table.js';
 import { type AccountAddress, parseAccount } from '../hosts/account-address.js';
 import { ProxyError } from '../model/errors.js';
+import { isGuidLike } from '../model/guid.js';
 import { inferHostKind } from '../model/host-name.js';
 import { canonicalNames } from '../model/route-pattern.js';
 import type { IdentitySettings } from '../model/settings.js';
@@ -20,8 +21,6 @@ export interface ReposWish {
   readonly project: string | undefined;
   readonly identity: string | undefined;
 }
-
-const GUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 /**
  * Who asks, and how. Without `identity` it is the one that a route gives all of it, else the only one.
@@ -71,7 +70,7 @@ type Candidate = ReturnType<RouteTable['below']>[number];
 
 /** The routes below the project if it is named, and as far as its GUID tells no name, below the organisation. */
 function routesFor(routes: RouteTable, account: AccountAddress, project: string | undefined): readonly Candidate[] {
-  const named = project === undefined || GUID.test(project) ? [] : canonicalNames(account.kind, account.host, [project]);
+  const named = project === undefined || isGuidLike(project) ? [] : canonicalNames(account.kind, account.host, [project]);
   return routes.below(account.kind, [...account.canonical, ...named], account.length);
 }
 

@@ -147,6 +147,8 @@ export class Courier {
     const { connections, privateAgents, timeouts } = this.parts;
     const target = { origin: trip.origin, route: trip.route, identity: trip.route.identity, foreign: trip.foreign };
     let agent;
+    // A word to Azure DevOps alone.
+    if (trip.foreign !== undefined) delete headers['x-tfs-fedauthredirect'];
     if (credential.kind === 'passthrough') {
       agent = privateAgents.agentFor(trip.request.socket, target, connections);
       const own = trip.request.headers.authorization;

@@ -3,14 +3,17 @@
  * becomes of a redirect or of an answer that is not to be passed on unread.
  */
 import type { IncomingMessage } from 'node:http';
+import type { DoorOperation } from '../model/operation.js';
 import type { Refusal } from '../model/refusal.js';
+import type { Route } from '../model/settings.js';
 import { discard } from '../upstream/git-answer.js';
 import type { Journey } from '../upstream/journey.js';
 import type { Outcome } from '../upstream/judgement.js';
 import { KEPT_BODY_BYTES, type RequestBody } from './body.js';
 import type { Courier, Ends } from './courier.js';
 import { isErrorAnswer, passOnError } from './error-answer.js';
-import { callerHeaders, CHALLENGE_HEADERS, PLAIN_HEADERS } from './headers.js';
+import { callerHeaders, CHALLENGE_HEADERS, lfsHeaders, PLAIN_HEADERS } from './headers.js';
+import type { OnwardWay } from './onward.js';
 import { takeBody } from './take-body.js';
 import type { Trip } from './trip.js';
 
@@ -25,6 +28,12 @@ export interface PlainPlan {
   readonly moved: (trip: Trip, to: URL) => string | Refusal;
   /** Hands an answer to the caller by itself and closes the record; false when it is to be passed on as it comes. */
   readonly hand?: (trip: Trip, answer: IncomingMessage) => Promise<boolean>;
+}
+
+/** How one is carried to where an earlier answer led. */
+export interface OnwardPlan extends Pick<PlainPlan, 'moved'> {
+  readonly operation: DoorOperation;
+  readonly route: Route;
 }
 
 /** Methods whose bodies cannot be passed through (proxying.ts). No call of the API has a long one with them. */
@@ -61,6 +70,19 @@ export class PlainForwarder {
     } catch (thrown) {
       courier.brokenOff(trip, thrown);
     }
+  }
+
+  /** Carries a request to where the seal in its address says, or says why not; else as `forward`. */
+  async forwardTo(way: OnwardWay | Refusal, ends: Ends, { operation, route, moved }: OnwardPlan): Promise<void> {
+    const { request, record } = ends;
+    if (way.kind === 'refusal') {
+      record.route = route.match;
+      record.identity = route.identity;
+      await this.#courier.sayNo(ends, operation, way, { close: request.method !== 'GET' && request.method !== 'HEAD' });
+      return;
+    }
+    const { journey, headers } = way;
+    await this.forward(ends, { journey, headers: () => ({ ...lfsHeaders(request.headers), ...headers }), moved });
   }
 
   async #tell(trip: Trip, plan: PlainPlan, outcome: Outcome): Promise<void> {

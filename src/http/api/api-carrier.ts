@@ -10,7 +10,7 @@ import type { Route } from '../../model/settings.js';
 import { discard } from '../../upstream/git-answer.js';
 import { planJourney } from '../../upstream/journey.js';
 import { type Courier, doorBaseOf, type Ends } from '../courier.js';
-import { apiHeaders, callerHeaders, lfsHeaders, PLAIN_HEADERS } from '../headers.js';
+import { apiHeaders, callerHeaders, PLAIN_HEADERS } from '../headers.js';
 import { Onward } from '../onward.js';
 import { elsewhere, PlainForwarder } from '../plain-forward.js';
 import type { Trip } from '../trip.js';
@@ -47,22 +47,7 @@ export class ApiCarrier {
   async #carryOn(ends: Ends, operation: ApiOperation, route: Route, { sealed, local }: { sealed: string; local: string }): Promise<void> {
     const { request, record } = ends;
     const way = this.#onward.wayTo(sealed, { operation, route, record, method: request.method });
-    if (way.kind === 'refusal') {
-      record.route = route.match;
-      record.identity = route.identity;
-      await this.#courier.sayNo(ends, operation, way, { close: request.method !== 'GET' && request.method !== 'HEAD' });
-      return;
-    }
-    await this.#forwarder.forward(ends, {
-      journey: way.journey,
-      headers: () => {
-        const up = { ...lfsHeaders(request.headers), ...way.headers };
-        // A word to Azure DevOps alone.
-        if (way.journey.foreign !== undefined) delete up['x-tfs-fedauthredirect'];
-        return up;
-      },
-      moved: (trip, to) => this.#moved(trip, operation, to, local),
-    });
+    await this.#forwarder.forwardTo(way, ends, { operation, route, moved: (trip, to) => this.#moved(trip, operation, to, local) });
   }
 
   /**

@@ -2,50 +2,25 @@
 import type { LfsOperation } from '../../model/operation.js';
 import type { Refusal } from '../../model/refusal.js';
 import type { Route } from '../../model/settings.js';
-import { type Courier, doorBaseOf, type Ends } from '../courier.js';
-import { lfsHeaders } from '../headers.js';
+import { doorBaseOf, type Ends } from '../courier.js';
 import { Onward } from '../onward.js';
 import type { PlainForwarder } from '../plain-forward.js';
-import { takeBody } from '../take-body.js';
 import type { Trip } from '../trip.js';
 
 export interface ObjectParts {
-  readonly courier: Courier;
   readonly forwarder: PlainForwarder;
   readonly onward: Onward;
 }
 
 /** Carries an object through; its record is closed when this resolves. Never rejects. */
-export async function carryObject(
-  { courier, forwarder, onward }: ObjectParts,
-  ends: Ends,
-  operation: LfsOperation,
-  route: Route,
-): Promise<void> {
+export async function carryObject({ forwarder, onward }: ObjectParts, ends: Ends, operation: LfsOperation, route: Route): Promise<void> {
   const { request, record } = ends;
   const mark = operation.suffix.indexOf('?');
   // What is sent upstream is written into the request by whoever sends it.
   const local = `${doorBaseOf(request)}${(request.url ?? '').replace(/\?.*$/, '')}`;
   const sealed = mark < 0 ? undefined : Onward.sealIn(operation.suffix.slice(mark));
   const way = sealed === undefined ? unnamed(route) : onward.wayTo(sealed, { operation, route, record, method: request.method });
-  if (way.kind === 'refusal') {
-    record.route = route.match;
-    record.identity = route.identity;
-    await courier.sayNo(ends, operation, way, { close: request.method !== 'GET' });
-    return;
-  }
-  const { journey, headers } = way;
-  await forwarder.forward(ends, {
-    journey,
-    headers: () => {
-      const up = { ...lfsHeaders(request.headers), ...headers };
-      // A word to Azure DevOps alone.
-      if (journey.foreign !== undefined) delete up['x-tfs-fedauthredirect'];
-      return up;
-    },
-    take: (trip) => takeBody(courier.bodies, trip, []),
-    moved: (trip, to) => movedTo(onward, trip, operation, to, local),
-  });
+  await forwarder.forwardTo(way, ends, { operation, route, moved: (trip, to) => movedTo(onward, trip, operation, to, local) });
 }
 
 /** A redirect leads on under the rules for what a batch answer names. Of a verification there is none that could be followed. */
