@@ -13,15 +13,7 @@ import { messageOf, ProxyError, type ErrorCode } from '../model/errors.js';
 import { type Context, createContext, STANDARD_INPUT } from './context.js';
 import { endOnSignals } from './first-process.js';
 import { createPrinter } from './print.js';
-import { addGit } from './tree/git.js';
-import { addIdentity } from './tree/identity.js';
-import { addLease } from './tree/lease.js';
-import { addLife } from './tree/life.js';
-import { addLook } from './tree/look.js';
-import { addPat } from './tree/pat.js';
-import { addRepos } from './tree/repos.js';
-import { addService } from './tree/service.js';
-import { addSshKey } from './tree/ssh-key.js';
+import { addAll } from './tree/tree.js';
 
 const USAGE_CODES: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'usage',
@@ -55,18 +47,8 @@ function run(work: (context: Context) => Promise<number> | number): Promise<void
     );
 }
 
-const tree = yargs(own[0] === 'lease' ? own.map((word) => (word === '-' ? STANDARD_INPUT : word)) : own)
-  .scriptName('postern')
-  .usage('$0 <command>\n\nThe gate between git and Azure Repos: it adds the credential, so that git never holds one.');
-addLife(tree, run);
-addGit(tree, run, command);
-addLook(tree, run);
-addIdentity(tree, run);
-addLease(tree, run);
-addPat(tree, run);
-addRepos(tree, run);
-addSshKey(tree, run);
-addService(tree, run);
+const tree = yargs(own[0] === 'lease' ? own.map((word) => (word === '-' ? STANDARD_INPUT : word)) : own);
+addAll(tree, run, command);
 await tree
   .demandCommand(1, 'Say what to do: one of the commands above')
   .strict()

@@ -1,6 +1,7 @@
 /** What the admin socket does with JSON: all actions of one house. */
 import type { JsonAction } from './admin-json.js';
 import type { House } from './assemble.js';
+import { doctorActions } from './doctor/doctor-actions.js';
 import { identityActions } from './identity-actions.js';
 import { leaseActions } from './lease-actions.js';
 import { lifeActions } from './life-actions.js';
@@ -19,6 +20,7 @@ export function adminActions(
     ...identityActions(house),
     ...patActions(patDesk, { isShared }),
     ...reposActions(reposDesk, { isShared }),
+    ...doctorActions(house),
     ...lifeActions(life),
   ]);
 }

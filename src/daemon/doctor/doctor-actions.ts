@@ -1,0 +1,32 @@
+/** The actions of the admin socket that `postern doctor` asks for, and how the command line asks. */
+import type { CheckOutcome } from '../../model/check.js';
+import { askAction } from '../admin.js';
+import { asMap, type JsonAction, wrongShape } from '../admin-json.js';
+import { type DaemonCheck, DAEMON_CHECKS, type DaemonCheckId, type DoctorParts, type DoctorQuestion } from './doctor-desk.js';
+
+/** One check may wait for a sign-in and for a slow upstream, each with a limit of its own in the daemon. */
+const ANSWER_MS = 180_000;
+
+const pathOf = (id: string): string => `/doctor/${id}`;
+
+export function doctorActions(parts: DoctorParts): ReadonlyMap<string, JsonAction> {
+  return new Map(
+    Object.entries(DAEMON_CHECKS).map(([id, check]: [string, DaemonCheck]) => [
+      pathOf(id),
+      (body: unknown): Promise<CheckOutcome> | CheckOutcome => check(readQuestion(body), parts),
+    ]),
+  );
+}
+
+/** @throws ProxyError `not-running`, and what the check threw */
+export async function askCheck(socket: string, id: DaemonCheckId, question: DoctorQuestion): Promise<CheckOutcome> {
+  const answer = await askAction(socket, pathOf(id), question, ANSWER_MS);
+  if (answer === undefined) return { verdict: 'untried', text: 'not tried: the daemon has gone' };
+  return answer as CheckOutcome; // because the same program wrote it
+}
+
+function readQuestion(body: unknown): DoctorQuestion {
+  const { address } = asMap(body);
+  if (typeof address !== 'string') throw wrongShape();
+  return { address };
+}
