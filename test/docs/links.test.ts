@@ -139,6 +139,9 @@ function faultOfMention(text: string): string[] {
     found.push(names[0] ?? '');
   }
   if (found.length === 0) return [`${text}: there is no command ${first}`];
+  const next = words[found.length] ?? '';
+  const isAlone = COMMANDS.find(({ path }) => path.join(' ') === found.join(' '))?.isRunnable === true;
+  if (!isAlone && /^[a-z][a-z-]*$/.test(next)) return [`${text}: there is no command ${found.join(' ')} ${next}`];
   const below = COMMANDS.filter(({ path }) => found.every((name, index) => path[index] === name));
   const known = new Set(below.flatMap(({ options }) => options.flatMap(({ name }) => [`--${name}`, `--no-${name}`])));
   const end = words.indexOf('--');
