@@ -17,6 +17,7 @@ COPY scripts ./scripts
 RUN ["node", "scripts/ready.mjs", "--packages"]
 COPY LICENSE tsconfig.json ./
 COPY src ./src
+COPY assets ./assets
 RUN ["node", "scripts/image.mjs", "/image"]
 
 FROM ${NODE_IMAGE}

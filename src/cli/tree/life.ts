@@ -32,6 +32,27 @@ export function addLife(tree: Tree, run: Run): Tree {
       (flags) => run(async (to) => (await import('../commands/status.js')).status(placed(to, flags), { json: flags['json'] === true })),
     )
     .command(
+      'dashboard',
+      'Open the status page in a browser of this machine',
+      (builder) =>
+        withSystem(builder)
+          .option('print', { type: 'boolean', describe: 'print the path of the file that opens it, and open nothing' })
+          .option('file', {
+            type: 'string',
+            describe: 'write that file there; for a browser that may not read everywhere',
+            requiresArg: true,
+          })
+          .example('$0 dashboard', 'ends when the page is open; `postern stop` closes it')
+          .example('$0 dashboard --file ~/postern.html', 'for a browser from snap or flatpak'),
+      (flags) =>
+        run(async (to) =>
+          (await import('../commands/dashboard.js')).dashboard(placed(to, flags), to.places, {
+            isPrinting: flags.print === true,
+            file: flags.file,
+          }),
+        ),
+    )
+    .command(
       'kill <operation>',
       'End one running operation',
       (builder) =>
