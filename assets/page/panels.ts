@@ -110,7 +110,7 @@ export function leases({ leases: { rows, more: left }, now }: PageView): Child[]
   if (rows.length === 0) return [nothing('None.')];
   return [
     table(
-      'Leases in use',
+      'Leases that were used',
       ['Lease', 'Held by', 'Ends', 'Running', 'Last used'],
       rows.map(({ id, label, endsAt, running, lastSeenAt }) => [
         id,
@@ -139,7 +139,7 @@ export function throttles({ throttled: { rows, more: left } }: PageView): Child[
 export function doors({ doors, certificateEndsAt, configuration, now }: PageView): Child[] {
   const rows = doors.map(({ name, address }) => [name, { text: address, class: 'name' }] as const);
   return [
-    table('Doors', ['Door', 'Address'], rows),
+    table('Addresses of the doors', ['Door', 'Address'], rows),
     certificateEndsAt === undefined
       ? undefined
       : el('p', { class: 'quiet' }, `The certificate is good for ${spanText(certificateEndsAt - now)}.`),

@@ -25,6 +25,8 @@ interface Plot {
   readonly unit: (value: number) => string;
   /** The least that the height of the drawing stands for. */
   readonly least: number;
+  /** What a step of its scale is a power of. */
+  readonly base: 1000 | 1024;
   /** Whether to draw from point to point, as for what has a value in each second, or each point by itself. */
   readonly isLine: boolean;
 }
@@ -40,6 +42,7 @@ const THROUGHPUT: Plot = {
   ],
   unit: speed,
   least: 1024,
+  base: 1024,
   isLine: true,
 };
 
@@ -47,10 +50,11 @@ const WAITS: Plot = {
   title: 'How long operations waited before bytes passed: gate, token, throttle, connection and the first answer of the upstream',
   curves: [
     { name: 'Longest', class: 'second', value: ({ waitLongest }) => waitLongest },
-    { name: 'Middle', class: 'first', value: ({ waitMiddle }) => waitMiddle },
+    { name: 'Median', class: 'first', value: ({ waitMiddle }) => waitMiddle },
   ],
   unit: waitText,
   least: 10,
+  base: 1000,
   isLine: false,
 };
 
@@ -95,7 +99,7 @@ export function waits({ pace, now }: PageView): HTMLElement {
 
 function figure(plot: Plot, pace: Pace, now: number, sentence: string, headings: readonly string[], rows: readonly Cell[][]): HTMLElement {
   const values = pace.seconds.flatMap((second) => plot.curves.map(({ value }) => value(second) ?? 0));
-  const top = niceTop(Math.max(plot.least, ...values));
+  const top = niceTop(Math.max(plot.least, ...values), plot.base);
   const drawing = svg(
     'svg',
     { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: 'none', role: 'img', 'aria-label': `${plot.title}. ${sentence}` },
@@ -190,10 +194,10 @@ function rowsOf({ seconds }: Pace, now: number): { ago: string; seconds: Second[
     }));
 }
 
-/** A round number that is no less: 1, 2 or 5 with noughts; of bytes the scale has to read well, whatever the base. */
-function niceTop(value: number): number {
-  const base = 10 ** Math.floor(Math.log10(value));
-  return base * ([1, 2, 5, 10].find((each) => each * base >= value) ?? 10);
+/** A round number that is no less: 1, 2 or 5, with noughts, of the unit that it is told in. */
+function niceTop(value: number, base: number): number {
+  const unit = base ** Math.floor(Math.log(value) / Math.log(base));
+  return unit * ([1, 2, 5, 10, 20, 50, 100, 200, 500].find((each) => each * unit >= value) ?? base);
 }
 
 function sum(seconds: readonly Second[], of: (second: Second) => number): number {

@@ -197,15 +197,14 @@ function sessionIn({ headers }: IncomingMessage, host: string): string | undefin
 
 /** The code of the form, undefined when there is none that can be read in one way. */
 async function codeIn(request: IncomingMessage): Promise<string | undefined> {
-  const type = request.headers['content-type'] ?? '';
-  if (!/^application\/x-www-form-urlencoded(?:$|;)/i.test(type) || request.headers['transfer-encoding'] !== undefined) return undefined;
+  const { 'content-type': type = '', 'content-length': length = '' } = request.headers;
+  // Before anything is read: with a length there is no more than that, and no other way to tell the end.
+  if (!/^application\/x-www-form-urlencoded(?:$|;)/i.test(type) || !/^[0-9]+$/.test(length) || Number(length) > LARGEST_FORM_BYTES)
+    return undefined;
   const late = setTimeout(() => request.destroy(), FORM_MS);
   try {
     let text = '';
-    for await (const chunk of request as AsyncIterable<Buffer>) {
-      text += chunk.toString('latin1');
-      if (text.length > LARGEST_FORM_BYTES) return undefined;
-    }
+    for await (const chunk of request as AsyncIterable<Buffer>) text += chunk.toString('latin1');
     return /^code=([A-Za-z0-9_-]+)$/.exec(text)?.[1];
   } finally {
     clearTimeout(late);

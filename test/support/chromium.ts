@@ -167,6 +167,7 @@ interface TabEvent {
   readonly entry?: { readonly level: string; readonly text: string; readonly url?: string };
   readonly exceptionDetails?: { readonly text: string; readonly exception?: { readonly description?: string } };
   readonly request?: { readonly url: string };
+  readonly response?: { readonly url: string; readonly status: number };
 }
 
 /** A tab that is driven: what it shows, what it complains of, and what it asked for. */
@@ -176,18 +177,22 @@ export class Tab {
   readonly complaints: string[] = [];
   /** Addresses that it asked for. */
   readonly requests: string[] = [];
+  /** What was answered, in the order in which it came. */
+  readonly answers: { readonly url: string; readonly status: number }[] = [];
 
   constructor(send: (method: string, params: object) => Promise<unknown>) {
     this.send = (method, params = {}) => send(method, params);
   }
 
-  take(method: string, { type, args, entry, exceptionDetails, request }: TabEvent): void {
+  take(method: string, { type, args, entry, exceptionDetails, request, response }: TabEvent): void {
     if (method === 'Runtime.consoleAPICalled' && (type === 'error' || type === 'warning' || type === 'assert'))
       this.complaints.push((args ?? []).map(({ value, description }) => String(value ?? description)).join(' '));
-    if (method === 'Runtime.exceptionThrown') this.complaints.push(exceptionDetails?.exception?.description ?? exceptionDetails?.text ?? '');
+    if (method === 'Runtime.exceptionThrown')
+      this.complaints.push(exceptionDetails?.exception?.description ?? exceptionDetails?.text ?? '');
     if (method === 'Log.entryAdded' && entry !== undefined && (entry.level === 'error' || entry.level === 'warning'))
       this.complaints.push(`${entry.text} ${entry.url ?? ''}`.trim());
     if (method === 'Network.requestWillBeSent' && request !== undefined) this.requests.push(request.url);
+    if (method === 'Network.responseReceived' && response !== undefined) this.answers.push({ url: response.url, status: response.status });
   }
 
   /** Goes to an address; resolves when it has been taken or refused. */
