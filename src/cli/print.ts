@@ -5,6 +5,7 @@
 import { styleText } from 'node:util';
 import { isJournal, priorityPrefix } from '../daemon/journal.js';
 import { ProxyError } from '../model/errors.js';
+import { moreOf } from '../model/refusal.js';
 import { visible } from './visible.js';
 
 /** What a command prints to. */
@@ -15,7 +16,7 @@ export interface Printer {
   readonly json: (value: unknown) => void;
   /** A line about the work, to stderr. */
   readonly note: (text: string) => void;
-  /** A failure, to stderr: what, details, what to do. */
+  /** A failure, to stderr: what, details, what to do, where to read on. */
   readonly failure: (error: ProxyError) => void;
   readonly bold: (text: string) => string;
 }
@@ -35,6 +36,8 @@ export function createPrinter(): Printer {
       write(process.stderr, `${before}postern: ${error.message}`);
       for (const detail of error.details) write(process.stderr, `${before}  ${detail}`);
       if (error.todo !== undefined) write(process.stderr, `${before}  what to do: ${error.todo}`);
+      // Of a line that was not understood there is no more to say than its help does.
+      if (error.code !== 'usage') write(process.stderr, `${before}  ${moreOf(error.code)}`);
     },
     bold: (text) => (isColoured ? styleText('bold', text) : text),
   };

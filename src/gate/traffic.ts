@@ -153,7 +153,8 @@ export class Traffic {
 }
 
 /** What is told to a connection that is not even heard. */
-export const CLOSED_TEXT: Pick<Refusal, 'what' | 'todo'> = {
+export const CLOSED_TEXT: Pick<Refusal, 'what' | 'todo' | 'code'> = {
+  code: 'overloaded',
   what: 'Postern has no room for one more connection',
   todo: `try again in ${AGAIN_SECONDS} s`,
 };

@@ -19,7 +19,7 @@ import { answerMediaType } from '../git/smart-http.js';
 import { writeErrorPacket } from '../git/upload-pack.js';
 import { systemCodeOf } from '../model/errors.js';
 import { type DoorOperation, type HttpOperation, isGit, serviceOf } from '../model/operation.js';
-import { type Refusal, refusalLines, refusalSentence } from '../model/refusal.js';
+import { moreOf, type Refusal, refusalLines, refusalSentence } from '../model/refusal.js';
 
 /** Whose errors a caller reads. */
 export type Dialect = 'git' | 'lfs' | 'api';
@@ -169,8 +169,8 @@ export function sayUnreadable(fault: Error, socket: Duplex): void {
 }
 
 /** What a connection is told before it has said anything. */
-export function unheard({ what, todo }: Pick<Refusal, 'what' | 'todo'>): string {
-  return unasked('503 Service Unavailable', what, todo);
+export function unheard({ what, todo, code }: Pick<Refusal, 'what' | 'todo' | 'code'>): string {
+  return unasked('503 Service Unavailable', { what, todo, code });
 }
 
 /** Says no to CONNECT. Node has taken the connection out of HTTP, so there is no response object. */
@@ -196,10 +196,10 @@ const USE_GIT = 'use a git client, with url.<base>.insteadOf as `postern setup` 
 
 function sayUnasked(socket: Duplex, status: string, what: string, todo = USE_GIT): void {
   socket.on('error', () => socket.destroy());
-  socket.end(unasked(status, what, todo));
+  socket.end(unasked(status, { what, todo, code: 'request-malformed' }));
 }
 
-function unasked(status: string, what: string, todo: string): string {
-  const text = `postern: ${what}\n  what to do: ${todo}\n`;
+function unasked(status: string, { what, todo, code }: Pick<Refusal, 'what' | 'todo' | 'code'>): string {
+  const text = `postern: ${what}\n  what to do: ${todo}\n  ${moreOf(code)}\n`;
   return `HTTP/1.1 ${status}\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(text)}\r\nconnection: close\r\n\r\n${text}`;
 }

@@ -35,8 +35,12 @@ export interface Refusal {
   readonly refs?: readonly { readonly ref: string; readonly reason: string }[] | undefined;
 }
 
-/** The refusal as lines of text, in reading order: what, the upstream's words, where, what to do. */
+/** The refusal as lines of text, in reading order: what, the upstream's words, where, what to do, where to read on. */
 export function refusalLines(refusal: Refusal): string[] {
+  return [...briefLines(refusal), `  ${moreOf(refusal.code)}`];
+}
+
+function briefLines(refusal: Refusal): string[] {
   const lines = [`postern: ${refusal.what}`];
   if (refusal.upstreamText !== undefined && refusal.upstreamText !== '') {
     for (const line of refusal.upstreamText.split('\n')) lines.push(`  upstream said: ${line}`);
@@ -51,9 +55,14 @@ export function refusalLines(refusal: Refusal): string[] {
   return lines;
 }
 
+/** Where a reader finds the page about a code; the last line of every text that has room for it. */
+export function moreOf(code: ErrorCode): string {
+  return `more: postern explain ${code}`;
+}
+
 /** The refusal in one line, for places that have only one (an ERR packet, a report-status, a log). */
 export function refusalSentence(refusal: Refusal): string {
-  return refusalLines(refusal)
+  return briefLines(refusal)
     .map((line) => line.trim())
     .join(' | ');
 }

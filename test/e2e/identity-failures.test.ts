@@ -83,12 +83,13 @@ function isTold(one: FailureCase, identity: DaemonStatus['identities'][number] |
   const { name } = one;
   const ran = said.get(name) ?? { code: 0, stderr: '' };
   expect.soft(ran.code, name).toBe(128);
-  const [what = '', where, todo = '', last] = told(ran.stderr);
+  const [what = '', where, todo = '', more, last] = told(ran.stderr);
   const inner = what.replace(/^postern: /, '');
   const advice = todo.replace(/^ {2}what to do: /, '');
   expect.soft(inner, name).toEqual(exactly(one.what));
   expect.soft(advice, name).toEqual(exactly(one.todo));
   expect.soft(where, name).toBe(`  route dev.azure.com/${name}/**, identity ${name}`);
+  expect.soft(more, name).toBe(`  more: postern explain ${one.code}`);
   expect.soft(last, name).toMatch(/^fatal: unable to access .* The requested URL returned error: 503$/);
 
   expect.soft(identity?.state, name).toBe('failing');

@@ -136,7 +136,8 @@ test('an operation that does not run ends nothing, and those that do are named',
   expect(none).toMatchObject({
     code: 1,
     stdout: '',
-    stderr: 'postern: No operation 999999 is running, nor any other\n  what to do: nothing: it has ended\n',
+    stderr:
+      'postern: No operation 999999 is running, nor any other\n  what to do: nothing: it has ended\n  more: postern explain operation-not-running\n',
   });
   const bystander = await HalfRequest.open();
   const { id } = await theOne(() => true);

@@ -172,6 +172,7 @@ describe('a call that makes or returns a credential', () => {
       [
         'postern: The call is about personal access tokens, session tokens and SSH public keys, and gives nobody a credential here',
         '  what to do: a personal access token is made by `postern pat create` where the daemon runs; an SSH public key is added in a browser',
+        '  more: postern explain call-refused',
       ].join('\n'),
     );
   });

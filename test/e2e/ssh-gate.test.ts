@@ -89,7 +89,7 @@ describe.runIf(IS_ROOT)('another local user', () => {
     expect(stdout.slice(4)).toBe(
       `ERR postern: This door does not serve the local user with uid ${OTHER}\n` +
         '  what to do: use a Postern of your own, ask its owner for a lease (`postern lease create`), or to be listed in `access.uids`; ' +
-        'ssh passes a lease on with `SendEnv POSTERN_LEASE`',
+        'ssh passes a lease on with `SendEnv POSTERN_LEASE`\n  more: postern explain caller-refused',
     );
     expect(scene.emulator.git.seen).toEqual([]);
     expect((await daemon.logged(({ event }) => event === 'request-refused'))['code']).toBe('caller-refused');

@@ -291,7 +291,7 @@ describe('ssh-key show', () => {
       code: 1,
       stdout: '',
       stderr:
-        'postern: No ssh-agent is known: SSH_AUTH_SOCK is not set\n  what to do: start one (`eval "$(ssh-agent)"`) or name the socket of yours with --agent\n',
+        'postern: No ssh-agent is known: SSH_AUTH_SOCK is not set\n  what to do: start one (`eval "$(ssh-agent)"`) or name the socket of yours with --agent\n  more: postern explain agent-unavailable\n',
     });
     const gone = await postern(['ssh-key', 'show', '--config', file, '--agent', '/nowhere/agent']);
     expect(gone.code).toBe(1);

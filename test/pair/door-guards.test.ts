@@ -38,7 +38,8 @@ async function refused(bytes: string, statuses: readonly number[] = [400]): Prom
   expect(statuses).toContain(status);
   expect(answer.toLowerCase()).toContain('\r\ncontent-type: text/plain; charset=utf-8\r\n');
   expect(answer.toLowerCase()).toContain('\r\nconnection: close\r\n');
-  if (!bytes.startsWith('HEAD ')) expect(answer).toMatch(/\r\n\r\npostern: [^\n]+\n(?: {2}.*\n)* {2}what to do: [^\n]+\n$/);
+  if (!bytes.startsWith('HEAD '))
+    expect(answer).toMatch(/\r\n\r\npostern: [^\n]+\n(?: {2}.*\n)* {2}what to do: [^\n]+\n {2}more: postern explain [a-z-]+\n$/);
   expect(door.emulator.git.seen).toEqual([]);
   return answer;
 }

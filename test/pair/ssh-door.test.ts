@@ -142,7 +142,7 @@ describe('a command', () => {
     const { out } = await exec(client, "git-upload-pack '/evil-dev.azure.com/contoso/Payments/web'");
     expect(out.slice(4)).toBe(
       'ERR postern: No route matches evil-dev.azure.com/contoso/Payments/web\n' +
-        '  what to do: add a route whose match covers evil-dev.azure.com/contoso/Payments/web to the configuration; `postern route explain` shows how an address is read',
+        '  what to do: add a route whose match covers evil-dev.azure.com/contoso/Payments/web to the configuration; `postern route explain` shows how an address is read\n  more: postern explain no-route',
     );
   });
 });
@@ -415,7 +415,9 @@ it('nothing begins while the audit cannot be written and that matters', async ()
   await door.listen({ host: '127.0.0.1', port: 0, optional: false });
   try {
     const { out } = await exec(await signIn(door.bound[0]?.port ?? 0), `git-upload-pack ${REPO}`);
-    expect(out.slice(4)).toBe('ERR postern: The audit cannot be written\n  what to do: make room');
+    expect(out.slice(4)).toBe(
+      'ERR postern: The audit cannot be written\n  what to do: make room\n  more: postern explain audit-unwritable',
+    );
   } finally {
     await door.close();
   }

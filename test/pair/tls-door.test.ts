@@ -121,7 +121,9 @@ test.each([
   ['a name that is not ours', requestBytes(1, GET, ['Host: evil.example']), 403],
 ])('the guards of the plain door hold: %s', async (_, bytes, status) => {
   const answer = await say(bytes);
-  expect(answer).toMatch(new RegExp(`^HTTP/1\\.1 ${status} [^]*\r\n\r\npostern: [^\n]+\n {2}what to do: [^\n]+\n$`));
+  expect(answer).toMatch(
+    new RegExp(`^HTTP/1\\.1 ${status} [^]*\r\n\r\npostern: [^\n]+\n {2}what to do: [^\n]+\n {2}more: postern explain [a-z-]+\n$`),
+  );
   expect(door.emulator.git.seen).toEqual([]);
 });
 

@@ -19,7 +19,8 @@ const REFUSAL: Refusal = {
   activityId: 'a-1',
   retryAfterSeconds: 2.2,
 };
-const TEXT = 'postern: Wait for \u00e9\n  upstream said: its words\n  route h/**, ActivityId a-1\n  what to do: try again\n';
+const TEXT =
+  'postern: Wait for \u00e9\n  upstream said: its words\n  route h/**, ActivityId a-1\n  what to do: try again\n  more: postern explain upstream-throttled\n';
 
 /** The bytes that a response writes, without a connection. */
 function spoken(say: (response: ServerResponse) => void): { head: string[]; body: string } {

@@ -14,7 +14,7 @@ const MOST: Refusal = {
 
 describe('refusalLines()', () => {
   it('says what and what to do', () => {
-    expect(refusalLines(LEAST)).toEqual(['postern: No route matches x', '  what to do: add one']);
+    expect(refusalLines(LEAST)).toEqual(['postern: No route matches x', '  what to do: add one', '  more: postern explain no-route']);
   });
 
   it('says everything in reading order', () => {
@@ -24,6 +24,7 @@ describe('refusalLines()', () => {
       '  upstream said: second',
       '  route dev.azure.com/**, identity me, upstream status 404, ActivityId a-1',
       '  what to do: add one',
+      '  more: postern explain no-route',
     ]);
   });
 
@@ -32,11 +33,12 @@ describe('refusalLines()', () => {
       'postern: No route matches x',
       '  identity me',
       '  what to do: add one',
+      '  more: postern explain no-route',
     ]);
   });
 });
 
-it('refusalSentence() is the same in one line', () => {
+it('refusalSentence() is the same in one line, but for where to read on', () => {
   expect(refusalSentence(MOST)).toBe(
     'postern: No route matches x | upstream said: first | upstream said: second | ' +
       'route dev.azure.com/**, identity me, upstream status 404, ActivityId a-1 | what to do: add one',
