@@ -42,7 +42,7 @@ const LAW: HouseLaw = {
     'prom-client': { files: ['telemetry/metrics.ts'] },
   },
   ioModules: ['fs', 'net', 'tls', 'dgram', 'dns', 'http', 'https', 'http2', 'child_process', 'worker_threads', 'cluster', 'process', 'os'],
-  printers: ['cli/print.ts', 'daemon/log.ts'],
+  printers: ['cli/print.ts', 'cli/screen.ts', 'daemon/log.ts'],
   revealers: [
     'cli/code-page.ts', // writes the code of the status page into a file of its user's
     'cli/commands/lease.ts', // prints the lease that was asked for

@@ -78,6 +78,11 @@ export function table(caption: string, headings: readonly string[], rows: readon
   );
 }
 
+/** A text in which what stands between backticks is to be typed. */
+export function prose(text: string): Child[] {
+  return text.split('`').map((part, index) => (index % 2 === 1 ? el('code', {}, part) : part));
+}
+
 /** A word where there is nothing. */
 export function nothing(text: string): HTMLElement {
   return el('p', { class: 'quiet' }, text);
@@ -85,7 +90,7 @@ export function nothing(text: string): HTMLElement {
 
 /** How many rows a list leaves out. */
 export function more(count: number): Child {
-  return count === 0 ? undefined : el('p', { class: 'quiet' }, `and ${count} more, which \`postern status --all\` shows`);
+  return count === 0 ? undefined : el('p', { class: 'quiet' }, ...prose(`and ${count} more, which \`postern status --all\` shows`));
 }
 
 export const number = (text: string): Cell => ({ text, class: 'number' });

@@ -1,11 +1,16 @@
 /** The parts of the page that are lists. */
 import { bytesText, spanText } from '../../src/cli/amounts.js';
 import type { PageToken, PageView } from '../../src/model/page-view.js';
-import { type Child, el, more, nothing, number, svg, table } from './elements.js';
+import { type Child, el, more, nothing, number, prose, svg, table } from './elements.js';
 
 export function attention({ attention }: PageView): Child[] {
   return attention.map(({ what, todo }) =>
-    el('li', {}, el('strong', {}, what), todo === undefined ? undefined : el('span', { class: 'todo' }, `What to do: ${todo}`)),
+    el(
+      'li',
+      {},
+      el('strong', {}, ...prose(what)),
+      todo === undefined ? undefined : el('span', { class: 'todo' }, ...prose(`What to do: ${todo}`)),
+    ),
   );
 }
 
@@ -39,8 +44,8 @@ export function tokens({ identities, now }: PageView): Child[] {
       'div',
       { class: 'identity' },
       el('h3', {}, name, el('span', { class: 'kind' }, kind), el('span', { class: `word ${state}` }, state)),
-      failure === undefined ? undefined : el('p', {}, failure),
-      failure === undefined ? undefined : el('p', { class: 'todo' }, `What to do: ${todo ?? 'see the log'}`),
+      failure === undefined ? undefined : el('p', {}, ...prose(failure)),
+      failure === undefined ? undefined : el('p', { class: 'todo' }, ...prose(`What to do: ${todo ?? 'see the log'}`)),
       tokens.length === 0 && failure === undefined
         ? nothing(state === 'unused' ? 'Not asked for yet.' : 'It has no token that ends.')
         : undefined,
@@ -97,9 +102,9 @@ export function failures({ failures, now }: PageView): Child[] {
             ' ',
             el('span', { class: 'name' }, repository),
           ),
-          el('p', {}, what, ' ', el('code', {}, code)),
+          el('p', {}, ...prose(what), ' ', el('code', { class: 'code' }, code)),
           where.length === 0 ? undefined : el('p', { class: 'quiet' }, where.join(', ')),
-          el('p', { class: 'todo' }, `What to do: ${todo}`),
+          el('p', { class: 'todo' }, ...prose(`What to do: ${todo}`)),
         );
       }),
     ),
@@ -148,11 +153,13 @@ export function doors({ doors, certificateEndsAt, configuration, now }: PageView
 }
 
 export function counts({ counts }: PageView): Child[] {
+  const told = Object.entries(counts).filter(([, count]) => count > 0);
+  if (told.length === 0) return [nothing('No operation has ended.')];
   return [
-    table(
-      'Operations since the start',
-      ['Came of it', 'Operations'],
-      Object.entries(counts).map(([verdict, count]) => [VERDICTS[verdict] ?? verdict, number(String(count))]),
+    el(
+      'ul',
+      { class: 'counts' },
+      ...told.map(([verdict, count]) => el('li', {}, el('strong', {}, String(count)), ` ${VERDICTS[verdict] ?? verdict}`)),
     ),
   ];
 }
@@ -162,7 +169,7 @@ const VERDICTS: Readonly<Record<string, string>> = {
   refused: 'refused',
   failed: 'failed',
   broken: 'broke off',
-  'client-gone': 'caller went away',
+  'client-gone': 'given up by who asked',
   killed: 'ended by hand',
 };
 

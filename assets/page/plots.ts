@@ -84,7 +84,7 @@ export function waits({ pace, now }: PageView): HTMLElement {
   const sentence =
     ended === 0
       ? `No operation ended in the last ${minutes(pace)}.`
-      : `${ended} ${ended === 1 ? 'operation' : 'operations'} ended in the last ${minutes(pace)}, ${bad} of them not well; the longest wait was ${waitText(longest)}.`;
+      : `${ended} ${ended === 1 ? 'operation' : 'operations'} ended in the last ${minutes(pace)}, ${bad} of them refused or failed; the longest wait was ${waitText(longest)}.`;
   const rows = rowsOf(pace, now)
     .map(({ ago, seconds }) => ({ ago, seconds: seconds.filter(({ ended }) => ended > 0) }))
     .filter(({ seconds }) => seconds.length > 0)
@@ -94,7 +94,7 @@ export function waits({ pace, now }: PageView): HTMLElement {
       number(String(sum(seconds, ({ bad }) => bad))),
       number(waitText(Math.max(...seconds.map(({ waitLongest = 0 }) => waitLongest)))),
     ]);
-  return figure(WAITS, pace, now, sentence, ['When', 'Ended', 'Not well', 'Longest wait'], rows);
+  return figure(WAITS, pace, now, sentence, ['When', 'Ended', 'Refused or failed', 'Longest wait'], rows);
 }
 
 function figure(plot: Plot, pace: Pace, now: number, sentence: string, headings: readonly string[], rows: readonly Cell[][]): HTMLElement {

@@ -226,6 +226,7 @@ export class Tab {
 
   /** How large the window is, and what its user likes. */
   async look({ width = 1280, height = 900, isDark = false }: { width?: number; height?: number; isDark?: boolean } = {}): Promise<void> {
+    await this.send('Emulation.setScrollbarsHidden', { hidden: true });
     await this.send('Emulation.setDeviceMetricsOverride', { width, height, deviceScaleFactor: 1, mobile: false });
     await this.send('Emulation.setEmulatedMedia', { features: [{ name: 'prefers-color-scheme', value: isDark ? 'dark' : 'light' }] });
   }

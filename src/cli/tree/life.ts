@@ -28,8 +28,21 @@ export function addLife(tree: Tree, run: Run): Tree {
     .command(
       'status',
       'Show what the daemon does, its identities and its latest failures',
-      (builder) => withSystem(withJson(builder)).example('$0 status --json', 'for programs'),
-      (flags) => run(async (to) => (await import('../commands/status.js')).status(placed(to, flags), { json: flags['json'] === true })),
+      (builder) =>
+        withSystem(withJson(builder))
+          .option('all', { type: 'boolean', describe: 'show long lists to their end' })
+          .option('watch', { type: 'boolean', describe: 'go on showing it, each second, until q or Ctrl-C' })
+          .example('$0 status --watch', 'refreshed in place; arrows scroll')
+          .example('$0 status --json', 'for programs')
+          .example('$0 status --watch --json', 'one JSON object a line, each second'),
+      (flags) =>
+        run(async (to) =>
+          (await import('../commands/status.js')).status(placed(to, flags), {
+            json: flags['json'] === true,
+            all: flags.all === true,
+            watch: flags.watch === true,
+          }),
+        ),
     )
     .command(
       'dashboard',
