@@ -18,6 +18,7 @@ RUN ["node", "scripts/ready.mjs", "--packages"]
 COPY LICENSE tsconfig.json ./
 COPY src ./src
 COPY docs/ERRORS.md ./docs/ERRORS.md
+COPY assets ./assets
 RUN ["node", "scripts/image.mjs", "/image"]
 
 FROM ${NODE_IMAGE}

@@ -33,7 +33,7 @@ export POSTERN_LEASE`;
 
 /** By the words of the command. A command that is not here only shows its examples. */
 export const STAGED: Readonly<Record<string, Staging>> = {
-  status: {},
+  status: { except: { '--watch': 'goes on until Ctrl-C' } },
   wait: {},
   reload: {},
   'log-level': {},
@@ -45,6 +45,7 @@ postern setup
 rm -rf ~/job && git clone https://dev.azure.com/contoso/web/_git/app ~/job && cd ~/job
 printf '#!/bin/sh\\n' >build.sh && chmod +x build.sh`,
   },
+  doctor: { except: { '--fix': 'asks before each change' } },
   explain: {},
   'config check': { prepare: 'cp ~/.config/postern/config.yaml postern.yaml' },
   'config show': {},
@@ -67,6 +68,7 @@ printf '#!/bin/sh\\n' >build.sh && chmod +x build.sh`,
 /** Why the examples of a command are only shown. */
 export const SHOWN: Readonly<Record<string, string>> = {
   start: 'runs until it is stopped',
+  dashboard: 'opens a page in a browser',
   stop: 'would end the daemon of this page',
   kill: 'needs an operation that runs',
   'audit why': 'needs a record of that number',
