@@ -59,8 +59,8 @@ async function onScreen({ places, printer }: Context, all: boolean): Promise<num
   const draw = (): void => {
     const room = screen.rows - 1;
     top = Math.max(0, Math.min(top, lines.length - room));
-    const below = Math.max(0, lines.length - room - top);
-    const more = top === 0 && below === 0 ? '' : `, arrows scroll: ${top} lines above, ${below} below`;
+    const more =
+      lines.length <= room ? '' : `, arrows scroll: lines ${top + 1} to ${Math.min(top + room, lines.length)} of ${lines.length}`;
     const shown = lines.slice(top, top + room);
     screen.draw([...shown, ...Array.from({ length: Math.max(0, room - shown.length) }, () => ''), printer.bold(`q ends${more}`)]);
   };
@@ -105,8 +105,6 @@ function scrolled(top: number, key: Exclude<Key, 'end'>, page: number): number {
       return top + page;
     case 'top':
       return 0;
-    case 'suspend':
-      return top;
   }
 }
 
