@@ -461,7 +461,7 @@ test('no secret is in what the page is told', async () => {
   canaries.add('client secret', scene.emulator.sts.samples.secretClient.secret);
   canaries.add('lease', lease);
   canaries.add('session', cookie.split('=')[1] ?? '');
-  for (const { headers } of scene.emulator.git.seen) canaries.add('token', String(headers['authorization'] ?? '').replace(/^Bearer /, ''));
+  for (const { headers } of scene.emulator.git.seen) canaries.add('token', (headers['authorization'] ?? '').replace(/^Bearer /, ''));
   expect(canaries.size).toBeGreaterThan(6);
   const { body } = await numbers();
   expect(canaries.in(body.toString())).toEqual([]);

@@ -15,7 +15,7 @@ let terminal: PseudoTerminal | undefined;
 
 beforeAll(async () => {
   scene = await Scene.open();
-  daemon = await scene.daemon(`${scene.plainConfiguration}`);
+  daemon = await scene.daemon();
   environment = { ...scene.environment, XDG_RUNTIME_DIR: join(scene.directory, 'run-1') };
 });
 afterEach(async () => {

@@ -27,9 +27,9 @@ export async function watchStatus(context: Context, options: { readonly json: bo
 }
 
 async function asLines({ places, printer }: Context): Promise<number> {
-  let isRead = true;
-  whenOutputEnds(() => (isRead = false));
-  while (isRead) {
+  const unread = new AbortController();
+  whenOutputEnds(() => unread.abort());
+  while (!unread.signal.aborted) {
     const answer = await ask(places.adminSocket);
     const value = answer.kind === 'status' ? answer.status : { state: 'not-running', at: new Date().toISOString(), why: answer.why };
     printer.line(visible(JSON.stringify(value)));
@@ -41,13 +41,13 @@ async function asLines({ places, printer }: Context): Promise<number> {
 async function onScreen({ places, printer }: Context, all: boolean): Promise<number> {
   let lines: readonly string[] = [];
   let top = 0;
-  let isOver = false;
+  const over = new AbortController();
   /** Ends the wait for the next look. */
   let wake: () => void = () => undefined;
   const screen = openScreen({
     onKey: (key) => {
       if (key === 'end') {
-        isOver = true;
+        over.abort();
         wake();
       } else {
         top = scrolled(top, key, screen.rows - 1);
@@ -65,7 +65,7 @@ async function onScreen({ places, printer }: Context, all: boolean): Promise<num
     screen.draw([...shown, ...Array.from({ length: Math.max(0, room - shown.length) }, () => ''), printer.bold(`q ends${more}`)]);
   };
   try {
-    while (!isOver) {
+    while (!over.signal.aborted) {
       const answer = await ask(places.adminSocket);
       const now = Date.now();
       const clock = new Date(now).toISOString().slice(11, 19);
@@ -83,7 +83,7 @@ async function onScreen({ places, printer }: Context, all: boolean): Promise<num
           clearTimeout(timer);
           resolve();
         };
-        if (isOver) wake();
+        if (over.signal.aborted) wake();
       });
     }
   } finally {
