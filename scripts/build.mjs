@@ -59,7 +59,8 @@ const TOOLS = {
   soak: 'bench/soak.ts',
   'container-stage': 'test/e2e/container-stage.ts',
   'image-stage': 'test/e2e/image-stage.ts',
-  'write-schema': 'scripts/write-schema.ts',
+  'doc-stage': 'test/support/doc-stage.ts',
+  'write-docs': 'scripts/write-docs.ts',
 };
 
 export async function buildTools(outdir = 'build') {
