@@ -437,6 +437,7 @@ test.skipIf(!CAN_UNSHARE)('where the kernel does not tell who asks, nothing is o
 });
 
 test('what is sent behind a request with a body is not answered: it may be meant as that body', async () => {
+  const before = (await daemon.status()).operations;
   const { hostname, port, host } = new URL(daemon.base);
   const head = Object.entries({ host, ...FROM_FILE, 'content-length': '6' }).map(([name, value]) => `${name}: ${value}\r\n`);
   const behind = `GET /${WEB}/info/refs?service=git-upload-pack HTTP/1.1\r\nhost: ${host}\r\n\r\n`;
@@ -448,6 +449,8 @@ test('what is sent behind a request with a body is not answered: it may be meant
   });
   expect(answer).toMatch(/^HTTP\/1\.1 403 /);
   expect(answer.split('HTTP/1.1 ')).toHaveLength(2);
+  expect((await daemon.status()).operations).toEqual(before);
+  expect((await daemon.status()).running).toEqual([]);
 });
 
 test('no secret is in what the page is told', async () => {

@@ -50,7 +50,7 @@ test('is refreshed in place, scrolled and resized, and ends with q as if it had 
   expect(large.join('\n')).toContain(`http door      ${daemon.base}`);
   // A round later something has changed in place: memory, ages.
   await scene.git(['ls-remote', daemon.url('github.com/contoso/none')]);
-  await shown.until((lines) => lines[1] === 'needs attention' && lines[2] === '  1 operation failed in the last 15 minutes');
+  await shown.until((lines) => lines[1] === 'needs attention' && lines[2] === '  1 operation was refused or failed in the last 15 minutes');
   shown.type('q');
   expect(await shown.ended).toBe(0);
   expect(shown.isAsBefore).toBe(true);
