@@ -43,6 +43,7 @@ const TOOLS = {
   soak: 'bench/soak.ts',
   'container-stage': 'test/e2e/container-stage.ts',
   'image-stage': 'test/e2e/image-stage.ts',
+  'doc-stage': 'test/support/doc-stage.ts',
   'write-schema': 'scripts/write-schema.ts',
 };
 
