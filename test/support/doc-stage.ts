@@ -56,6 +56,7 @@ async function main(): Promise<void> {
   await must('mount', '-t', 'tmpfs', '-o', 'mode=755', 'tmpfs', directory);
   await enterOuterSpace();
   const emulator = await Emulator.start({ directory: join(directory, 'azure') });
+  emulator.az.account = [...emulator.sts.users.people.keys()][0];
   try {
     for (const name of STAGE_REPOSITORIES) await emulator.createRepository(name, { commits: 2 });
     emulator.git.pats.add(PAT);
