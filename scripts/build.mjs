@@ -44,7 +44,7 @@ const TOOLS = {
   'container-stage': 'test/e2e/container-stage.ts',
   'image-stage': 'test/e2e/image-stage.ts',
   'doc-stage': 'test/support/doc-stage.ts',
-  'write-schema': 'scripts/write-schema.ts',
+  'write-docs': 'scripts/write-docs.ts',
 };
 
 export async function buildTools(outdir = 'build') {

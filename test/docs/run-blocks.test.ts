@@ -24,7 +24,16 @@ async function play(steps: readonly Step[]): Promise<Played> {
   const isRoot = process.getuid?.() === 0;
   const directory = await mkdtemp(join(tmpdir(), 'postern-doc-'));
   await chmod(directory, 0o755);
-  const limited = ['--signal=KILL', String(STAGE_MS / 1000), 'unshare', ...outerSpaceFlags(), '--pid', '--fork', '--kill-child', '--mount-proc'];
+  const limited = [
+    '--signal=KILL',
+    String(STAGE_MS / 1000),
+    'unshare',
+    ...outerSpaceFlags(),
+    '--pid',
+    '--fork',
+    '--kill-child',
+    '--mount-proc',
+  ];
   const ran = await run('timeout', [...limited, process.execPath, STAGE, directory], {
     env: { PATH: process.env['PATH'], HOME: process.env['HOME'], ...(isRoot && { STAGE_AS: 'root' }) },
     input: JSON.stringify(steps),

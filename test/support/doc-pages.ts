@@ -50,7 +50,19 @@ export interface Page {
 }
 
 /** Languages whose blocks a reader would type or paste into a shell. */
-export const SHELLS: ReadonlySet<string> = new Set(['sh', 'bash', 'zsh', 'fish', 'shell', 'console', 'powershell', 'pwsh', 'ps1', 'bat', 'cmd']);
+export const SHELLS: ReadonlySet<string> = new Set([
+  'sh',
+  'bash',
+  'zsh',
+  'fish',
+  'shell',
+  'console',
+  'powershell',
+  'pwsh',
+  'ps1',
+  'bat',
+  'cmd',
+]);
 
 const NOT_OURS = new Set(['node_modules', 'dist', 'build', 'coverage', '.git']);
 
@@ -111,7 +123,8 @@ export function readPage(file: string, text: string): Page {
     }
     for (const [, , code = ''] of line.matchAll(/(`+)(.+?)\1(?!`)/g)) codes.push({ line: at + 1, text: code.trim() });
     const prose = line.replace(/(`+).+?\1(?!`)/g, (code) => '`'.padEnd(code.length, '`'));
-    for (const [, target = ''] of prose.matchAll(/\]\(([^()\s]*(?:\([^()]*\)[^()\s]*)*)(?: "[^"]*")?\)/g)) links.push({ line: at + 1, target });
+    for (const [, target = ''] of prose.matchAll(/\]\(([^()\s]*(?:\([^()]*\)[^()\s]*)*)(?: "[^"]*")?\)/g))
+      links.push({ line: at + 1, target });
     for (const [, target = ''] of prose.matchAll(/<(https?:[^>\s]*)>/g)) links.push({ line: at + 1, target });
   }
   return { file, text, blocks, links, codes, anchors };

@@ -120,7 +120,15 @@ function asUser(): { readonly uid: number; readonly become: readonly string[] } 
   return isRoot ? { uid: UID, become } : { uid: 0, become: [] };
 }
 
-function environment({ directory, programs, emulator }: { directory: string; programs: string; emulator: Emulator }): Record<string, string> {
+function environment({
+  directory,
+  programs,
+  emulator,
+}: {
+  directory: string;
+  programs: string;
+  emulator: Emulator;
+}): Record<string, string> {
   const { proxy, sts, caFile } = emulator;
   return {
     PATH: `${programs}:${process.env['PATH'] ?? ''}:/usr/sbin:/sbin`,
@@ -161,7 +169,14 @@ async function play(directory: string, steps: readonly Step[], env: Record<strin
       const path = step.path.replace(/^~\//, `${HOME}/`);
       parts.push(`mkdir -p '${dirname(path)}'`, `cp '${file}' '${path}'`);
     } else if (step.exit === 0) parts.push(`. '${file}'`);
-    else parts.push('set +e', `(set -e; . '${file}')`, 'ended=$?', 'set -e', `[ $ended -eq ${step.exit} ] || { echo "exit code $ended"; exit 1; }`);
+    else
+      parts.push(
+        'set +e',
+        `(set -e; . '${file}')`,
+        'ended=$?',
+        'set -e',
+        `[ $ended -eq ${step.exit} ] || { echo "exit code $ended"; exit 1; }`,
+      );
   }
   const script = join(scripts, 'all');
   await writeFile(script, `${parts.join('\n')}\n`);
