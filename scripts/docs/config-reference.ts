@@ -87,7 +87,7 @@ export function writeConfigReference(schema: Readonly<Record<string, unknown>>):
 
 function sectionTable(name: string, section: Schema): string {
   const rows = rowsOf(section.items ?? section, '');
-  const fallback = section.default === undefined ? defaultIn(section.description ?? '') : `\`${String(section.default)}\``;
+  const fallback = section.default === undefined ? defaultIn(section.description ?? '') : code(section.default);
   const lead =
     fallback === undefined
       ? ''

@@ -180,7 +180,7 @@ async function play(directory: string, steps: readonly Step[], env: Record<strin
   }
   const script = join(scripts, 'all');
   await writeFile(script, `${parts.join('\n')}\n`);
-  const [program = '', ...args] = [...become, 'bash', '--norc', '--noprofile', script];
+  const [program = 'bash', ...args]: readonly string[] = [...become, 'bash', '--norc', '--noprofile', script];
   const ran = await run(program, args, { env, timeoutMs: PAGE_MS });
   const read: string[] = [];
   for (const index of steps.keys()) {
