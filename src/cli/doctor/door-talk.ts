@@ -3,7 +3,7 @@
  * which brings its own proxies, trust and leases.
  */
 import { connect } from 'node:net';
-import { request as httpRequest } from 'node:http';
+import { type IncomingMessage, request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { ERROR_CODES, type ErrorCode, systemCodeOf } from '../../model/errors.js';
 import { GIT_TIMED_OUT, type Git } from '../gitconfig/git.js';
@@ -37,9 +37,9 @@ export function connectFault(base: string): Promise<string | undefined> {
 /** Whether what listens there speaks as a Postern does. It is told nothing; its certificate is git's to judge, and is not looked at. */
 export function isPostern(base: string): Promise<boolean> {
   return new Promise((resolve) => {
-    const ask: typeof httpRequest = base.startsWith('https:') ? httpsRequest : httpRequest;
     const url = new URL(`/${NOBODY}/info/refs?service=git-upload-pack`, base);
-    const request = ask(url, { timeout: CONNECT_MS, agent: false, rejectUnauthorized: false }, (response) => {
+    const options = { timeout: CONNECT_MS, agent: false } as const;
+    const answered = (response: IncomingMessage): void => {
       let text = '';
       response.on('data', (chunk: Buffer) => {
         text += chunk.toString('utf8');
@@ -47,7 +47,10 @@ export function isPostern(base: string): Promise<boolean> {
       });
       response.on('close', () => resolve(text.startsWith('postern: ')));
       response.on('error', () => undefined);
-    });
+    };
+    const request = base.startsWith('https:')
+      ? httpsRequest(url, { ...options, rejectUnauthorized: false }, answered)
+      : httpRequest(url, options, answered);
     request.on('timeout', () => request.destroy());
     request.on('error', () => resolve(false));
     request.end();

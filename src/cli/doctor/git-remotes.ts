@@ -45,7 +45,7 @@ export async function remotesOutcome(walk: Walk, look: GitLook): Promise<CheckOu
 /** The row of one address: what git would do with it. */
 export const GIT_ADDRESS_CHECK: AddressCheck = {
   id: 'git-address',
-  name: 'address, as git has it',
+  name: 'address in git',
   class: 'git',
   needs: ['git-configuration', 'configuration'],
   run: async (walk) => {

@@ -6,10 +6,10 @@ import type { Printer } from '../print.js';
 
 const MARKS: Readonly<Record<CheckRow['verdict'], string>> = { ok: 'ok', warning: 'warning', failed: 'FAILED', untried: '-' };
 const MARK_WIDTH = Math.max(...Object.values(MARKS).map(({ length }) => length));
-const NAME_WIDTH = 20;
+const NAME_WIDTH = 21;
 const INDENT = ' '.repeat(MARK_WIDTH + 2);
 /** A check that took less took no time that a person would notice. */
-const NOTICED_MS = 100;
+const NOTICED_MS = 250;
 
 const HEADINGS: Readonly<Record<CheckClass, string>> = {
   programs: 'Programs',

@@ -4,6 +4,12 @@ import type { Check } from './check.js';
 /** As `engines` of package.json has it. */
 const OLDEST_NODE: readonly [number, number] = [20, 19];
 
+/** Where git cannot read its configuration it does not even tell its version; that has a row of its own. */
+const NO_CONFIGURATION = [
+  { name: 'GIT_CONFIG_GLOBAL', value: '/dev/null' },
+  { name: 'GIT_CONFIG_NOSYSTEM', value: '1' },
+];
+
 export const PROGRAM_CHECKS: readonly Check[] = [
   {
     id: 'node',
@@ -27,6 +33,6 @@ export const PROGRAM_CHECKS: readonly Check[] = [
     name: 'git',
     class: 'programs',
     needs: [],
-    run: async ({ git }) => ({ verdict: 'ok', text: await git.requireVersion() }),
+    run: async ({ git }) => ({ verdict: 'ok', text: await git.neutral().with(NO_CONFIGURATION).requireVersion() }),
   },
 ];
