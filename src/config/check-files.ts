@@ -47,7 +47,8 @@ export async function missingThings(
   if (tls.kind === 'files') for (const key of ['certificate', 'key'] as const) fileAt('listen.http.tls', tls[key]);
   for (const identity of loaded.settings.identities) {
     const key = (name: string): string => writeKeyPath(['identities', identity.name, name]);
-    if ('secret' in identity) checks.push([key('secret'), () => secretFault(identity.secret, environment), identity.secret.kind !== 'file']);
+    if ('secret' in identity)
+      checks.push([key('secret'), () => secretFault(identity.secret, environment), identity.secret.kind !== 'file']);
     if ('certificate' in identity) fileAt(key('certificate'), identity.certificate);
     if ('tokenFile' in identity) fileAt(key('tokenFile'), identity.tokenFile);
     if ('ca' in identity) fileAt(key('ca'), identity.ca);

@@ -124,12 +124,20 @@ describe("git's configuration", () => {
     const report = await stage.doctor();
     expect(report).toMatchObject({ exitCode: 4, firstFailed: { id: 'git-configuration' } });
     expect(rowOf(report, 'git-configuration').text).toContain('bad config line 1');
-    expect(rowOf(report, 'git-rules')).toMatchObject({ verdict: 'untried', text: expect.stringContaining('first "git\'s configuration"') as string });
+    expect(rowOf(report, 'git-rules')).toMatchObject({
+      verdict: 'untried',
+      text: expect.stringContaining('first "git\'s configuration"') as string,
+    });
     expect(rowOf(report, 'daemon').verdict).toBe('ok');
   });
 
   test.each([
-    ['a longer rule of somebody else', 'url.https://mirror.example/.insteadOf', 'https://dev.azure.com/contoso/', 'addresses that begin with'],
+    [
+      'a longer rule of somebody else',
+      'url.https://mirror.example/.insteadOf',
+      'https://dev.azure.com/contoso/',
+      'addresses that begin with',
+    ],
     ['a rule for pushes', 'url.https://mirror.example/.pushInsteadOf', 'https://dev.azure.com/', 'pushes to addresses that begin with'],
   ])('git-foreign-rules: %s', async (_, key, value, text) => {
     await stage.must(`git config --global '${key}' '${value}'`);
@@ -170,7 +178,7 @@ describe("git's configuration", () => {
 
   test('git-address: a credential in what was typed is told and never shown', async () => {
     const ran = await stage.sh(`postern doctor https://ada:${PAT}@dev.azure.com/contoso/Payments/_git/web`);
-    expect(ran.stdout).toContain('FAILED   address in git          The address has a credential in it');
+    expect(ran.stdout).toContain('FAILED   address in git         The address has a credential in it');
     expect(ran.stdout).toContain(`use ${WEB}, and revoke the credential`);
     expect(ran.stdout + ran.stderr).not.toContain(PAT);
   });
@@ -235,7 +243,10 @@ describe("git's configuration", () => {
     const row = rowOf(await stage.doctor(WEB), 'git-credentials');
     for (const [, command = ''] of (row.verdict === 'warning' ? row.todo : '').matchAll(/(git config [^;]*)/g)) await stage.must(command);
     const after = rowOf(await stage.doctor(WEB), 'git-credentials');
-    expect(after).toMatchObject({ verdict: 'ok', text: expect.stringContaining('helpers (a shell command) are asked only where') as string });
+    expect(after).toMatchObject({
+      verdict: 'ok',
+      text: expect.stringContaining('helpers (a shell command) are asked only where') as string,
+    });
   });
 
   test('git-lfs-leftovers: what git-lfs keeps of a 401 is taken away by --fix, which says what it does', async () => {

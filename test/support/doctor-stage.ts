@@ -14,7 +14,12 @@ export interface Report {
   readonly exitCode: number;
   readonly firstFailed: { readonly id: string; readonly address: string | null } | null;
   readonly rows: readonly CheckRow[];
-  readonly mended?: readonly { readonly fix: string; readonly outcome: string; readonly lines: readonly string[]; readonly commands: readonly string[] }[];
+  readonly mended?: readonly {
+    readonly fix: string;
+    readonly outcome: string;
+    readonly lines: readonly string[];
+    readonly commands: readonly string[];
+  }[];
 }
 
 export const WEB = 'https://dev.azure.com/contoso/Payments/_git/web';
@@ -39,7 +44,9 @@ export class DoctorStage {
     const program = join(directory, 'bin', 'postern');
     await writeFile(program, `#!/bin/sh\nexec '${process.execPath}' '${PROGRAM}' "$@"\n`, { mode: 0o755 });
     const stage = new DoctorStage(scene, directory, port);
-    await stage.configure(scene.plainConfiguration.replace(/^listen: .*$/m, listen?.(port) ?? `listen: { http: '127.0.0.1:${port}', ssh: off }`));
+    await stage.configure(
+      scene.plainConfiguration.replace(/^listen: .*$/m, listen?.(port) ?? `listen: { http: '127.0.0.1:${port}', ssh: off }`),
+    );
     await stage.start();
     await stage.must('postern setup --org contoso');
     await mkdir(stage.repository);

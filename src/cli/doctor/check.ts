@@ -5,7 +5,7 @@ import type { CheckClass, CheckOutcome } from '../../model/check.js';
 import type { Context, SettingsFlags } from '../context.js';
 import type { Git } from '../gitconfig/git.js';
 import type { DoorTalk } from './door-talk.js';
-import type { GitLook } from './git-look.js';
+import type { GitLook } from './look.js';
 
 /** What checks find out for those behind them. */
 export interface Found {

@@ -73,7 +73,8 @@ async function ownDirectories({ context: { places }, fixes }: Walk): Promise<Che
     });
     if (found === undefined) continue;
     if (!found.isDirectory()) strange.push(`${path} is no directory`);
-    else if (adminGroup === undefined && found.uid !== process.getuid?.()) strange.push(`${path} belongs to the user with uid ${found.uid}`);
+    else if (adminGroup === undefined && found.uid !== process.getuid?.())
+      strange.push(`${path} belongs to the user with uid ${found.uid}`);
     else if ((found.mode & (isShared ? OPEN_TO_WRITERS : OPEN_TO_OTHERS)) !== 0)
       open.push({ path, mode: found.mode & 0o777, wanted: isShared ? 0o755 : 0o700 });
   }

@@ -48,7 +48,11 @@ async function daemon(walk: Walk): Promise<CheckOutcome> {
   found.status = status;
   const text = `runs since ${status.startedAt} (pid ${status.pid})`;
   if (status.state === 'draining')
-    return { verdict: 'warning', text: `${text}, and is about to end: it takes nothing new`, todo: 'wait until it has ended, then start it again' };
+    return {
+      verdict: 'warning',
+      text: `${text}, and is about to end: it takes nothing new`,
+      todo: 'wait until it has ended, then start it again',
+    };
   return { verdict: 'ok', text: status.state === 'starting' ? `${text}, and is starting` : text };
 }
 

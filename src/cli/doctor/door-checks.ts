@@ -6,7 +6,8 @@ import type { ErrorCode } from '../../model/errors.js';
 import type { Check, Walk } from './check.js';
 import { connectFault, type DoorTalk, talkToDoor } from './door-talk.js';
 import { addSetupFix, setupCommand } from './fixes.js';
-import { NO_ADDRESS, reachedBase } from './git-look.js';
+import { reachedBase } from './git-look.js';
+import { NO_ADDRESS } from './look.js';
 
 export const DOOR_CHECKS: readonly Check[] = [
   { id: 'door', name: 'door', class: 'daemon', needs: ['configuration'], run: door },
@@ -118,5 +119,7 @@ const WHOLE_MAP = /^\s*0\s+0\s+4294967295\s*$/;
 async function namespaceLines(): Promise<string[]> {
   const map = await readFile('/proc/self/uid_map', 'utf8').catch(() => '');
   if (map === '' || WHOLE_MAP.test(map)) return [];
-  return ['this runs in a user namespace (a container?): the door sees the user outside of it, or cannot tell it; a lease works from everywhere'];
+  return [
+    'this runs in a user namespace (a container?): the door sees the user outside of it, or cannot tell it; a lease works from everywhere',
+  ];
 }

@@ -7,7 +7,8 @@ import { type Finding, httpSetting } from '../gitconfig/proof.js';
 import type { Check, Walk } from './check.js';
 import { addSetupFix, setupCommand } from './fixes.js';
 import { credentialsInGit } from './git-credentials.js';
-import { type GitLook, lookAtGit, NO_ADDRESS, wouldGo } from './git-look.js';
+import { lookAtGit, wouldGo } from './git-look.js';
+import { type GitLook, NO_ADDRESS } from './look.js';
 import { remotesOutcome } from './git-remotes.js';
 import { shown } from './targets.js';
 
@@ -18,8 +19,20 @@ export const GIT_CHECKS: readonly Check[] = [
   { id: 'git-remotes', name: 'remotes', class: 'git', needs: ['git-configuration', 'configuration'], run: looking(remotesOutcome) },
   { id: 'git-proxy', name: 'proxies of git', class: 'git', needs: ['git-configuration', 'configuration'], run: looking(proxies) },
   { id: 'git-settings', name: 'settings of git', class: 'git', needs: ['git-configuration', 'configuration'], run: looking(settings) },
-  { id: 'git-credentials', name: 'credentials of git', class: 'git', needs: ['git-configuration', 'configuration'], run: looking(credentialsInGit) },
-  { id: 'git-lfs-leftovers', name: 'git-lfs leftovers', class: 'git', needs: ['git-configuration', 'configuration'], run: looking(lfsLeftovers) },
+  {
+    id: 'git-credentials',
+    name: 'credentials of git',
+    class: 'git',
+    needs: ['git-configuration', 'configuration'],
+    run: looking(credentialsInGit),
+  },
+  {
+    id: 'git-lfs-leftovers',
+    name: 'git-lfs leftovers',
+    class: 'git',
+    needs: ['git-configuration', 'configuration'],
+    run: looking(lfsLeftovers),
+  },
 ];
 
 /** Variables that change which configuration git reads, with what each does (git(1), git-config(1)). */

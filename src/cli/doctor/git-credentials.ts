@@ -7,7 +7,7 @@ import { countText } from '../amounts.js';
 import { type ConfigEntry, subsectionOf } from '../gitconfig/git.js';
 import { quoteForSh } from '../gitconfig/environment.js';
 import type { Walk } from './check.js';
-import type { GitLook } from './git-look.js';
+import type { GitLook } from './look.js';
 import { hostOf, shown } from './targets.js';
 
 /** What leases are handed out with stands there by right. */
@@ -28,7 +28,8 @@ export function credentialsInGit({ found }: Walk, { entries, doors, rules }: Git
     const { name, url } = header;
     if (url === undefined) details.push(`git adds a header ${name} to every request, to the door too: http.extraHeader in ${entry.origin}`);
     else if (isAtDoor(url)) details.push(`git adds a header ${name} to requests to the door: ${shown(entry.key)} in ${entry.origin}`);
-    else if (isReal(url)) details.push(`git adds a header ${name} where an address slips past the door: ${shown(entry.key)} in ${entry.origin}`);
+    else if (isReal(url))
+      details.push(`git adds a header ${name} where an address slips past the door: ${shown(entry.key)} in ${entry.origin}`);
     else continue;
     todos.push(headerRemoval(entry));
   }
@@ -44,7 +45,10 @@ export function credentialsInGit({ found }: Walk, { entries, doors, rules }: Git
   if (first === undefined)
     return {
       verdict: 'ok',
-      text: helpers.length === 0 ? 'none, and no helper that git would ask' : `none; helpers (${helpers.join(', ')}) are asked only where an address slips past`,
+      text:
+        helpers.length === 0
+          ? 'none, and no helper that git would ask'
+          : `none; helpers (${helpers.join(', ')}) are asked only where an address slips past`,
     };
   return {
     verdict: 'warning',

@@ -9,34 +9,14 @@ import { isLoopbackAddress } from '../../gate/peers.js';
 import type { Settings } from '../../model/settings.js';
 import { baseOf } from '../commands/door-base.js';
 import { setupSshDoor } from '../commands/ssh-door-address.js';
-import { discover, type Discovery } from '../gitconfig/discovery.js';
+import { discover } from '../gitconfig/discovery.js';
 import { type ConfigEntry, type Git, subsectionOf } from '../gitconfig/git.js';
-import { placesFor, type Places } from '../gitconfig/places.js';
-import { addressOf, type Proof, prove } from '../gitconfig/proof.js';
-import { doorBase, onPremBases, type Rule, rulesFor } from '../gitconfig/rules.js';
+import { placesFor } from '../gitconfig/places.js';
+import { addressOf, prove } from '../gitconfig/proof.js';
+import { doorBase, onPremBases, rulesFor } from '../gitconfig/rules.js';
 import { sshPlanFor } from '../gitconfig/ssh-setup.js';
 import type { Walk } from './check.js';
-
-/** Said of rows that need the door's address where only a daemon would know it. */
-export const NO_ADDRESS = "not tried: `listen.http` has port 0, so that the door's address is known while the daemon runs, and only then";
-
-export interface GitLook {
-  /** The HTTP door as git reaches it, with its final slash. */
-  readonly door: string;
-  /** What addresses at the doors begin with; the HTTP door's first. */
-  readonly doors: readonly [string, ...string[]];
-  /** What `setup` would write if it ran here. */
-  readonly rules: readonly Rule[];
-  readonly proof: Proof;
-  readonly discovery: Discovery;
-  /** All of git's configuration that holds here. Values may be secret. */
-  readonly entries: readonly ConfigEntry[];
-  readonly places: Places;
-  /** Whether the file of rules is there, and whether something that git reads includes it. */
-  readonly owned: { readonly isThere: boolean; readonly isIncluded: boolean };
-  /** Where the addresses of the walk lead: to a door, or past it. */
-  readonly leads: ReadonlyMap<string, { readonly to: string; readonly isAtDoor: boolean }>;
-}
+import type { GitLook } from './look.js';
 
 /** Undefined where the door's address is known to nobody but a daemon that does not run. @throws ProxyError `git-config` */
 export function lookAtGit(walk: Walk): Promise<GitLook | undefined> {

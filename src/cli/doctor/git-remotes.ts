@@ -3,7 +3,8 @@ import type { CheckOutcome } from '../../model/check.js';
 import { removal, told } from '../gitconfig/proof.js';
 import type { AddressCheck, Walk } from './check.js';
 import { addSetupFix, setupCommand } from './fixes.js';
-import { type GitLook, lookAtGit, NO_ADDRESS, rewritesOf } from './git-look.js';
+import { lookAtGit, rewritesOf } from './git-look.js';
+import { type GitLook, NO_ADDRESS } from './look.js';
 import { hostOf, isForPostern, type RemoteAddress, remoteAddresses, shown, withoutCredential } from './targets.js';
 
 /** An address that does not reach the door. */
@@ -21,7 +22,11 @@ export async function remotesOutcome(walk: Walk, look: GitLook): Promise<CheckOu
   if (all.length === 0) return { verdict: 'ok', text: 'no repository with remotes here' };
   const about = { hosts: routeHosts(walk), doors: look.doors };
   const ours = all.filter(({ address, direction }) => isForPostern(address, about) && !(isReadOnly && direction === 'push'));
-  if (ours.length === 0) return { verdict: 'ok', text: `none of the remotes here (${[...new Set(all.map(({ remote }) => remote))].join(', ')}) is of Azure Repos` };
+  if (ours.length === 0)
+    return {
+      verdict: 'ok',
+      text: `none of the remotes here (${[...new Set(all.map(({ remote }) => remote))].join(', ')}) is of Azure Repos`,
+    };
   const astray: { readonly said: string; readonly why: Astray }[] = [];
   for (const remote of ours) {
     const to = await goesTo(walk, remote);

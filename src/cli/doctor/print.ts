@@ -63,7 +63,13 @@ export function summaryLines(rows: readonly CheckRow[], { bold }: Pick<Printer, 
   const parts = [
     countText(rows.length, 'row'),
     ...(['failed', 'warning', 'untried'] as const).flatMap((verdict) =>
-      count(verdict) === 0 ? [] : [verdict === 'warning' ? countText(count(verdict), verdict) : `${count(verdict)} ${verdict === 'untried' ? 'not tried' : verdict}`],
+      count(verdict) === 0
+        ? []
+        : [
+            verdict === 'warning'
+              ? countText(count(verdict), verdict)
+              : `${count(verdict)} ${verdict === 'untried' ? 'not tried' : verdict}`,
+          ],
     ),
   ];
   const first = rows.find(({ verdict }) => verdict === 'failed');

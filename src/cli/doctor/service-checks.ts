@@ -55,7 +55,12 @@ async function service(walk: Walk): Promise<CheckOutcome> {
   const said = `${unit.service} is ${state['ActiveState'] ?? 'unknown'} (${state['SubState'] ?? 'unknown'})`;
   const restarts = Number(state['NRestarts'] ?? 0);
   if (state['LoadState'] === 'masked')
-    return { verdict: 'failed', text: `${unit.service} is masked`, todo: unit.systemctl.line('unmask', unit.service), code: 'service-failed' };
+    return {
+      verdict: 'failed',
+      text: `${unit.service} is masked`,
+      todo: unit.systemctl.line('unmask', unit.service),
+      code: 'service-failed',
+    };
   if (state['ActiveState'] === 'failed' || state['SubState'] === 'auto-restart') {
     return {
       verdict: 'failed',

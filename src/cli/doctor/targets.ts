@@ -21,7 +21,8 @@ export async function remoteAddresses(git: Git): Promise<RemoteAddress[]> {
   if (answer.status !== 0) return [];
   const entries = answer.stdout.toString().split('\0').slice(0, -1);
   return entries.flatMap((field): RemoteAddress[] => {
-    const [key = '', address = ''] = [field.slice(0, field.indexOf('\n')), field.slice(field.indexOf('\n') + 1)];
+    const end = field.indexOf('\n');
+    const [key, address] = [field.slice(0, end), field.slice(end + 1)];
     const fetch = subsectionOf(key, 'remote', 'url');
     const push = subsectionOf(key, 'remote', 'pushurl');
     if (fetch !== undefined) return [{ remote: fetch, direction: 'fetch', address }];
@@ -37,7 +38,10 @@ export function hostOf(address: string): string | undefined {
 }
 
 /** Whether an address is one that Postern is there for: Azure's, of a host that routes name, or at a door. `hosts`: those of routes. */
-export function isForPostern(address: string, { hosts, doors }: { readonly hosts: readonly string[]; readonly doors: readonly string[] }): boolean {
+export function isForPostern(
+  address: string,
+  { hosts, doors }: { readonly hosts: readonly string[]; readonly doors: readonly string[] },
+): boolean {
   if (doors.some((door) => address.startsWith(door))) return true;
   const host = hostOf(address);
   return host !== undefined && (AZURE.test(host) || hosts.includes(host));
