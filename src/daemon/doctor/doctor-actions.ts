@@ -7,6 +7,8 @@ import { type DaemonCheck, DAEMON_CHECKS, type DaemonCheckId, type DoctorParts, 
 /** One check may wait for a sign-in and for a slow upstream, each with a limit of its own in the daemon. */
 const ANSWER_MS = 180_000;
 
+const FACTS = '/doctor/facts';
+
 const pathOf = (id: string): string => `/doctor/${id}`;
 
 export function doctorActions(parts: DoctorParts): ReadonlyMap<string, JsonAction> {
