@@ -42,11 +42,13 @@ import { UpstreamConnections } from '../upstream/connections.js';
 import { GuidNames } from '../upstream/guid-names.js';
 import { OwnRequests } from '../upstream/own-requests.js';
 import { PatApi } from '../upstream/pat-api.js';
+import { Probes } from '../upstream/probes.js';
 import { ReposApi } from '../upstream/repos-api.js';
 import { signInHttp } from '../upstream/sign-in-http.js';
 import { Tenants } from '../upstream/tenants.js';
 import { Throttle } from '../upstream/throttle.js';
 import { assembleLeases } from './assemble-leases.js';
+import type { DoctorParts } from './doctor/doctor-parts.js';
 import { mostFiles } from './file-limit.js';
 import type { LeaseDesk } from './lease-desk.js';
 import { lfsGuide } from './lfs-guide.js';
@@ -89,6 +91,8 @@ export interface House {
   readonly pats: PatCare;
   readonly patDesk: PatDesk;
   readonly reposDesk: ReposDesk;
+  /** What `postern doctor` has this house look at. */
+  readonly doctor: DoctorParts;
   readonly ledger: Ledger;
   readonly traffic: Traffic;
   readonly routes: RouteTable;
@@ -250,6 +254,9 @@ export function assemble(
     },
   };
   const sshDoor = previous?.sshDoor ?? new SshDoor(sshParts);
+  const probes = new Probes({ environment, connectMs: timeouts.connect, answerMs: timeouts.token });
+  const { identities } = settings;
+  const doctor: DoctorParts = { routes, identities, vault, tenants, pats, ledger, clock, probes, send, requests, environment };
   return {
     door,
     doorParts,
@@ -261,6 +268,7 @@ export function assemble(
     pats,
     patDesk,
     reposDesk,
+    doctor,
     ledger,
     traffic,
     routes,

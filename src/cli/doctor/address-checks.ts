@@ -1,14 +1,6 @@
 /** The road of one address, from git to the upstream's answer. */
-import { askCheck } from '../../daemon/doctor/doctor-actions.js';
 import type { AddressCheck } from './check.js';
+import { UPSTREAM_CHECKS } from './upstream-checks.js';
 
 /** In the order of the road. */
-export const ADDRESS_CHECKS: readonly AddressCheck[] = [
-  {
-    id: 'route',
-    name: 'route',
-    class: 'identity',
-    needs: ['daemon'],
-    run: ({ context: { places }, address }) => askCheck(places.adminSocket, 'route', { address }),
-  },
-];
+export const ADDRESS_CHECKS: readonly AddressCheck[] = [...UPSTREAM_CHECKS];

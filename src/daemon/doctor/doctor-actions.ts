@@ -2,7 +2,8 @@
 import type { CheckOutcome } from '../../model/check.js';
 import { askAction } from '../admin.js';
 import { asMap, type JsonAction, wrongShape } from '../admin-json.js';
-import { type DaemonCheck, DAEMON_CHECKS, type DaemonCheckId, type DoctorParts, type DoctorQuestion } from './doctor-desk.js';
+import { DAEMON_CHECKS, type DaemonCheckId } from './doctor-desk.js';
+import type { DaemonCheck, DoctorParts, DoctorQuestion } from './doctor-parts.js';
 
 /** One check may wait for a sign-in and for a slow upstream, each with a limit of its own in the daemon. */
 const ANSWER_MS = 180_000;
@@ -28,7 +29,7 @@ export async function askCheck(socket: string, id: DaemonCheckId, question: Doct
 }
 
 function readQuestion(body: unknown): DoctorQuestion {
-  const { address } = asMap(body);
-  if (typeof address !== 'string') throw wrongShape();
-  return { address };
+  const { address, since } = asMap(body);
+  if (typeof address !== 'string' || (since !== undefined && typeof since !== 'number')) throw wrongShape();
+  return { address, since };
 }
