@@ -30,7 +30,7 @@ import { bridge } from '../ssh/bridge.js';
 import { httpsLeg } from '../ssh/https-leg.js';
 import { SshUpstreams } from '../ssh/pool.js';
 import { SshDoor, type SshDoorParts } from '../ssh/ssh-door.js';
-import { hostKey } from '../store/ssh-host-key.js';
+import { hostKey, publicHostKey } from '../store/ssh-host-key.js';
 import { auditPlaces } from '../store/audit-files.js';
 import { AuditWriter } from '../store/audit-writer.js';
 import { DoorCertificates } from '../store/door-certificates.js';
@@ -230,6 +230,7 @@ export function assemble(
   const door = previous?.door ?? new HttpDoor(doorParts);
   const { stateDirectory } = surroundings;
   const sshUpstreams = new SshUpstreams({ connectMs: timeouts.connect, home: environment['HOME'] });
+  const agent = { upstreams: sshUpstreams, socket: environment['SSH_AUTH_SOCK'] };
   const legParts = { attempts, connections, stallMs: timeouts.stall };
   const sshParts: SshDoorParts = {
     routes,
@@ -245,7 +246,7 @@ export function assemble(
     clock,
     carriers: {
       bridge: bridge((session) => httpsLeg(legParts, session)),
-      agent: agentCarrier({ upstreams: sshUpstreams, socket: environment['SSH_AUTH_SOCK'] }),
+      agent: agentCarrier(agent),
     },
     lfs: lfsGuide({ settings, door, certificates, leases, clock }),
     hostKey: async () => {
@@ -256,7 +257,10 @@ export function assemble(
   const sshDoor = previous?.sshDoor ?? new SshDoor(sshParts);
   const probes = new Probes({ environment, connectMs: timeouts.connect, answerMs: timeouts.token });
   const { identities } = settings;
-  const doctor: DoctorParts = { routes, identities, vault, tenants, pats, ledger, clock, probes, send, requests, environment };
+  const doctor: DoctorParts = {
+    ...{ routes, identities, vault, tenants, pats, ledger, clock, probes, send, requests, environment },
+    ssh: { agent, doorKey: async () => (stateDirectory === undefined ? undefined : publicHostKey(stateDirectory)) },
+  };
   return {
     door,
     doorParts,

@@ -32,7 +32,8 @@ export async function tryAgent(
   { route, address, path }: { readonly route: AgentRoute; readonly address: RepoAddress; readonly path: string },
 ): Promise<AgentTrial> {
   const place = remotePlace({ kind: 'fetch', step: 'session', address }, path, route.upstream);
-  if (typeof place === 'string') throw new ProxyError('request-malformed', `The path ${place}`, { todo: 'check the address of the remote' });
+  if (typeof place === 'string')
+    throw new ProxyError('request-malformed', `The path ${place}`, { todo: 'check the address of the remote' });
   const { host, port, user, command } = place;
   const key = await chooseKey(route, socket);
   const { knownHosts, isLegacyAllowed } = route;
@@ -50,9 +51,13 @@ export async function tryAgent(
     ]);
     if (isSpeaking === true) return { key, host: knownHostsName(host, port) };
     if (isSpeaking === undefined)
-      throw new ProxyError('upstream-timeout', `${nameOf(place)} let ${user} in, and git's command said nothing for ${ANSWER_MS / 1000} s`, {
-        todo: 'look into the log of the host',
-      });
+      throw new ProxyError(
+        'upstream-timeout',
+        `${nameOf(place)} let ${user} in, and git's command said nothing for ${ANSWER_MS / 1000} s`,
+        {
+          todo: 'look into the log of the host',
+        },
+      );
     const known = address.kind === 'generic' ? undefined : readAzureSshText(words, key.shown);
     const said = words
       .split('\n')

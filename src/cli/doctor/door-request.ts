@@ -3,15 +3,16 @@ import { readFile } from 'node:fs/promises';
 import { type IncomingMessage, request as httpRequest, type RequestOptions } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import type { CheckOutcome } from '../../model/check.js';
-import { ERROR_CODES, messageOf, ProxyError } from '../../model/errors.js';
+import { messageOf, ProxyError } from '../../model/errors.js';
 import type { DaemonStatus } from '../../daemon/status.js';
+import { refusalIn } from './git-words.js';
 
 /** An answer waits for a sign-in and for a slow upstream; each of them has a limit of its own in the daemon. */
 const ANSWER_MS = 120_000;
 /** A batch of one object and the entry of one repository have a few kilobytes. */
 const LONGEST_BYTES = 1024 * 1024;
-/** Longest text of a refusal that is shown. */
-const MOST_DETAILS = 12;
+/** Longest of the upstream's own words that are shown. */
+const LONGEST_WORDS = 400;
 
 export interface DoorRequest {
   readonly method: 'GET' | 'POST';
@@ -38,7 +39,8 @@ export async function askDoor({ listen }: Pick<DaemonStatus, 'listen'>, asked: D
   if (base === undefined)
     throw new ProxyError('not-running', 'The daemon has no HTTP door', { todo: 'give `listen.http` an address, then `postern reload`' });
   const isTls = base.startsWith('https:');
-  const ca = isTls && listen.certificate?.ca !== undefined ? await readFile(listen.certificate.ca, 'utf8').catch(() => undefined) : undefined;
+  const ca =
+    isTls && listen.certificate?.ca !== undefined ? await readFile(listen.certificate.ca, 'utf8').catch(() => undefined) : undefined;
   const { hostname, port } = new URL(base);
   const options: RequestOptions = {
     host: hostname.replace(/^\[|\]$/g, ''),
@@ -107,29 +109,15 @@ function mapIn(text: string): Readonly<Record<string, unknown>> | undefined {
  * What an answer that is a no comes to: the door's own refusal with its cause and its remedy, or the upstream's words as the door passed
  * them on. `todo`: what to do about words of the upstream's own.
  */
-export function refusedBy({ status, json, text }: DoorAnswer, todo: string): Extract<CheckOutcome, { verdict: 'failed' }> {
+export function refusedBy({ status, json, text }: DoorAnswer, todo: string): CheckOutcome {
   const message = typeof json?.['message'] === 'string' ? json['message'] : text;
-  const [first = '', ...rest] = message.split('\n').map((line) => line.trim());
-  const pick = (start: string): string | undefined =>
-    rest
-      .find((line) => line.startsWith(start))
-      ?.slice(start.length)
-      .trim();
-  const said = pick('more: postern explain ');
-  const code = ERROR_CODES.find((known) => known === said);
-  if (!first.startsWith('postern: ')) {
-    return {
-      verdict: 'failed',
-      text: `The upstream answered ${status}: ${first === '' ? 'without a word' : first}`,
-      todo,
-      code: status === 403 ? 'upstream-forbidden' : status === 404 ? 'upstream-not-found' : 'upstream-error',
-    };
-  }
+  const refusal = refusalIn(message);
+  if (refusal !== undefined) return refusal;
+  const [first = ''] = message.trim().split('\n');
   return {
     verdict: 'failed',
-    text: first.slice('postern: '.length),
-    details: rest.filter((line) => line !== '' && !/^(?:what to do|more):/.test(line)).slice(0, MOST_DETAILS),
-    todo: pick('what to do: ') ?? todo,
-    code,
+    text: `The upstream answered ${status}${first === '' ? ' without a word' : `: ${first.slice(0, LONGEST_WORDS)}`}`,
+    todo,
+    code: status === 403 ? 'upstream-forbidden' : status === 404 ? 'upstream-not-found' : 'upstream-error',
   };
 }

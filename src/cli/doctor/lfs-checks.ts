@@ -16,15 +16,16 @@ const WITHOUT_LOCKS: readonly number[] = [404, 501];
 export const LFS_CHECKS: readonly AddressCheck[] = [
   { id: 'lfs-program', name: 'git-lfs', class: 'lfs', needs: ['git', 'route'], run: program },
   { id: 'lfs-filters', name: 'LFS filters', class: 'lfs', needs: ['lfs-program'], run: filters },
-  { id: 'lfs-download', name: 'LFS download', class: 'lfs', needs: ['daemon', 'route', 'fetch'], run: (walk) => batch(walk, 'download') },
-  { id: 'lfs-upload', name: 'LFS upload', class: 'lfs', needs: ['lfs-download', 'push'], run: (walk) => batch(walk, 'upload') },
+  { id: 'lfs-download', name: 'LFS download', class: 'lfs', needs: ['daemon', 'fetch-refs'], run: (walk) => batch(walk, 'download') },
+  { id: 'lfs-upload', name: 'LFS upload', class: 'lfs', needs: ['lfs-download'], run: (walk) => batch(walk, 'upload') },
   { id: 'lfs-locks', name: 'LFS locks', class: 'lfs', needs: ['lfs-upload'], run: locks },
 ];
 
 async function program(walk: AddressWalk): Promise<CheckOutcome> {
   const answer = await walk.git.run(['lfs', 'version']);
   if (answer.status === 0) return { verdict: 'ok', text: /git-lfs\/(\S+)/.exec(answer.stdout.toString())?.[1] ?? 'installed' };
-  if ((await usesLfs(walk)) !== true) return { verdict: 'ok', text: 'not installed; only repositories that keep large files with it need it' };
+  if ((await usesLfs(walk)) !== true)
+    return { verdict: 'ok', text: 'not installed; only repositories that keep large files with it need it' };
   return {
     verdict: 'failed',
     text: 'git-lfs is not on the PATH, and this repository keeps files with it',
@@ -39,8 +40,8 @@ async function filters(walk: AddressWalk): Promise<CheckOutcome> {
     const { status } = await git.run(['config', '--get', `filter.lfs.${name}`]);
     if (status !== 0) missing.push(`filter.lfs.${name}`);
   }
-  if (missing.length === 0) return { verdict: 'ok', text: 'in git\'s configuration' };
-  if ((await usesLfs(walk)) !== true) return { verdict: 'ok', text: 'not in git\'s configuration; `git lfs install` puts them there' };
+  if (missing.length === 0) return { verdict: 'ok', text: "in git's configuration" };
+  if ((await usesLfs(walk)) !== true) return { verdict: 'ok', text: "not in git's configuration; `git lfs install` puts them there" };
   return {
     verdict: 'failed',
     text: `This repository keeps files with git-lfs, and git has no ${missing.join(', ')}: a checkout has pointers where the files should be`,
@@ -69,7 +70,11 @@ async function locks(walk: AddressWalk): Promise<CheckOutcome> {
 }
 
 /** Why nothing is asked; undefined when it is to be. */
-async function notAsked(walk: AddressWalk, { allow, route }: RoadFacts, operation: 'download' | 'upload'): Promise<CheckOutcome | undefined> {
+async function notAsked(
+  walk: AddressWalk,
+  { allow, route }: RoadFacts,
+  operation: 'download' | 'upload',
+): Promise<CheckOutcome | undefined> {
   if (!allow.includes('lfs')) {
     if ((await usesLfs(walk)) !== true) return { verdict: 'ok', text: `not allowed by the route ${route}, and nothing here needs it` };
     return {
@@ -98,7 +103,10 @@ function ask({ found }: AddressWalk, { path }: RoadFacts, call: string, body: ob
 
 /** A host that has no LFS at all is no fault of who does not use it. */
 async function refused(walk: AddressWalk, { hostKind }: RoadFacts, answer: DoorAnswer, what: string): Promise<CheckOutcome> {
-  const outcome = refusedBy(answer, `ask the administrator of the upstream why it does not tell ${what}; the log of the daemon has the request`);
+  const outcome = refusedBy(
+    answer,
+    `ask the administrator of the upstream why it does not tell ${what}; the log of the daemon has the request`,
+  );
   const isWithout = hostKind === 'generic' && (answer.status === 404 || answer.status === 501);
   return isWithout && (await usesLfs(walk)) !== true ? { verdict: 'ok', text: 'the upstream has none for this repository' } : outcome;
 }

@@ -5,7 +5,7 @@ import type { AddressCheck, AddressWalk } from './check.js';
 import { askDoor, refusedBy } from './door-request.js';
 
 export const REST_CHECKS: readonly AddressCheck[] = [
-  { id: 'rest', name: 'REST API', class: 'rest', needs: ['daemon', 'route', 'fetch'], run: entryOfRepository },
+  { id: 'rest', name: 'REST API', class: 'rest', needs: ['daemon', 'fetch-refs'], run: entryOfRepository },
 ];
 
 async function entryOfRepository({ context, found, address }: AddressWalk): Promise<CheckOutcome> {
@@ -16,6 +16,7 @@ async function entryOfRepository({ context, found, address }: AddressWalk): Prom
   const { status } = found;
   if (status === undefined) throw new Error('The row of the daemon comes first');
   const answer = await askDoor(status, { method: 'GET', path: apiPath, headers: { accept: 'application/json' } });
-  if (answer.status === 200 && typeof answer.json?.['id'] === 'string') return { verdict: 'ok', text: 'the repository has its entry there' };
+  if (answer.status === 200 && typeof answer.json?.['id'] === 'string')
+    return { verdict: 'ok', text: 'the repository has its entry there' };
   return refusedBy(answer, 'check the rights of the identity (a token needs the scope Code: Read), and that the upstream serves `/_apis`');
 }

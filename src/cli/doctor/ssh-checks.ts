@@ -85,7 +85,7 @@ async function client(walk: AddressWalk, target: SshTarget): Promise<CheckOutcom
   }
   const [detour, ...others] = findings;
   if (detour !== undefined) {
-    const [text = '', todo = ''] = detour.lines;
+    const [text, todo] = detour.lines;
     return { verdict: 'failed', text, details: others.flatMap(({ lines }) => lines), todo };
   }
   if (settings !== undefined) return { verdict: 'ok', text: `git runs ${hideCredentials(shown)}` };
@@ -137,8 +137,7 @@ function greetingAt(host: string, port: number): Promise<string> {
 
 async function hostKey(walk: AddressWalk, target: SshTarget): Promise<CheckOutcome> {
   const { doorKey } = await askRoadFacts(walk.context.places.adminSocket, walk.address);
-  if (doorKey === undefined)
-    return { verdict: 'untried', text: 'not tried: the daemon does not tell the key of its door' };
+  if (doorKey === undefined) return { verdict: 'untried', text: 'not tried: the daemon does not tell the key of its door' };
   const { settings } = await clientOf(walk, target);
   if (settings === undefined) return { verdict: 'untried', text: 'not tried: ssh does not tell which keys it knows' };
   const { host, port } = target;
@@ -185,5 +184,7 @@ function placesOf(lines: readonly HostKeyLine[]): string {
 }
 
 function removals(lines: readonly HostKeyLine[], name: string): string {
-  return [...new Set(lines.map(({ file }) => file))].map((file) => `\`ssh-keygen -R ${quoteForSh(name)} -f ${quoteForSh(file)}\``).join(', ');
+  return [...new Set(lines.map(({ file }) => file))]
+    .map((file) => `\`ssh-keygen -R ${quoteForSh(name)} -f ${quoteForSh(file)}\``)
+    .join(', ');
 }

@@ -1,8 +1,10 @@
 /** The actions of the admin socket that `postern doctor` asks for, and how the command line asks. */
 import type { CheckOutcome } from '../../model/check.js';
+import { ProxyError } from '../../model/errors.js';
 import { askAction } from '../admin.js';
 import { asMap, type JsonAction, wrongShape } from '../admin-json.js';
 import { DAEMON_CHECKS, type DaemonCheckId } from './doctor-desk.js';
+import { type RoadFacts, roadFacts } from './road-facts.js';
 import type { DaemonCheck, DoctorParts, DoctorQuestion } from './doctor-parts.js';
 
 /** One check may wait for a sign-in and for a slow upstream, each with a limit of its own in the daemon. */
@@ -13,12 +15,20 @@ const FACTS = '/doctor/facts';
 const pathOf = (id: string): string => `/doctor/${id}`;
 
 export function doctorActions(parts: DoctorParts): ReadonlyMap<string, JsonAction> {
-  return new Map(
-    Object.entries(DAEMON_CHECKS).map(([id, check]: [string, DaemonCheck]) => [
+  return new Map<string, JsonAction>([
+    ...Object.entries(DAEMON_CHECKS).map(([id, check]: [string, DaemonCheck]): [string, JsonAction] => [
       pathOf(id),
       (body: unknown): Promise<CheckOutcome> | CheckOutcome => check(readQuestion(body), parts),
     ]),
-  );
+    [FACTS, (body): Promise<RoadFacts> => roadFacts(readQuestion(body), parts)],
+  ]);
+}
+
+/** @throws ProxyError `not-running`, and what roadFacts throws */
+export async function askRoadFacts(socket: string, address: string): Promise<RoadFacts> {
+  const answer = await askAction(socket, FACTS, { address }, ANSWER_MS);
+  if (answer === undefined) throw new ProxyError('not-running', 'The daemon has gone', { todo: '`postern status` shows whether it runs' });
+  return answer as RoadFacts; // because the same program wrote it
 }
 
 /** @throws ProxyError `not-running`, and what the check threw */

@@ -1,15 +1,12 @@
 /**
  * What the command line has to know of the road of an address to go it by itself: over which door, and what its route lets it do there.
  */
-import { parseRepoAddress } from '../../hosts/repo-address.js';
-import { readSpelling } from '../../hosts/repo-spelling.js';
 import type { HostKind, RepoAddress } from '../../model/address.js';
-import { DEV_AZURE_HOST, inferHostKind } from '../../model/host-name.js';
+import { DEV_AZURE_HOST } from '../../model/host-name.js';
 import type { Permission } from '../../model/operation.js';
-import { ProxyError } from '../../model/errors.js';
 import type { Route } from '../../model/settings.js';
 import type { PublicHostKey } from '../../store/ssh-host-key.js';
-import type { RouteTable } from '../../gate/route-table.js';
+import { type DoctorParts, type DoctorQuestion, roadOf } from './doctor-parts.js';
 
 export interface RoadFacts {
   readonly hostKind: HostKind;
@@ -29,27 +26,12 @@ export interface RoadFacts {
   readonly doorKey: PublicHostKey | undefined;
 }
 
-export interface FactParts {
-  readonly routes: RouteTable;
-  readonly doorKey: () => Promise<PublicHostKey | undefined>;
-}
-
 /** Version of the REST API that is asked: the oldest that servers in support have, and a current one of the service. */
 const API_VERSIONS = { 'azure-services': '7.1', 'azure-server': '5.0' } as const;
-/** Characters that a path of the API does not hold as they are. */
-const encoded = (name: string): string => encodeURIComponent(name);
 
 /** @throws ProxyError `request-malformed`, `no-route`, `state-unusable` */
-export async function roadFacts(text: string, { routes, doorKey }: FactParts): Promise<RoadFacts> {
-  const spelled = readSpelling(text);
-  const kind = spelled && (routes.kindOf(spelled.host) ?? inferHostKind(spelled.host));
-  const parsed = spelled && kind && parseRepoAddress(kind, spelled.host, spelled.path);
-  if (parsed === undefined || parsed.kind === 'fault')
-    throw new ProxyError('request-malformed', 'That is no address of a repository', { todo: 'give the address that git clone is given' });
-  const { address } = parsed;
-  const route = routes.find(address);
-  if (route === undefined)
-    throw new ProxyError('no-route', `No route matches ${address.display}`, { todo: 'add one to the configuration' });
+export async function roadFacts(question: DoctorQuestion, parts: DoctorParts): Promise<RoadFacts> {
+  const { address, route } = roadOf(question, parts);
   return {
     hostKind: address.kind,
     display: address.display,
@@ -59,7 +41,7 @@ export async function roadFacts(text: string, { routes, doorKey }: FactParts): P
     identity: route.identity,
     allow: route.allow,
     ssh: route.ssh.kind,
-    doorKey: await doorKey(),
+    doorKey: await parts.ssh.doorKey(),
   };
 }
 
@@ -69,7 +51,7 @@ export async function roadFacts(text: string, { routes, doorKey }: FactParts): P
 export function apiPathOf({ kind, display }: Pick<RepoAddress, 'kind' | 'display'>): string | undefined {
   if (kind === 'generic') return undefined;
   const [host = '', ...names] = display.split('/');
-  const [repository, ...above] = names.reverse().map(encoded);
+  const [repository, ...above] = names.reverse().map(encodeURIComponent);
   const base = `/${kind === 'azure-services' ? DEV_AZURE_HOST : host}/${above.reverse().join('/')}`;
   return `${base}/_apis/git/repositories/${repository ?? ''}?api-version=${API_VERSIONS[kind]}`;
 }

@@ -1,15 +1,8 @@
 /** The daemon's half of SSH: the agent that signs for a route, its key, and the host behind it. */
 import type { CheckOutcome } from '../../model/check.js';
-import type { AgentRoute } from '../../model/settings.js';
-import type { AgentParts } from '../../ssh/agent.js';
 import { chooseKey } from '../../ssh/agent-keys.js';
 import { tryAgent } from '../../ssh/agent-trial.js';
-import type { DaemonCheck } from './doctor-parts.js';
-import { roadOf } from './doctor-parts.js';
-
-export interface SshCheckParts {
-  readonly agent: AgentParts;
-}
+import { type DaemonCheck, roadOf } from './doctor-parts.js';
 
 const BRIDGED: CheckOutcome = { verdict: 'ok', text: 'no key is needed: the route goes on over HTTPS (`ssh: bridge`)' };
 
@@ -23,7 +16,7 @@ export const SSH_CHECKS = {
   'ssh-upstream': async (question, parts) => {
     const { route, address } = roadOf(question, parts);
     if (route.ssh.kind === 'bridge') return BRIDGED;
-    const { host } = await tryAgent(parts.ssh.agent, { route: route.ssh satisfies AgentRoute, address, path: sshPath(question.address, address.path) });
+    const { host } = await tryAgent(parts.ssh.agent, { route: route.ssh, address, path: sshPath(question.address, address.path) });
     return { verdict: 'ok', text: `${host} has shown the key by which it is known, and lets the agent's in` };
   },
 } as const satisfies Readonly<Record<string, DaemonCheck>>;
