@@ -8,6 +8,7 @@ export function addDoctor(tree: Tree, run: Run): Tree {
     (builder) =>
       withJson(configurable(builder))
         .positional('url', { type: 'string', describe: 'the address as git clone is given it' })
+        .option('read-only', { type: 'boolean', describe: 'only fetching is meant: nothing of a push is asked for' })
         .example('$0 doctor https://dev.azure.com/contoso/web/_git/app', ''),
     (flags) => run(async (to) => (await import('../commands/doctor.js')).doctor(to, flags.url, flags)),
   );
