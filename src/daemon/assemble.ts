@@ -43,6 +43,7 @@ import { GuidNames } from '../upstream/guid-names.js';
 import { OwnRequests } from '../upstream/own-requests.js';
 import { PatApi } from '../upstream/pat-api.js';
 import { Probes } from '../upstream/probes.js';
+import { Recorder } from '../upstream/recording/recorder.js';
 import { ReposApi } from '../upstream/repos-api.js';
 import { signInHttp } from '../upstream/sign-in-http.js';
 import { Tenants } from '../upstream/tenants.js';
@@ -259,6 +260,7 @@ export function assemble(
   const { identities } = settings;
   const doctor: DoctorParts = {
     ...{ routes, identities, vault, tenants, pats, ledger, clock, probes, send, requests, environment },
+    recorder: new Recorder({ requests, throttle, environment, connectMs: timeouts.connect, silentMs: timeouts.token }),
     ssh: { agent, doorKey: async () => (stateDirectory === undefined ? undefined : publicHostKey(stateDirectory)) },
   };
   return {

@@ -160,7 +160,7 @@ async function hostKey(walk: AddressWalk, target: SshTarget): Promise<CheckOutco
       return {
         verdict: 'failed',
         text: `The key of the door is marked as revoked: ${placesOf([verdict.line])}`,
-        todo: `remove that line, or have the door make another key: stop the daemon, remove its file ssh_host_ed25519_key, and run \`postern setup\``,
+        todo: `remove that line, or have the door make another key: stop the daemon, remove the file ssh-host-key from its state directory, start it again, and run \`postern setup\``,
         code: 'host-key-refused',
       };
     case 'unknown': {

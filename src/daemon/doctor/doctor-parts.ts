@@ -14,6 +14,7 @@ import type { SendSignIn } from '../../model/sign-in.js';
 import { wayOf } from '../../upstream/journey.js';
 import type { OwnRequests } from '../../upstream/own-requests.js';
 import type { Probes } from '../../upstream/probes.js';
+import type { Recorder } from '../../upstream/recording/recorder.js';
 import type { Tenants } from '../../upstream/tenants.js';
 import type { AgentParts } from '../../ssh/agent.js';
 import type { PublicHostKey } from '../../store/ssh-host-key.js';
@@ -34,6 +35,8 @@ export interface DoctorParts {
   readonly send: SendSignIn;
   /** Small requests with the identity and by the road of a route. */
   readonly requests: OwnRequests;
+  /** Asks an upstream for a record of what it answers. */
+  readonly recorder: Recorder;
   readonly ssh: {
     /** What signs for routes with `ssh: agent`. */
     readonly agent: AgentParts;

@@ -1,7 +1,8 @@
 /**
  * What the command line has to know of the road of an address to go it by itself: over which door, and what its route lets it do there.
  */
-import type { HostKind, RepoAddress } from '../../model/address.js';
+import { repositoryEntry } from '../../hosts/api-read.js';
+import type { HostKind } from '../../model/address.js';
 import { DEV_AZURE_HOST } from '../../model/host-name.js';
 import type { Permission } from '../../model/operation.js';
 import type { Route } from '../../model/settings.js';
@@ -26,32 +27,19 @@ export interface RoadFacts {
   readonly doorKey: PublicHostKey | undefined;
 }
 
-/** Version of the REST API that is asked: the oldest that servers in support have, and a current one of the service. */
-const API_VERSIONS = { 'azure-services': '7.1', 'azure-server': '5.0' } as const;
-
 /** @throws ProxyError `request-malformed`, `no-route`, `state-unusable` */
 export async function roadFacts(question: DoctorQuestion, parts: DoctorParts): Promise<RoadFacts> {
   const { address, route } = roadOf(question, parts);
+  const entry = repositoryEntry(address);
   return {
     hostKind: address.kind,
     display: address.display,
     path: `/${address.upstreamHost}${address.path}`,
-    apiPath: apiPathOf(address),
+    apiPath: entry === undefined ? undefined : `/${address.kind === 'azure-services' ? DEV_AZURE_HOST : address.host}${entry}`,
     route: route.match,
     identity: route.identity,
     allow: route.allow,
     ssh: route.ssh.kind,
     doorKey: await parts.ssh.doorKey(),
   };
-}
-
-/**
- * Source: Azure DevOps REST API, "Git - Repositories - Get Repository". A name is as good as an id there.
- */
-export function apiPathOf({ kind, display }: Pick<RepoAddress, 'kind' | 'display'>): string | undefined {
-  if (kind === 'generic') return undefined;
-  const [host = '', ...names] = display.split('/');
-  const [repository, ...above] = names.reverse().map(encodeURIComponent);
-  const base = `/${kind === 'azure-services' ? DEV_AZURE_HOST : host}/${above.reverse().join('/')}`;
-  return `${base}/_apis/git/repositories/${repository ?? ''}?api-version=${API_VERSIONS[kind]}`;
 }
