@@ -20,7 +20,7 @@ export function adminActions(
     ...identityActions(house),
     ...patActions(patDesk, { isShared }),
     ...reposActions(reposDesk, { isShared }),
-    ...doctorActions(house),
+    ...doctorActions(house.doctor),
     ...lifeActions(life),
   ]);
 }

@@ -30,7 +30,7 @@ import { bridge } from '../ssh/bridge.js';
 import { httpsLeg } from '../ssh/https-leg.js';
 import { SshUpstreams } from '../ssh/pool.js';
 import { SshDoor, type SshDoorParts } from '../ssh/ssh-door.js';
-import { hostKey } from '../store/ssh-host-key.js';
+import { hostKey, publicHostKey } from '../store/ssh-host-key.js';
 import { auditPlaces } from '../store/audit-files.js';
 import { AuditWriter } from '../store/audit-writer.js';
 import { DoorCertificates } from '../store/door-certificates.js';
@@ -42,11 +42,14 @@ import { UpstreamConnections } from '../upstream/connections.js';
 import { GuidNames } from '../upstream/guid-names.js';
 import { OwnRequests } from '../upstream/own-requests.js';
 import { PatApi } from '../upstream/pat-api.js';
+import { Probes } from '../upstream/probes.js';
+import { Recorder } from '../upstream/recording/recorder.js';
 import { ReposApi } from '../upstream/repos-api.js';
 import { signInHttp } from '../upstream/sign-in-http.js';
 import { Tenants } from '../upstream/tenants.js';
 import { Throttle } from '../upstream/throttle.js';
 import { assembleLeases } from './assemble-leases.js';
+import type { DoctorParts } from './doctor/doctor-parts.js';
 import { mostFiles } from './file-limit.js';
 import type { LeaseDesk } from './lease-desk.js';
 import { lfsGuide } from './lfs-guide.js';
@@ -89,6 +92,8 @@ export interface House {
   readonly pats: PatCare;
   readonly patDesk: PatDesk;
   readonly reposDesk: ReposDesk;
+  /** What `postern doctor` has this house look at. */
+  readonly doctor: DoctorParts;
   readonly ledger: Ledger;
   readonly traffic: Traffic;
   readonly routes: RouteTable;
@@ -226,6 +231,7 @@ export function assemble(
   const door = previous?.door ?? new HttpDoor(doorParts);
   const { stateDirectory } = surroundings;
   const sshUpstreams = new SshUpstreams({ connectMs: timeouts.connect, home: environment['HOME'] });
+  const agent = { upstreams: sshUpstreams, socket: environment['SSH_AUTH_SOCK'] };
   const legParts = { attempts, connections, stallMs: timeouts.stall };
   const sshParts: SshDoorParts = {
     routes,
@@ -241,7 +247,7 @@ export function assemble(
     clock,
     carriers: {
       bridge: bridge((session) => httpsLeg(legParts, session)),
-      agent: agentCarrier({ upstreams: sshUpstreams, socket: environment['SSH_AUTH_SOCK'] }),
+      agent: agentCarrier(agent),
     },
     lfs: lfsGuide({ settings, door, certificates, leases, clock }),
     hostKey: async () => {
@@ -250,6 +256,13 @@ export function assemble(
     },
   };
   const sshDoor = previous?.sshDoor ?? new SshDoor(sshParts);
+  const probes = new Probes({ environment, connectMs: timeouts.connect, answerMs: timeouts.token });
+  const { identities } = settings;
+  const doctor: DoctorParts = {
+    ...{ routes, identities, vault, tenants, pats, ledger, clock, probes, send, requests, environment },
+    recorder: new Recorder({ requests, throttle, environment, connectMs: timeouts.connect, silentMs: timeouts.token }),
+    ssh: { agent, doorKey: async () => (stateDirectory === undefined ? undefined : publicHostKey(stateDirectory)) },
+  };
   return {
     door,
     doorParts,
@@ -261,6 +274,7 @@ export function assemble(
     pats,
     patDesk,
     reposDesk,
+    doctor,
     ledger,
     traffic,
     routes,

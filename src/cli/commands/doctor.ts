@@ -2,6 +2,7 @@
 import { askStatus } from '../../daemon/admin.js';
 import { CHECK_CLASSES, type CheckRow } from '../../model/check.js';
 import { ProxyError } from '../../model/errors.js';
+import { canBeAsked } from '../colour.js';
 import { type Context, loadFor, type SettingsFlags } from '../context.js';
 import { ADDRESS_CHECKS } from '../doctor/address-checks.js';
 import type { Walk } from '../doctor/check.js';
@@ -9,10 +10,10 @@ import { GENERAL_CHECKS } from '../doctor/general-checks.js';
 import { routeHosts } from '../doctor/git-remotes.js';
 import { askOnTerminal, mend, type Mended } from '../doctor/mending.js';
 import { RowPrinter, summaryLines } from '../doctor/print.js';
-import { progressOn } from '../doctor/progress.js';
 import { isForPostern, MOST_ADDRESSES, remoteAddresses, withoutCredential } from '../doctor/targets.js';
 import { walkThrough } from '../doctor/walk.js';
 import { Git } from '../gitconfig/git.js';
+import type { Progress } from '../progress.js';
 import { visibleAll } from '../visible.js';
 
 /** Version of the shape of `--json`; it changes when something in it is taken away or means something else. */
@@ -31,11 +32,11 @@ export async function doctor(context: Context, address: string | undefined, flag
   const isJson = flags['json'] === true;
   const isFixing = flags['fix'] === true;
   const isYes = flags['yes'] === true;
-  if (isFixing && !isYes && (isJson || !process.stdin.isTTY))
+  if (isFixing && !isYes && (isJson || !canBeAsked()))
     throw new ProxyError('usage', '`--fix` asks before it changes anything, and nobody is here to answer', {
       todo: 'run it in a terminal, or add --yes to have everything done that it offers',
     });
-  const ask = isYes ? (): Promise<boolean> => Promise.resolve(true) : askOnTerminal(printer);
+  const ask = isYes ? (): Promise<boolean> => Promise.resolve(true) : askOnTerminal;
   const tried = new Set<string>();
   const mended: Mended[] = [];
   let walked = await walk(context, address, flags, { isPrinting: !isJson });
@@ -87,11 +88,13 @@ export async function walk(
   const { addresses, left } = await addressesOf(bare, address);
   const whole: Walk = { ...bare, addresses };
   const lines = new RowPrinter(printer);
-  const progress = progressOn(process.stderr, isPrinting ? environment['TERM'] : 'dumb');
+  let waiting: Progress | undefined;
   const telling = {
-    onBegin: (name: string) => progress.begin(name),
+    onBegin: (name: string) => {
+      if (isPrinting) waiting = printer.progress(`Trying: ${name}`);
+    },
     onRow: (row: CheckRow) => {
-      progress.end();
+      waiting?.end();
       if (isPrinting) for (const line of lines.lines(visibleAll(row))) printer.line(line);
     },
   };

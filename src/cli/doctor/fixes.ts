@@ -1,6 +1,7 @@
 /** What `postern doctor --fix` can mend that several rows offer, and how the commands for it are written. */
 import { organisationIn } from '../gitconfig/names.js';
-import { setup } from '../commands/setup.js';
+import { pointGit } from '../commands/point-git.js';
+import { settleAddresses } from '../commands/setup-address.js';
 import type { Walk } from './check.js';
 
 /** `postern setup`, with the organisations of the walk's addresses and the flags that say which daemon is meant. */
@@ -16,7 +17,9 @@ export function addSetupFix(walk: Walk): string {
   fixes.set('setup', {
     commands: [setupCommand(walk)],
     mend: async () => {
-      await setup(quiet, { ...configFlags(walk), system: flags['system'], org: organisationsOf(walk.addresses) });
+      const own = { ...configFlags(walk), org: organisationsOf(walk.addresses) };
+      const settings = await settleAddresses(quiet, own, false);
+      await pointGit(quiet, settings, own, { isSystem: flags['system'] === true, isDry: false });
       return lines;
     },
   });

@@ -1,8 +1,7 @@
 /** `postern doctor --fix`: shows what would be run for what is wrong, asks before each, does it, and says what was done. */
-import { createInterface } from 'node:readline/promises';
 import type { CheckRow } from '../../model/check.js';
 import { messageOf, ProxyError } from '../../model/errors.js';
-import type { Printer } from '../print.js';
+import { Interrupted } from '../first-run/asker.js';
 import type { Fix } from './check.js';
 
 /** What became of one. */
@@ -42,7 +41,7 @@ export async function mend(
 }
 
 async function tryFix(name: string, { commands, mend: carryOut }: Fix, ask: Ask): Promise<Mended> {
-  if (!(await ask('Do that? [y/N] '))) return { fix: name, commands, outcome: 'declined', lines: ['left as it is'] };
+  if (!(await ask('Do that?'))) return { fix: name, commands, outcome: 'declined', lines: ['left as it is'] };
   try {
     return { fix: name, commands, outcome: 'done', lines: await carryOut() };
   } catch (thrown) {
@@ -52,19 +51,13 @@ async function tryFix(name: string, { commands, mend: carryOut }: Fix, ask: Ask)
   }
 }
 
-/** Asks on the terminal; anything but y or yes is no, and so is the end of the input. */
-export function askOnTerminal(printer: Pick<Printer, 'note'>): Ask {
-  return async (question) => {
-    const lines = createInterface({ input: process.stdin, output: process.stderr });
-    try {
-      const ended = new Promise<string>((resolve) => lines.once('close', () => resolve('')));
-      return /^y(?:es)?$/i.test((await Promise.race([lines.question(question), ended])).trim());
-    } catch {
-      // Ctrl-C or Ctrl-D: no.
-      printer.note('');
-      return false;
-    } finally {
-      lines.close();
-    }
-  };
-}
+/** Asks on the terminal; Enter alone is no, and so is Ctrl-C. */
+export const askOnTerminal: Ask = async (question) => {
+  const { terminalAsker } = await import('../first-run/terminal-asker.js');
+  try {
+    return await terminalAsker().confirm(question, false);
+  } catch (thrown) {
+    if (thrown instanceof Interrupted) return false;
+    throw thrown;
+  }
+};

@@ -2,9 +2,10 @@
 import type { CheckClass, CheckRow } from '../../model/check.js';
 import { moreOf } from '../../model/refusal.js';
 import { countText, spanText } from '../amounts.js';
-import type { Printer } from '../print.js';
+import type { Palette } from '../print.js';
 
 const MARKS: Readonly<Record<CheckRow['verdict'], string>> = { ok: 'ok', warning: 'warning', failed: 'FAILED', untried: '-' };
+const STYLES = { ok: 'good', warning: 'wary', failed: 'bad', untried: 'faint' } as const;
 const MARK_WIDTH = Math.max(...Object.values(MARKS).map(({ length }) => length));
 const NAME_WIDTH = 21;
 const INDENT = ' '.repeat(MARK_WIDTH + 2);
@@ -26,39 +27,39 @@ const HEADINGS: Readonly<Record<CheckClass, string>> = {
 
 /** Gives the lines of each row in turn, with a heading where another part of the road, or another address, begins. */
 export class RowPrinter {
-  readonly #bold: Printer['bold'];
+  readonly #palette: Palette;
   #class: CheckClass | undefined;
   #address: string | undefined;
 
-  constructor({ bold }: Pick<Printer, 'bold'>) {
-    this.#bold = bold;
+  constructor(palette: Palette) {
+    this.#palette = palette;
   }
 
   lines(row: CheckRow): string[] {
     const isOther = row.address !== this.#address && row.address !== undefined;
     const heading: string[] = [];
-    if (isOther) heading.push('', this.#bold(`The road of ${row.address}`));
-    if (isOther || row.class !== this.#class) heading.push(...(this.#class === undefined ? [] : ['']), this.#bold(HEADINGS[row.class]));
+    if (isOther) heading.push('', this.#palette.bold(`The road of ${row.address}`));
+    if (isOther || row.class !== this.#class) heading.push(...(this.#class === undefined ? [] : ['']), this.#palette.bold(HEADINGS[row.class]));
     this.#class = row.class;
     this.#address = row.address;
-    return [...heading, ...rowLines(row, { bold: this.#bold })];
+    return [...heading, ...rowLines(row, this.#palette)];
   }
 }
 
-export function rowLines(row: CheckRow, { bold }: Pick<Printer, 'bold'>): string[] {
-  const mark = MARKS[row.verdict].padEnd(MARK_WIDTH);
+export function rowLines(row: CheckRow, palette: Palette): string[] {
+  const mark = palette[STYLES[row.verdict]](MARKS[row.verdict].padEnd(MARK_WIDTH));
   const took = row.ms < NOTICED_MS ? '' : `  (${row.ms < 1000 ? `${row.ms} ms` : spanText(row.ms)})`;
-  const lines = [`${row.verdict === 'failed' ? bold(mark) : mark}  ${row.name.padEnd(NAME_WIDTH)}  ${row.text}${took}`];
+  const lines = [`${mark}  ${row.name.padEnd(NAME_WIDTH)}  ${row.text}${took}`];
   for (const detail of row.details ?? []) lines.push(`${INDENT}${detail}`);
   if (row.verdict === 'warning' || row.verdict === 'failed') {
-    lines.push(`${INDENT}what to do: ${row.todo}`);
+    lines.push(`${INDENT}${palette.bold('what to do:')} ${row.todo}`);
     if (row.verdict === 'failed' && row.code !== undefined) lines.push(`${INDENT}${moreOf(row.code)}`);
   }
   return lines;
 }
 
 /** The last lines: how it stands, and what to do first. */
-export function summaryLines(rows: readonly CheckRow[], { bold }: Pick<Printer, 'bold'>): string[] {
+export function summaryLines(rows: readonly CheckRow[], { bold }: Palette): string[] {
   const count = (verdict: CheckRow['verdict']): number => rows.filter((row) => row.verdict === verdict).length;
   const parts = [
     countText(rows.length, 'row'),
