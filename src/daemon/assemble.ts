@@ -30,7 +30,7 @@ import { bridge } from '../ssh/bridge.js';
 import { httpsLeg } from '../ssh/https-leg.js';
 import { SshUpstreams } from '../ssh/pool.js';
 import { SshDoor, type SshDoorParts } from '../ssh/ssh-door.js';
-import { hostKey } from '../store/ssh-host-key.js';
+import { hostKey, publicHostKey } from '../store/ssh-host-key.js';
 import { auditPlaces } from '../store/audit-files.js';
 import { AuditWriter } from '../store/audit-writer.js';
 import { DoorCertificates } from '../store/door-certificates.js';
@@ -43,6 +43,7 @@ import { GuidNames } from '../upstream/guid-names.js';
 import { OwnRequests } from '../upstream/own-requests.js';
 import { PatApi } from '../upstream/pat-api.js';
 import { Probes } from '../upstream/probes.js';
+import { Recorder } from '../upstream/recording/recorder.js';
 import { ReposApi } from '../upstream/repos-api.js';
 import { signInHttp } from '../upstream/sign-in-http.js';
 import { Tenants } from '../upstream/tenants.js';
@@ -230,6 +231,7 @@ export function assemble(
   const door = previous?.door ?? new HttpDoor(doorParts);
   const { stateDirectory } = surroundings;
   const sshUpstreams = new SshUpstreams({ connectMs: timeouts.connect, home: environment['HOME'] });
+  const agent = { upstreams: sshUpstreams, socket: environment['SSH_AUTH_SOCK'] };
   const legParts = { attempts, connections, stallMs: timeouts.stall };
   const sshParts: SshDoorParts = {
     routes,
@@ -245,7 +247,7 @@ export function assemble(
     clock,
     carriers: {
       bridge: bridge((session) => httpsLeg(legParts, session)),
-      agent: agentCarrier({ upstreams: sshUpstreams, socket: environment['SSH_AUTH_SOCK'] }),
+      agent: agentCarrier(agent),
     },
     lfs: lfsGuide({ settings, door, certificates, leases, clock }),
     hostKey: async () => {
@@ -256,7 +258,11 @@ export function assemble(
   const sshDoor = previous?.sshDoor ?? new SshDoor(sshParts);
   const probes = new Probes({ environment, connectMs: timeouts.connect, answerMs: timeouts.token });
   const { identities } = settings;
-  const doctor: DoctorParts = { routes, identities, vault, tenants, pats, ledger, clock, probes, send, requests, environment };
+  const doctor: DoctorParts = {
+    ...{ routes, identities, vault, tenants, pats, ledger, clock, probes, send, requests, environment },
+    recorder: new Recorder({ requests, throttle, environment, connectMs: timeouts.connect, silentMs: timeouts.token }),
+    ssh: { agent, doorKey: async () => (stateDirectory === undefined ? undefined : publicHostKey(stateDirectory)) },
+  };
   return {
     door,
     doorParts,

@@ -163,7 +163,8 @@ export class Probes {
   }
 }
 
-function factsOf(socket: TLSSocket, origin: URL): TlsFacts {
+/** @param socket whose handshake is done, with a session of its own */
+export function factsOf(socket: TLSSocket, origin: URL): TlsFacts {
   const chain: DetailedPeerCertificate[] = [];
   // The last one is its own issuer.
   for (

@@ -238,12 +238,12 @@ export async function ownCases(world: World): Promise<readonly OwnCase[]> {
     },
     {
       name: 'audience',
-      bad: { identity: principal({ resource: 'https://graph.microsoft.com' }) },
-      good: {},
+      bad: { identity: `{ kind: azure-cli, tenant: ${tenant}, resource: 'https://graph.microsoft.com' }` },
+      good: { identity: `{ kind: azure-cli, tenant: ${tenant} }` },
       first: 'token',
       exit: 6,
-      text: /^The upstream did not accept|^Tokens? of this identity|^The upstream/,
-      todo: /`resource` of the identity/,
+      text: /^Tokens of this identity are for another service \(https:\/\/graph\.microsoft\.com\), not for Azure DevOps/,
+      todo: 'leave `resource` of the identity out: its default is Azure DevOps',
     },
     {
       name: 'az',

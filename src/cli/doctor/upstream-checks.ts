@@ -27,7 +27,17 @@ export const UPSTREAM_CHECKS: readonly AddressCheck[] = [
   asked({ id: 'sign-in', name: 'sign-in service', class: 'network', needs: ['identity'] }),
   asked({ id: 'token', name: 'credential', class: 'identity', needs: ['sign-in'] }),
   asked({ id: 'tenant', name: 'tenant', class: 'identity', needs: ['answer', 'token'] }),
-  { id: 'fetch-refs', name: 'fetch: branches', class: 'repository', needs: ['git', 'answer', 'token', 'tenant'], run: fetchRefs },
+];
+
+/** What git gets there, when the way is right: over SSH that has rows of its own (ssh-checks.ts), which come between. */
+export const REPOSITORY_CHECKS: readonly AddressCheck[] = [
+  {
+    id: 'fetch-refs',
+    name: 'fetch: branches',
+    class: 'repository',
+    needs: ['git', 'answer', 'token', 'tenant', 'ssh-host-key', 'ssh-upstream'],
+    run: fetchRefs,
+  },
   { id: 'fetch-objects', name: 'fetch: objects', class: 'repository', needs: ['fetch-refs'], run: fetchObjects },
   { id: 'push-refs', name: 'push', class: 'repository', needs: ['fetch-refs'], run: pushRefs },
 ];

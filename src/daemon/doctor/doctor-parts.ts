@@ -14,7 +14,10 @@ import type { SendSignIn } from '../../model/sign-in.js';
 import { wayOf } from '../../upstream/journey.js';
 import type { OwnRequests } from '../../upstream/own-requests.js';
 import type { Probes } from '../../upstream/probes.js';
+import type { Recorder } from '../../upstream/recording/recorder.js';
 import type { Tenants } from '../../upstream/tenants.js';
+import type { AgentParts } from '../../ssh/agent.js';
+import type { PublicHostKey } from '../../store/ssh-host-key.js';
 import type { PatCare } from '../pat-care.js';
 
 /** The parts of a house that its checks use; joined in assemble.ts. */
@@ -32,6 +35,14 @@ export interface DoctorParts {
   readonly send: SendSignIn;
   /** Small requests with the identity and by the road of a route. */
   readonly requests: OwnRequests;
+  /** Asks an upstream for a record of what it answers. */
+  readonly recorder: Recorder;
+  readonly ssh: {
+    /** What signs for routes with `ssh: agent`. */
+    readonly agent: AgentParts;
+    /** The key of the SSH door; undefined while there is none. @throws ProxyError `state-unusable` */
+    readonly doorKey: () => Promise<PublicHostKey | undefined>;
+  };
   /** The daemon's own, without secrets. */
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
