@@ -11,12 +11,9 @@ import { writePrivateFile } from '../../store/private-file.js';
 import { lstat } from 'node:fs/promises';
 import { columns } from '../amounts.js';
 import type { Context, SettingsFlags } from '../context.js';
-import { ADDRESS_CHECKS } from '../doctor/address-checks.js';
-import type { Walk } from '../doctor/check.js';
-import { GENERAL_CHECKS } from '../doctor/general-checks.js';
-import { walkThrough } from '../doctor/walk.js';
 import { Git } from '../gitconfig/git.js';
 import { visible } from '../visible.js';
+import { walk } from './doctor.js';
 import { notRunning } from './stop.js';
 
 const STDOUT = '-';
@@ -31,9 +28,7 @@ export async function doctorRecord(context: Context, given: string | undefined, 
   const file = output === STDOUT ? undefined : resolve(workingDirectory, output);
   // Before anything is asked: nobody likes to hear it afterwards.
   if (file !== undefined && flags['force'] !== true) await refuseExisting(file);
-  const walk: Walk = { context, flags, git, found: {} };
-  const general = await walkThrough(GENERAL_CHECKS, walk);
-  const own = await walkThrough(ADDRESS_CHECKS, { ...walk, address }, { before: general, address });
+  const { rows } = await walk(context, address, flags, { isPrinting: false });
   const road = await askRecord(places.adminSocket, address);
   if (road === undefined) throw notRunning(places.adminSocket);
   const record: ExchangeRecord = {
@@ -41,7 +36,7 @@ export async function doctorRecord(context: Context, given: string | undefined, 
     version: RECORD_VERSION,
     made: { on: dayOf(now), postern: context.version, node: process.version, platform: `${process.platform} ${process.arch}` },
     ...road,
-    rows: [...general, ...own].map(rowShape),
+    rows: rows.map(rowShape),
   };
   const text = `${JSON.stringify(record, null, 2)}\n`;
   if (file === undefined) {
