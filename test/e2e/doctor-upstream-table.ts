@@ -50,7 +50,7 @@ export async function ownCases(world: World): Promise<readonly OwnCase[]> {
   const file = (name: string): string => join(directory, name);
   const write = (name: string, text: string): Promise<void> => writeFile(file(name), text, { mode: 0o600 });
   const principal = (changes: Readonly<Record<string, string | undefined>>): string => {
-    const keys = {
+    const keys: Readonly<Record<string, string | undefined>> = {
       kind: 'client-secret',
       tenant,
       clientId: secretClient.clientId,

@@ -103,6 +103,11 @@ async function walkAll(into: Map<string, Doctored>): Promise<void> {
   await Promise.all(Array.from({ length: AT_ONCE }, walker));
 }
 
+/** What a text is to be, for toEqual. */
+function like(wanted: string | RegExp = /^$/): string {
+  return typeof wanted === 'string' ? wanted : (expect.stringMatching(wanted) as string); // a matcher
+}
+
 const WEB = 'dev.azure.com/contoso/Payments/_git/web';
 
 /** Names of the cases: the table itself needs an emulator. */
@@ -145,8 +150,8 @@ describe('a fault of its own', () => {
     const found = sick.get(name);
     expect({ id: found?.first?.id, text: found?.first?.text, todo: found?.todo, exit: found?.code }).toEqual({
       id: one?.first,
-      text: typeof one?.text === 'string' ? one.text : expect.stringMatching(one?.text ?? /^$/),
-      todo: typeof one?.todo === 'string' ? one.todo : expect.stringMatching(one?.todo ?? /^$/),
+      text: like(one?.text),
+      todo: like(one?.todo),
       exit: one?.exit,
     });
     const mended = well.get(name);
@@ -163,8 +168,8 @@ describe('a fault of the host or the service', () => {
     mend();
     expect({ id: found.first?.id, text: found.first?.text, todo: found.todo }).toEqual({
       id: expected.id,
-      text: expect.stringMatching(expected.text),
-      todo: expect.stringMatching(expected.todo),
+      text: like(expected.text),
+      todo: like(expected.todo),
     });
     isGreen(await doctor(daemon, daemon.url(WEB)));
   };
