@@ -39,7 +39,8 @@ export class RowPrinter {
     const isOther = row.address !== this.#address && row.address !== undefined;
     const heading: string[] = [];
     if (isOther) heading.push('', this.#palette.bold(`The road of ${row.address}`));
-    if (isOther || row.class !== this.#class) heading.push(...(this.#class === undefined ? [] : ['']), this.#palette.bold(HEADINGS[row.class]));
+    if (isOther || row.class !== this.#class)
+      heading.push(...(this.#class === undefined ? [] : ['']), this.#palette.bold(HEADINGS[row.class]));
     this.#class = row.class;
     this.#address = row.address;
     return [...heading, ...rowLines(row, this.#palette)];
