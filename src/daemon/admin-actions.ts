@@ -22,7 +22,7 @@ export function adminActions(
     ...pageActions(house),
     ...patActions(patDesk, { isShared }),
     ...reposActions(reposDesk, { isShared }),
-    ...doctorActions(house),
+    ...doctorActions(house.doctor),
     ...lifeActions(life),
   ]);
 }

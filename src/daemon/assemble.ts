@@ -33,7 +33,7 @@ import { bridge } from '../ssh/bridge.js';
 import { httpsLeg } from '../ssh/https-leg.js';
 import { SshUpstreams } from '../ssh/pool.js';
 import { SshDoor, type SshDoorParts } from '../ssh/ssh-door.js';
-import { hostKey } from '../store/ssh-host-key.js';
+import { hostKey, publicHostKey } from '../store/ssh-host-key.js';
 import { auditPlaces } from '../store/audit-files.js';
 import { AuditWriter } from '../store/audit-writer.js';
 import { DoorCertificates } from '../store/door-certificates.js';
@@ -45,11 +45,14 @@ import { UpstreamConnections } from '../upstream/connections.js';
 import { GuidNames } from '../upstream/guid-names.js';
 import { OwnRequests } from '../upstream/own-requests.js';
 import { PatApi } from '../upstream/pat-api.js';
+import { Probes } from '../upstream/probes.js';
+import { Recorder } from '../upstream/recording/recorder.js';
 import { ReposApi } from '../upstream/repos-api.js';
 import { signInHttp } from '../upstream/sign-in-http.js';
 import { Tenants } from '../upstream/tenants.js';
 import { Throttle } from '../upstream/throttle.js';
 import { assembleLeases } from './assemble-leases.js';
+import type { DoctorParts } from './doctor/doctor-parts.js';
 import { mostFiles } from './file-limit.js';
 import type { LeaseDesk } from './lease-desk.js';
 import { lfsGuide } from './lfs-guide.js';
@@ -93,6 +96,8 @@ export interface House {
   readonly pats: PatCare;
   readonly patDesk: PatDesk;
   readonly reposDesk: ReposDesk;
+  /** What `postern doctor` has this house look at. */
+  readonly doctor: DoctorParts;
   readonly ledger: Ledger;
   /** How much happened in the latest minutes. */
   readonly pace: Pace;
@@ -240,6 +245,7 @@ export function assemble(
   const door = previous?.door ?? new HttpDoor(doorParts);
   const { stateDirectory } = surroundings;
   const sshUpstreams = new SshUpstreams({ connectMs: timeouts.connect, home: environment['HOME'] });
+  const agent = { upstreams: sshUpstreams, socket: environment['SSH_AUTH_SOCK'] };
   const legParts = { attempts, connections, stallMs: timeouts.stall };
   const sshParts: SshDoorParts = {
     routes,
@@ -255,7 +261,7 @@ export function assemble(
     clock,
     carriers: {
       bridge: bridge((session) => httpsLeg(legParts, session)),
-      agent: agentCarrier({ upstreams: sshUpstreams, socket: environment['SSH_AUTH_SOCK'] }),
+      agent: agentCarrier(agent),
     },
     lfs: lfsGuide({ settings, door, certificates, leases, clock }),
     hostKey: async () => {
@@ -264,6 +270,13 @@ export function assemble(
     },
   };
   const sshDoor = previous?.sshDoor ?? new SshDoor(sshParts);
+  const probes = new Probes({ environment, connectMs: timeouts.connect, answerMs: timeouts.token });
+  const { identities } = settings;
+  const doctor: DoctorParts = {
+    ...{ routes, identities, vault, tenants, pats, ledger, clock, probes, send, requests, environment },
+    recorder: new Recorder({ requests, throttle, environment, connectMs: timeouts.connect, silentMs: timeouts.token }),
+    ssh: { agent, doorKey: async () => (stateDirectory === undefined ? undefined : publicHostKey(stateDirectory)) },
+  };
   return {
     door,
     doorParts,
@@ -275,6 +288,7 @@ export function assemble(
     pats,
     patDesk,
     reposDesk,
+    doctor,
     ledger,
     pace,
     pageSessions,
