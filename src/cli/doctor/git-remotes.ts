@@ -3,7 +3,7 @@ import type { CheckOutcome } from '../../model/check.js';
 import { removal, told } from '../gitconfig/proof.js';
 import type { AddressCheck, Walk } from './check.js';
 import { addSetupFix, setupCommand } from './fixes.js';
-import { lookAtGit, rewritesOf } from './git-look.js';
+import { isAtDoor, lookAtGit, rewritesOf } from './git-look.js';
 import { type GitLook, NO_ADDRESS } from './look.js';
 import { hostOf, isForPostern, type RemoteAddress, remoteAddresses, shown, withoutCredential } from './targets.js';
 
@@ -84,7 +84,7 @@ async function goesTo({ git }: Walk, { remote, direction }: RemoteAddress): Prom
 
 function atDoor(to: string, { found }: Walk, { doors }: GitLook): boolean {
   const open = [...(found.status?.listen.http ?? []), ...(found.status?.listen.ssh ?? [])].map((each) => `${each}/`);
-  return [...doors, ...open].some((door) => to.startsWith(door));
+  return isAtDoor(to, [...doors, ...open]);
 }
 
 /** Hosts that routes name beside Azure DevOps Services. */
