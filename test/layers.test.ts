@@ -34,7 +34,10 @@ const LAW: HouseLaw = {
     winston: { files: ['daemon/log.ts'] },
     yargs: { files: ['cli/postern.ts', 'cli/tree/words.ts'] },
     zod: { files: ['config/schema-parts.ts'] },
-    yaml: { files: ['config/settings-source.ts'] },
+    yaml: { files: ['config/settings-source.ts', 'config/write-settings.ts'] },
+    '@inquirer/confirm': { files: ['cli/first-run/terminal-asker.ts'] },
+    '@inquirer/input': { files: ['cli/first-run/terminal-asker.ts'] },
+    '@inquirer/select': { files: ['cli/first-run/terminal-asker.ts'] },
     '@peculiar/x509': { files: ['store/door-authority.ts'] },
     // The library above needs it first.
     'reflect-metadata': { files: ['store/door-authority.ts'] },

@@ -1,15 +1,30 @@
 /**
- * The printer: the one place that writes to stdout and stderr for a person. Colour only on terminals, and not with
- * NO_COLOR (no-color.org).
+ * The printer: the one place that writes to stdout and stderr for a person. Colours as `isColoured` has it, for each stream by itself;
+ * progress on stderr, and only on terminals.
  */
 import { styleText } from 'node:util';
 import { isJournal, priorityPrefix } from '../daemon/journal.js';
 import { ProxyError } from '../model/errors.js';
 import { moreOf } from '../model/refusal.js';
+import { isColoured, isDumb } from './colour.js';
+import { type Progress, ProgressLine } from './progress.js';
 import { visible } from './visible.js';
 
+/** How a text is set off; the same text where there are no colours. None of them says anything that the text does not. */
+export interface Palette {
+  readonly bold: (text: string) => string;
+  /** As it should be. */
+  readonly good: (text: string) => string;
+  /** It works, and wants a look. */
+  readonly wary: (text: string) => string;
+  /** It does not work. */
+  readonly bad: (text: string) => string;
+  /** Beside the point. */
+  readonly faint: (text: string) => string;
+}
+
 /** What a command prints to. */
-export interface Printer {
+export interface Printer extends Palette {
   /** A line of the command's result, to stdout. */
   readonly line: (text: string) => void;
   /** A value as JSON, to stdout. */
@@ -18,27 +33,46 @@ export interface Printer {
   readonly note: (text: string) => void;
   /** A failure, to stderr: what, details, what to do, where to read on. */
   readonly failure: (error: ProxyError) => void;
-  readonly bold: (text: string) => string;
+  /** Says what is being waited for, where somebody may be looking. */
+  readonly progress: (text: string) => Progress;
+}
+
+/** The width of a terminal that does not tell it. */
+const USUAL_COLUMNS = 80;
+
+/** The palette for a stream. */
+export function paletteFor(environment: Readonly<Record<string, string | undefined>>, isTerminal: boolean): Palette {
+  const has = isColoured(environment, isTerminal);
+  const styled =
+    (style: Parameters<typeof styleText>[0]) =>
+    (text: string): string =>
+      has ? styleText(style, text, { validateStream: false }) : text;
+  return { bold: styled('bold'), good: styled('green'), wary: styled('yellow'), bad: styled('red'), faint: styled('dim') };
 }
 
 /** The printer of this process. */
 export function createPrinter(): Printer {
-  const isColoured = process.stdout.isTTY && (process.env['NO_COLOR'] ?? '') === '';
+  const { env, stdout, stderr } = process;
+  const shown = stderr.isTTY && !isDumb(env) ? (text: string): void => void stderr.write(text) : undefined;
+  const line = new ProgressLine(shown, () => stderr.columns || USUAL_COLUMNS);
   const write = (stream: NodeJS.WriteStream, text: string): void => {
+    line.clear();
     stream.write(`${text}\n`);
   };
-  const before = isJournal(process.env) ? priorityPrefix('error') : '';
+  const before = isJournal(env) ? priorityPrefix('error') : '';
+  const onErrors = paletteFor(env, stderr.isTTY);
   return {
-    line: (text) => write(process.stdout, text),
-    json: (value) => write(process.stdout, visible(JSON.stringify(value, null, 2), { keepLines: true })),
-    note: (text) => write(process.stderr, text),
+    ...paletteFor(env, stdout.isTTY),
+    line: (text) => write(stdout, text),
+    json: (value) => write(stdout, visible(JSON.stringify(value, null, 2), { keepLines: true })),
+    note: (text) => write(stderr, text),
     failure(error) {
-      write(process.stderr, `${before}postern: ${error.message}`);
-      for (const detail of error.details) write(process.stderr, `${before}  ${detail}`);
-      if (error.todo !== undefined) write(process.stderr, `${before}  what to do: ${error.todo}`);
+      write(stderr, `${before}${onErrors.bad('postern:')} ${error.message}`);
+      for (const detail of error.details) write(stderr, `${before}  ${detail}`);
+      if (error.todo !== undefined) write(stderr, `${before}  ${onErrors.bold('what to do:')} ${error.todo}`);
       // Of a line that was not understood there is no more to say than its help does.
-      if (error.code !== 'usage') write(process.stderr, `${before}  ${moreOf(error.code)}`);
+      if (error.code !== 'usage') write(stderr, `${before}  ${moreOf(error.code)}`);
     },
-    bold: (text) => (isColoured ? styleText('bold', text) : text),
+    progress: (text) => line.begin(visible(text)),
   };
 }

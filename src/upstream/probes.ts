@@ -113,22 +113,23 @@ export class Probes {
     const socket = await this.#open(plan);
     const askedAt = performance.now();
     return new Promise<AnswerHead>((resolve, reject) => {
+      // Node's own option is for sockets that Node opens.
+      if (socket instanceof Socket) socket.setTimeout(this.#answerMs);
+      socket.on('timeout', () => {
+        reject(silent(plan, this.#answerMs));
+        socket.destroy();
+      });
       const asked = httpRequest(
         {
           createConnection: () => socket,
           path,
           headers: { host: way.origin.host, connection: 'close', accept: '*/*', 'x-tfs-fedauthredirect': 'Suppress' },
-          timeout: this.#answerMs,
         },
         ({ statusCode = 0, headers }) => {
           resolve({ status: statusCode, header: (name) => joined(headers, name), at: Date.now(), ms: performance.now() - askedAt });
           socket.destroy();
         },
       );
-      asked.on('timeout', () => {
-        reject(silent(plan, this.#answerMs));
-        socket.destroy();
-      });
       // After an answer it is the end of the connection that is told.
       asked.on('error', (fault) => {
         reject(unanswered(plan, fault));

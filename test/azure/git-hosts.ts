@@ -78,6 +78,8 @@ export class GitHosts extends AccessRules {
   readonly #numbers = new WeakMap<Socket, number>();
   readonly #viaProxy = new Set<number>();
   readonly #ntlm = new NtlmConnections();
+  /** How far its clock is ahead of this machine's, ms; it shows in the Date of its answers. */
+  aheadMs = 0;
   #tlsFault: TlsFault | undefined;
 
   constructor({ book, repositories, certificates, lfs, storage, doorkeeper, passProtocol }: GitHostParts) {
@@ -90,6 +92,7 @@ export class GitHosts extends AccessRules {
     this.#certificates = certificates;
     this.#passProtocol = passProtocol;
     this.#server = createServer({ ...certificates.good, maxHeaderSize: MAX_HEADER_BYTES }, (request, response) => {
+      if (this.aheadMs !== 0) response.setHeader('Date', new Date(Date.now() + this.aheadMs).toUTCString());
       this.#handle(request, response).catch((error: unknown) => fail(response, error));
     });
     // A push may take as long as it likes.

@@ -12,12 +12,10 @@ import { makeNewFile } from '../../store/new-file.js';
 import { writePrivateFile } from '../../store/private-file.js';
 import { columns } from '../amounts.js';
 import type { Context, SettingsFlags } from '../context.js';
-import { ADDRESS_CHECKS } from '../doctor/address-checks.js';
-import type { Walk } from '../doctor/check.js';
-import { GENERAL_CHECKS } from '../doctor/general-checks.js';
-import { walkThrough } from '../doctor/walk.js';
+import { withoutCredential } from '../doctor/targets.js';
 import { Git } from '../gitconfig/git.js';
 import { visible } from '../visible.js';
+import { walk } from './doctor.js';
 import { notRunning } from './stop.js';
 
 const STDOUT = '-';
@@ -26,24 +24,22 @@ const STDOUT = '-';
 export async function doctorRecord(context: Context, given: string | undefined, flags: SettingsFlags): Promise<number> {
   const { environment, home, workingDirectory, printer, places } = context;
   const git = new Git(environment, home, workingDirectory);
-  const address = given ?? (await originOf(git));
+  const { address } = withoutCredential(given ?? (await originOf(git)));
   const now = new Date();
   const output = typeof flags['output'] === 'string' ? flags['output'] : `postern-record-${dayOf(now)}.json`;
   const file = output === STDOUT ? undefined : resolve(workingDirectory, output);
   // Before anything is asked: nobody likes to hear it afterwards.
   if (file !== undefined && flags['force'] !== true) await refuseExisting(file);
-  const walk: Walk = { context, flags, git, found: {} };
   // Before the walk, on which an upstream may come to want no more requests for a while.
   const road = await askRecord(places.adminSocket, address);
   if (road === undefined) throw notRunning(places.adminSocket);
-  const general = await walkThrough(GENERAL_CHECKS, walk);
-  const own = await walkThrough(ADDRESS_CHECKS, { ...walk, address }, { before: general, address });
+  const { rows } = await walk(context, address, flags, { isPrinting: false });
   const record: ExchangeRecord = {
     format: RECORD_FORMAT,
     version: RECORD_VERSION,
     made: { on: dayOf(now), postern: context.version, node: process.version, platform: `${process.platform} ${process.arch}` },
     ...road,
-    rows: [...general, ...own].map(rowShape),
+    rows: rows.map(rowShape),
   };
   const text = `${JSON.stringify(record, null, 2)}\n`;
   if (file === undefined) {

@@ -18,7 +18,7 @@ import { commandLease } from '../exec/command-lease.js';
 import { makePrivateDirectory, type PrivateDirectory } from '../exec/private-directory.js';
 import { Git } from '../gitconfig/git.js';
 import { placesFor } from '../gitconfig/places.js';
-import { organisationsIn } from './setup.js';
+import { organisationsIn } from './point-git.js';
 
 /** The chain of the audit that runs of `exec` write; those that run at once have one each. */
 const AUDIT_CHAIN = 'exec';

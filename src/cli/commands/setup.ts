@@ -6,39 +6,25 @@ import { discover } from '../gitconfig/discovery.js';
 import { ENVIRONMENT_FORMATS, type EnvironmentFormat, writeEnvironment } from '../gitconfig/environment.js';
 import { Git } from '../gitconfig/git.js';
 import { placesFor } from '../gitconfig/places.js';
-import { onPremBases } from '../gitconfig/rules.js';
 import { rulesWithoutSsh } from '../gitconfig/rules-without-ssh.js';
-import { setup as setUpGit } from '../gitconfig/setup.js';
 import { undo as undoGit } from '../gitconfig/undo.js';
 import { machineWideAuthority, setupDoor } from './door-base.js';
-import { setupSshDoor } from './ssh-door-address.js';
+import { type GitWay, organisationsIn, pointGit, twinOf } from './point-git.js';
 import { offerTls, settleAddresses } from './setup-address.js';
+import { canBeAsked } from '../colour.js';
 
 /** @throws ProxyError `git-config`, `usage`, `state-unusable`, `certificate-unusable`, and the faults of the configuration */
 export async function setup(context: Context, flags: SettingsFlags): Promise<number> {
-  const twin = {
-    env: context.environment,
-    home: context.home,
-    cwd: context.workingDirectory,
-    system: flags['system'] === true,
-    dryRun: flags['dry-run'] === true,
-    print: context.printer.line,
-  };
+  const way: GitWay = { isSystem: flags['system'] === true, isDry: flags['dry-run'] === true };
   if (flags['undo'] === true) {
-    if (twin.system && !twin.dryRun) await removeFileDurably(await machineWideAuthority(context)).catch(ignoreAbsent);
-    const outcome = await undoGit(twin);
+    if (way.isSystem && !way.isDry) await removeFileDurably(await machineWideAuthority(context)).catch(ignoreAbsent);
+    const outcome = await undoGit(twinOf(context, way));
     // Something of ours had to be left where it is; the text above says what and why.
     return outcome.kind === 'left' ? 1 : 0;
   }
-  const settings = await settleAddresses(context, flags, twin.dryRun);
-  const way = { isSystem: twin.system, isDry: twin.dryRun };
-  await setUpGit({
-    ...twin,
-    ...(await setupDoor(context, settings, way)),
-    ssh: await setupSshDoor(context, settings, way),
-    organisations: organisationsIn(flags),
-    onPrem: onPremBases(settings.routes),
-  });
+  if (isFirstRun(flags)) return (await import('../first-run/first-run.js')).firstRun(context, flags);
+  const settings = await settleAddresses(context, flags, way.isDry);
+  await pointGit(context, settings, flags, way);
   await offerTls(context, settings);
   return 0;
 }
@@ -64,10 +50,14 @@ function inherits(format: EnvironmentFormat): boolean {
   return format === 'sh' || format === 'fish' || format === 'powershell';
 }
 
-/** The names given with `--org`. */
-export function organisationsIn(flags: SettingsFlags): string[] {
-  const value = flags['org'];
-  return (Array.isArray(value) ? value : [value]).filter((name): name is string => typeof name === 'string');
+/** Flags of which each is a wish for more than git's rules. */
+const FIRST_RUN_FLAGS = ['yes', 'identity', 'with', 'ssh', 'service'] as const;
+
+/** Whether somebody wants all of it set up: who is there to be asked, or has said so by flags. A look or the machine's git is not that. */
+function isFirstRun(flags: SettingsFlags): boolean {
+  if (flags['system'] === true) return false;
+  if (FIRST_RUN_FLAGS.some((name) => flags[name] !== undefined)) return true;
+  return flags['dry-run'] !== true && canBeAsked();
 }
 
 function ignoreAbsent(thrown: unknown): void {

@@ -10,7 +10,7 @@ import { quoteForSh } from '../gitconfig/environment.js';
 import { routesWithout, type ShownKey, shownKeys, typeText } from '../ssh-key/held-keys.js';
 import { addToAgent, KEY_TYPES, makeKeyFile, type PublicHalf } from '../ssh-key/key-file.js';
 import { visible, visibleAll } from '../visible.js';
-import { organisationsIn } from './setup.js';
+import { organisationsIn } from './point-git.js';
 
 const DEFAULT_NAME = 'azure';
 const UNKNOWN_AGENT = 'No ssh-agent is known: SSH_AUTH_SOCK is not set';

@@ -30,14 +30,21 @@ export async function stop({ places, printer }: Context, { isWaiting, timeout }:
   }
   if (begunOf(status) > 0) printer.note(`Waiting for ${countText(begunOf(status), 'operation')} to end`);
   const until = performance.now() + limit;
+  const waiting = printer.progress('Waiting for the daemon to end');
   let latest = status;
   let closedAt = Number.POSITIVE_INFINITY;
-  while (isAlive(pid) && performance.now() - closedAt < LAST_MS) {
-    const now = await askStatus(places.adminSocket).catch(() => undefined);
-    if (now?.pid === pid) latest = now;
-    else closedAt = Math.min(closedAt, performance.now());
-    if (performance.now() >= until) throw tooLate(latest, limit);
-    await sleep(LOOK_MS);
+  try {
+    while (isAlive(pid) && performance.now() - closedAt < LAST_MS) {
+      const now = await askStatus(places.adminSocket).catch(() => undefined);
+      if (now?.pid === pid) latest = now;
+      else closedAt = Math.min(closedAt, performance.now());
+      const left = begunOf(latest);
+      waiting.say(left === 0 ? 'Waiting for the daemon to end' : `Waiting for the daemon to end: ${countText(left, 'operation')} left`);
+      if (performance.now() >= until) throw tooLate(latest, limit);
+      await sleep(LOOK_MS);
+    }
+  } finally {
+    waiting.end();
   }
   printer.line(`Stopped (pid ${pid})`);
   return 0;

@@ -15,16 +15,28 @@ const LOOK_MS = 50;
  */
 export async function wait({ places, printer }: Context, { timeout }: { readonly timeout: string }): Promise<number> {
   const limit = limitOf(timeout);
-  const until = performance.now() + limit;
+  const waiting = printer.progress('Waiting for the daemon to be ready');
+  try {
+    const status = await readyWithin(places.adminSocket, limit);
+    printer.line(`Ready (pid ${status.pid}, ${[...status.listen.http, ...status.listen.ssh].join(', ')})`);
+    return 0;
+  } finally {
+    waiting.end();
+  }
+}
+
+/**
+ * The status of the daemon once it is ready.
+ * @throws ProxyError `not-running` when it is not within so many ms, or is stopping
+ */
+export async function readyWithin(socket: string, limitMs: number): Promise<DaemonStatus> {
+  const until = performance.now() + limitMs;
   for (;;) {
-    const status = await askStatus(places.adminSocket);
-    if (status?.state === 'ready') {
-      printer.line(`Ready (pid ${status.pid}, ${[...status.listen.http, ...status.listen.ssh].join(', ')})`);
-      return 0;
-    }
+    const status = await askStatus(socket);
+    if (status?.state === 'ready') return status;
     if (status?.state === 'draining')
       throw new ProxyError('not-running', `The daemon is stopping (pid ${status.pid})`, { todo: 'start it when it has ended' });
-    if (performance.now() >= until) throw tooLate(status, places.adminSocket, limit);
+    if (performance.now() >= until) throw tooLate(status, socket, limitMs);
     await sleep(LOOK_MS);
   }
 }

@@ -23,7 +23,7 @@ const PLAIN: readonly string[] = [
 export interface Scratch {
   readonly directory: string;
   /** Runs git in it. */
-  git(args: readonly string[], limits?: Omit<GitLimits, 'cleanUp'>, more?: GitExtras): Promise<GitEnd>;
+  readonly git: (args: readonly string[], limits?: Omit<GitLimits, 'cleanUp'>, more?: GitExtras) => Promise<GitEnd>;
 }
 
 type GitExtras = { readonly more?: Readonly<Record<string, string>>; readonly input?: string };
