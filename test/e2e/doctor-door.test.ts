@@ -34,22 +34,21 @@ describe('the daemon', () => {
 
   test('daemon: it does not run', async () => {
     await stage.stop();
-    const report = await stage.doctor(WEB);
+    const report = await stage.doctor();
     expect(report).toMatchObject({ exitCode: 5, firstFailed: { id: 'daemon' } });
     expect(remedyOf(report)).toMatch(/^start it with `postern start`/);
     expect(rowOf(report, 'git-rules').verdict).toBe('ok');
     expect(rowOf(report, 'door')).toMatchObject({ verdict: 'failed', text: `Nothing listens at ${stage.base}` });
-    expect(rowOf(report, 'route').verdict).toBe('untried');
     // What the daemon's environment has is not in this one, and `postern start` here would miss it.
     expect(rowOf(report, 'configured-files').verdict).toBe('warning');
     await stage.start();
-    expect(faultsOf(await stage.doctor(WEB))).toEqual([]);
+    expect(faultsOf(await stage.doctor())).toEqual([]);
   });
 
   test('daemon: something else holds its port, by name', async () => {
     await stage.stop();
     const other = await hold(stage.port);
-    const report = await stage.doctor(WEB);
+    const report = await stage.doctor();
     expect(report).toMatchObject({ exitCode: 5, firstFailed: { id: 'daemon' } });
     expect(rowOf(report, 'daemon').text).toMatch(
       new RegExp(`^No postern is running, and .* \\(pid ${process.pid}\\) holds ${stage.base.replaceAll('.', '\\.')}$`),
@@ -58,7 +57,7 @@ describe('the daemon', () => {
     expect(rowOf(report, 'door-answer')).toMatchObject({ verdict: 'failed', text: expect.stringContaining('is no Postern') as string });
     await new Promise((resolve) => other.close(resolve));
     await stage.start();
-    expect(faultsOf(await stage.doctor(WEB))).toEqual([]);
+    expect(faultsOf(await stage.doctor())).toEqual([]);
   });
 
   test('git-rules: the daemon has moved to another port', async () => {
@@ -67,12 +66,12 @@ describe('the daemon', () => {
     await stage.stop();
     await stage.configure(text.replaceAll(String(stage.port), String(port)));
     await stage.start();
-    const report = await stage.doctor(WEB);
+    const report = await stage.doctor();
     expect(report).toMatchObject({ exitCode: 4, firstFailed: { id: 'git-rules' } });
     expect(rowOf(report, 'git-rules').text).toBe(`git's rules lead to ${stage.base}/, and the door is at http://127.0.0.1:${port}/`);
-    const fixed = await stage.doctor(`${WEB} --fix --yes`);
+    const fixed = await stage.doctor('--fix --yes');
     expect(faultsOf(fixed)).toEqual([]);
-    expect(fixed.mended).toMatchObject([{ fix: 'setup', outcome: 'done', commands: ['postern setup --org contoso'] }]);
+    expect(fixed.mended).toMatchObject([{ fix: 'setup', outcome: 'done', commands: ['postern setup'] }]);
     await stage.stop();
     await stage.configure(text);
     await stage.start();
@@ -95,7 +94,7 @@ describe('the daemon', () => {
     await stage.configure(text);
     await stage.must('postern reload');
     await new Promise((resolve) => other.close(resolve));
-    expect(faultsOf(await stage.doctor(WEB))).toEqual([]);
+    expect(faultsOf(await stage.doctor())).toEqual([]);
   });
 });
 
@@ -104,7 +103,7 @@ describe('who asks', () => {
     const stage = await open();
     await stage.configure(`${await readFile(stage.configuration, 'utf8')}access: { local: lease }\n`);
     await stage.must('postern reload');
-    const report = await stage.doctor(WEB);
+    const report = await stage.doctor();
     expect(report).toMatchObject({ exitCode: 5, firstFailed: { id: 'caller' } });
     expect(rowOf(report, 'caller')).toMatchObject({ code: 'lease-required' });
     expect(remedyOf(report)).toContain('make one with `postern lease create`');
@@ -125,7 +124,7 @@ describe('who asks', () => {
     await writeFile(join(theirs, '.gitconfig'), `[include]\n\tpath = ${join(theirs, '.config', 'postern', 'gitconfig')}\n`);
     await run('chown', ['-R', `${OTHER}:${OTHER}`, theirs], { env: process.env });
     const doctor = async (): Promise<Report> => {
-      const words = [`--reuid=${OTHER}`, `--regid=${OTHER}`, '--clear-groups', process.execPath, PROGRAM, 'doctor', '--json', WEB];
+      const words = [`--reuid=${OTHER}`, `--regid=${OTHER}`, '--clear-groups', process.execPath, PROGRAM, 'doctor', '--json'];
       const ran = await run('setpriv', words, {
         cwd: theirs,
         env: { ...stage.environment, HOME: theirs, XDG_RUNTIME_DIR: join(theirs, 'run') },
@@ -157,14 +156,14 @@ describe('a door with TLS', () => {
   afterAll(() => stage.stop());
 
   test('is green when setup was run, and git trusts it', async () => {
-    const report = await stage.doctor(WEB);
+    const report = await stage.doctor();
     expect(faultsOf(report)).toEqual([]);
     expect(rowOf(report, 'door-answer').text).toBe('it is Postern, and git trusts its certificate');
   });
 
   test('git-settings: a variable that beats what setup wrote', async () => {
     const env = { GIT_SSL_CAINFO: scene.emulator.caFile };
-    const report = await stage.doctor(WEB, { env });
+    const report = await stage.doctor('', { env });
     expect(report.firstFailed?.id).toBe('git-settings');
     expect(remedyOf(report)).toBe('unset it (GIT_SSL_CAINFO) where git runs');
     expect(rowOf(report, 'door-answer').text).toMatch(/^git does not trust the door: /);
@@ -183,10 +182,10 @@ describe('a door with TLS', () => {
   test('git-rules: rules of the time when it was plain', async () => {
     const file = join(stage.home, '.config', 'postern', 'gitconfig');
     await writeFile(file, (await readFile(file, 'utf8')).replaceAll('https://127.0.0.1', 'http://127.0.0.1'));
-    const report = await stage.doctor(WEB);
+    const report = await stage.doctor();
     expect(report.firstFailed?.id).toBe('git-rules');
     expect(rowOf(report, 'git-rules').text).toContain(`and the door is at https://127.0.0.1:${stage.port}/`);
-    const fixed = await stage.doctor(`${WEB} --fix --yes`);
+    const fixed = await stage.doctor('--fix --yes');
     expect(faultsOf(fixed)).toEqual([]);
   });
 });

@@ -203,10 +203,10 @@ describe("git's configuration", () => {
 
   test('git-proxy: a setting sends the door to a proxy', async () => {
     await stage.must(`git config --global http.${stage.base}/dev.azure.com/.proxy http://proxy.example:3128`);
-    const report = await stage.doctor(WEB);
+    const report = await stage.doctor();
     expect(report).toMatchObject({ exitCode: 4, firstFailed: { id: 'git-proxy' } });
     await follow(report);
-    expect(faultsOf(await stage.doctor(WEB))).toEqual([]);
+    expect(faultsOf(await stage.doctor())).toEqual([]);
   });
 
   test('git-proxy: a variable catches the door where setup was never run', async () => {
@@ -223,10 +223,10 @@ describe("git's configuration", () => {
   });
 
   test('git-settings: a protocol that git may not use', async () => {
-    const report = await stage.doctor(WEB, { env: { GIT_ALLOW_PROTOCOL: 'https:ssh' } });
+    const report = await stage.doctor('', { env: { GIT_ALLOW_PROTOCOL: 'https:ssh' } });
     expect(report.firstFailed?.id).toBe('git-settings');
     expect(remedyOf(report)).toBe('add http to it');
-    expect(faultsOf(await stage.doctor(WEB, { env: { GIT_ALLOW_PROTOCOL: 'https:ssh:http' } }))).toEqual([]);
+    expect(faultsOf(await stage.doctor('', { env: { GIT_ALLOW_PROTOCOL: 'https:ssh:http' } }))).toEqual([]);
   });
 
   test('git-credentials: headers and helpers are named, and their values never', async () => {
@@ -234,15 +234,15 @@ describe("git's configuration", () => {
     await stage.must(`git config --global http.https://dev.azure.com/.extraHeader 'AUTHORIZATION: bearer ${PAT}'`);
     await stage.must(`git config --global credential.helper '!f() { echo password=${PAT}; }; f'`);
     await stage.must(`git config --global credential.${stage.base}.helper 'store --file /x/${PAT}'`);
-    const ran = await stage.sh(`postern doctor ${WEB}`);
+    const ran = await stage.sh('postern doctor');
     expect(ran.code).toBe(0);
     expect(ran.stdout).toContain("warning  credentials of git     3 things of git's configuration that may hold a credential");
     expect(ran.stdout).toContain('git adds a header Authorization to every request, to the door too: http.extraHeader in file:');
     expect(ran.stdout).toContain('a credential helper is set for the door, which wants no password');
     expect(ran.stdout + ran.stderr).not.toContain(PAT);
-    const row = rowOf(await stage.doctor(WEB), 'git-credentials');
+    const row = rowOf(await stage.doctor(), 'git-credentials');
     for (const [, command = ''] of (row.verdict === 'warning' ? row.todo : '').matchAll(/(git config [^;]*)/g)) await stage.must(command);
-    const after = rowOf(await stage.doctor(WEB), 'git-credentials');
+    const after = rowOf(await stage.doctor(), 'git-credentials');
     expect(after).toMatchObject({
       verdict: 'ok',
       text: expect.stringContaining('helpers (a shell command) are asked only where') as string,
@@ -273,7 +273,7 @@ describe('programs and configuration', () => {
   };
 
   test('git: too old', async () => {
-    const report = await stage.doctor(WEB, { env: await planted('git', '#!/bin/sh\necho git version 2.25.1\n') });
+    const report = await stage.doctor('', { env: await planted('git', '#!/bin/sh\necho git version 2.25.1\n') });
     expect(report).toMatchObject({ exitCode: 3, firstFailed: { id: 'git' } });
     expect(rowOf(report, 'git').text).toBe('git is too old: "git version 2.25.1"');
     expect(remedyOf(report)).toBe('Install git 2.31 or newer');
@@ -289,7 +289,7 @@ describe('programs and configuration', () => {
   test('node: too old', async () => {
     const file = join(stage.home, 'old.cjs');
     await writeFile(file, "Object.defineProperty(process.versions, 'node', { value: '20.10.0' });\n");
-    const report = await stage.doctor(WEB, { env: { NODE_OPTIONS: `--require ${file}` } });
+    const report = await stage.doctor('', { env: { NODE_OPTIONS: `--require ${file}` } });
     expect(report).toMatchObject({ exitCode: 3, firstFailed: { id: 'node' } });
     expect(remedyOf(report)).toMatch(/^install Node\.js 20\.19 or newer/);
   });
@@ -297,11 +297,11 @@ describe('programs and configuration', () => {
   test('own-directories: others can reach in', async () => {
     const runtime = join(stage.environment['XDG_RUNTIME_DIR'] ?? '', 'postern');
     await chmod(runtime, 0o755);
-    const report = await stage.doctor(WEB);
+    const report = await stage.doctor();
     expect(report).toMatchObject({ exitCode: 2, firstFailed: { id: 'own-directories' } });
     expect(remedyOf(report)).toBe(`chmod 700 ${runtime}`);
     await follow(report);
-    expect(faultsOf(await stage.doctor(WEB))).toEqual([]);
+    expect(faultsOf(await stage.doctor())).toEqual([]);
   });
 });
 
@@ -313,22 +313,22 @@ describe('the configuration', () => {
 
   test('configuration: a fault, with its place', async () => {
     await writeFile(stage.configuration, `${await readFile(stage.configuration, 'utf8')}drian: { min: 1s }\n`);
-    const report = await stage.doctor(WEB);
+    const report = await stage.doctor();
     expect(report).toMatchObject({ exitCode: 2, firstFailed: { id: 'configuration' } });
     expect(rowOf(report, 'configuration').details?.join()).toMatch(/config\.yaml:\d+:1: drian: .*`drain`/);
     expect(rowOf(report, 'git-rules').verdict).toBe('untried');
     await stage.must(`sed -i '/^drian/d' ${stage.configuration}`);
-    expect(rowOf(await stage.doctor(WEB), 'configuration').verdict).toBe('ok');
+    expect(rowOf(await stage.doctor(), 'configuration').verdict).toBe('ok');
   });
 
   test('configured-files: a file that is named and not there', async () => {
     const text = await readFile(stage.configuration, 'utf8');
     const ca = join(stage.home, 'ca.pem');
     await writeFile(stage.configuration, text.replaceAll(/ca: [^ }]*/g, `ca: ${ca}`));
-    const report = await stage.doctor(WEB);
+    const report = await stage.doctor();
     expect(report).toMatchObject({ exitCode: 2, firstFailed: { id: 'configured-files' } });
     expect(rowOf(report, 'configured-files').details?.[0]).toContain('does not exist; create it, or correct the path');
     await stage.must(`cp ${scene.emulator.caFile} ${ca}`);
-    expect(rowOf(await stage.doctor(WEB), 'configured-files').verdict).toBe('ok');
+    expect(rowOf(await stage.doctor(), 'configured-files').verdict).toBe('ok');
   });
 });

@@ -5,6 +5,8 @@ import { request as httpsRequest } from 'node:https';
 import type { CheckOutcome } from '../../model/check.js';
 import { messageOf, ProxyError } from '../../model/errors.js';
 import type { DaemonStatus } from '../../daemon/status.js';
+import type { Git } from '../gitconfig/git.js';
+import { httpSetting } from '../gitconfig/proof.js';
 import { refusalIn } from './git-words.js';
 
 /** An answer waits for a sign-in and for a slow upstream; each of them has a limit of its own in the daemon. */
@@ -31,10 +33,10 @@ export interface DoorAnswer {
 }
 
 /**
- * Asks the HTTP door of the running daemon.
+ * Asks the HTTP door of the running daemon, with the lease that `git` would show there, if it has one.
  * @throws ProxyError `not-running` when it cannot be reached there, `certificate-unusable`, `internal` for an answer that has no end
  */
-export async function askDoor({ listen }: Pick<DaemonStatus, 'listen'>, asked: DoorRequest): Promise<DoorAnswer> {
+export async function askDoor({ listen }: Pick<DaemonStatus, 'listen'>, asked: DoorRequest, git: Git): Promise<DoorAnswer> {
   const [base] = listen.http;
   if (base === undefined)
     throw new ProxyError('not-running', 'The daemon has no HTTP door', { todo: 'give `listen.http` an address, then `postern reload`' });
@@ -50,6 +52,7 @@ export async function askDoor({ listen }: Pick<DaemonStatus, 'listen'>, asked: D
     headers: {
       host: new URL(base).host,
       connection: 'close',
+      ...(await leaseOf(git, base)),
       ...asked.headers,
       ...(asked.body === undefined ? {} : { 'content-length': Buffer.byteLength(asked.body) }),
     },
@@ -77,6 +80,13 @@ export async function askDoor({ listen }: Pick<DaemonStatus, 'listen'>, asked: D
     request.once('error', fail);
     request.end(asked.body);
   });
+}
+
+/** The header in which leases are handed out for git, as its configuration has it for this address. */
+async function leaseOf(git: Git, base: string): Promise<Readonly<Record<string, string>>> {
+  const header = await httpSetting(git, 'extraHeader', `${base}/`);
+  const [, lease] = /^x-postern-lease:\s*(\S+)\s*$/i.exec(header ?? '') ?? [];
+  return lease === undefined ? {} : { 'x-postern-lease': lease };
 }
 
 async function wholeText(response: IncomingMessage): Promise<string> {

@@ -89,16 +89,20 @@ async function notAsked(
   return allow.includes('push') ? undefined : { verdict: 'ok', text: `not asked: the route ${route} does not allow to push` };
 }
 
-function ask({ found }: AddressWalk, { path }: RoadFacts, call: string, body: object): Promise<DoorAnswer> {
+function ask({ found, git }: AddressWalk, { path }: RoadFacts, call: string, body: object): Promise<DoorAnswer> {
   const { status } = found;
   if (status === undefined) throw new Error('The row of the daemon comes first');
-  return askDoor(status, {
-    method: 'POST',
-    // As git-lfs derives it from the remote.
-    path: `${path}${path.endsWith('.git') ? '' : '.git'}/info/lfs/${call}`,
-    headers: { accept: LFS_MEDIA_TYPE, 'content-type': LFS_MEDIA_TYPE },
-    body: JSON.stringify(body),
-  });
+  return askDoor(
+    status,
+    {
+      method: 'POST',
+      // As git-lfs derives it from the remote.
+      path: `${path}${path.endsWith('.git') ? '' : '.git'}/info/lfs/${call}`,
+      headers: { accept: LFS_MEDIA_TYPE, 'content-type': LFS_MEDIA_TYPE },
+      body: JSON.stringify(body),
+    },
+    git,
+  );
 }
 
 /** A host that has no LFS at all is no fault of who does not use it. */

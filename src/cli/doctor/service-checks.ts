@@ -150,11 +150,12 @@ export async function serviceStart(walk: Walk): Promise<{ readonly fix: string; 
   return { fix: startFix(walk, unit, words), command: unit.systemctl.line(...words) };
 }
 
-const LINES = 3;
+const LINES = 6;
 
-/** What it said last: a line of the log holds no secret. */
+/** What the program itself said last: a line of the log holds no secret. systemd's own lines say only that it ended. */
 async function lastLines({ context }: Walk, { scope, service: name }: Unit): Promise<string[]> {
-  const words = [...(scope === 'user' ? ['--user'] : []), '--no-pager', '-o', 'cat', '-n', String(LINES), '-u', name];
+  const own = scope === 'user' ? ['--user', `_SYSTEMD_USER_UNIT=${name}`] : [`_SYSTEMD_UNIT=${name}`];
+  const words = ['--no-pager', '-o', 'cat', '-n', String(LINES), ...own];
   const { code, stdout } = await runProgram('journalctl', words, context.environment);
   return code === 0 ? stdout.split('\n').filter((line) => line.trim() !== '') : [];
 }
