@@ -85,7 +85,7 @@ async function notAsked(
     };
   }
   if (operation === 'download') return undefined;
-  if (walk.flags['read-only'] === true) return { verdict: 'ok', text: 'not asked: only fetching is meant (--read-only)' };
+  if (walk.isReadOnly) return { verdict: 'ok', text: 'not asked: only fetching is meant (--read-only)' };
   return allow.includes('push') ? undefined : { verdict: 'ok', text: `not asked: the route ${route} does not allow to push` };
 }
 
