@@ -105,6 +105,14 @@ function whyAstray(address: string, to: string, walk: Walk, look: GitLook): Astr
       todo: 'take the credential out of the address (git remote set-url) and revoke it',
     };
   const [rewrite] = rewritesOf(address, look);
+  // Where the door was when `setup` ran.
+  const isOwn = rewrite?.origin === `file:${look.places.owned}` && to !== address;
+  if (isOwn && /^(?:ssh:|\[)/.test(to) && look.doors.length === 1)
+    return {
+      what: `${text} goes to ${shown(to)}, where the SSH door was: it is off`,
+      todo: 'set `listen.ssh` of the configuration, then run `postern reload` and `postern setup`; or use the https:// address',
+    };
+  if (isOwn) return { what: `${text} goes to ${shown(to)}, where the door is not any more`, todo: setupCommand(walk), bySetup: true };
   if (rewrite !== undefined && to !== address) return { what: `${text} slips past: ${told(rewrite)}`, todo: removal(rewrite) };
   if (rules.some(({ insteadOf }) => address.startsWith(insteadOf)))
     return { what: `${text} goes to ${shown(to)} and not to the door: its rule is not in force`, todo: setupCommand(walk), bySetup: true };
