@@ -16,6 +16,8 @@ export const RECORD_VERSION = 1;
 
 /** What is asked, in the order in which it is. */
 export const EXCHANGE_STEPS = [
+  /** Without a credential, as git begins. */
+  'anonymous',
   'fetch-refs-v2',
   'fetch-refs-v0',
   'upload-pack',
@@ -27,8 +29,8 @@ export const EXCHANGE_STEPS = [
 ] as const;
 export type ExchangeStep = (typeof EXCHANGE_STEPS)[number];
 
-/** A name in lower case and a value, or the shape of either. */
-export type HeaderShape = readonly [name: string, value: string];
+/** `name: value`, the name in lower case; either may be a shape. */
+export type HeaderShape = `${string}: ${string}`;
 
 /** A packet of git's (gitprotocol-common, gitprotocol-v2), or several that are alike. */
 export type PacketShape =

@@ -149,19 +149,20 @@ describe.skipIf(!hasAccount())('SSH (ssh needs an account)', () => {
     await road.expectGreen(BRIDGED);
   });
 
-  it('with the door switched off', async () => {
+  it('with the door switched off, and on again elsewhere', async () => {
     await road.reconfigure(road.healthy.replace('ssh: 127.0.0.1:0 }', 'ssh: off }'));
     const { first } = await road.doctor(BRIDGED);
-    expect(first).toMatchObject({ id: 'ssh-door' });
-    expect(todoOf(first)).toContain('`listen.ssh`');
+    expect(first).toMatchObject({ id: 'git-address', class: 'git' });
+    expect(first?.text).toContain('where the SSH door was: it is off');
+    expect(todoOf(first)).toContain('set `listen.ssh` of the configuration');
     await road.reconfigure(road.healthy);
-    // Its port is another one now, as it may be for who changes the configuration.
-    const then = (await road.doctor(BRIDGED)).first;
-    expect(then).toMatchObject({ id: 'ssh-door' });
-    expect(then?.text).toMatch(/^Nothing answers at \[127\.0\.0\.1\]:\d+, where git goes over SSH/);
-    expect(todoOf(then)).toContain('run `postern setup`');
+    // Its port is another one now.
+    const { first: then, row } = await road.doctor(BRIDGED);
+    expect(then).toMatchObject({ id: 'git-rules' });
+    expect(row('git-address').text).toContain('where the door is not any more');
+    expect(todoOf(then)).toContain('postern setup');
     await road.setup();
-    await road.expectGreen(BRIDGED);
+    expect((await road.expectGreen(BRIDGED)).row('ssh-door').text).toContain('answers at [127.0.0.1]:');
   });
 
   it('with another key of the door in known_hosts', async () => {

@@ -2,15 +2,17 @@
  * `postern doctor record [URL]`: writes what an upstream answers on the road of an address, as shapes, to a file that can be given to others.
  * What stands in it is said before it is written.
  */
+import { lstat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { askRecord } from '../../daemon/doctor/doctor-actions.js';
 import type { CheckRow } from '../../model/check.js';
 import { messageOf, ProxyError, systemCodeOf } from '../../model/errors.js';
 import { type Exchange, type ExchangeRecord, RECORD_FORMAT, RECORD_VERSION, type RowShape } from '../../model/exchange-record.js';
+import { makeNewFile } from '../../store/new-file.js';
 import { writePrivateFile } from '../../store/private-file.js';
-import { lstat } from 'node:fs/promises';
 import { columns } from '../amounts.js';
 import type { Context, SettingsFlags } from '../context.js';
+import { withoutCredential } from '../doctor/targets.js';
 import { Git } from '../gitconfig/git.js';
 import { visible } from '../visible.js';
 import { walk } from './doctor.js';
@@ -22,15 +24,16 @@ const STDOUT = '-';
 export async function doctorRecord(context: Context, given: string | undefined, flags: SettingsFlags): Promise<number> {
   const { environment, home, workingDirectory, printer, places } = context;
   const git = new Git(environment, home, workingDirectory);
-  const address = given ?? (await originOf(git));
+  const { address } = withoutCredential(given ?? (await originOf(git)));
   const now = new Date();
   const output = typeof flags['output'] === 'string' ? flags['output'] : `postern-record-${dayOf(now)}.json`;
   const file = output === STDOUT ? undefined : resolve(workingDirectory, output);
   // Before anything is asked: nobody likes to hear it afterwards.
   if (file !== undefined && flags['force'] !== true) await refuseExisting(file);
-  const { rows } = await walk(context, address, flags, { isPrinting: false });
+  // Before the walk, on which an upstream may come to want no more requests for a while.
   const road = await askRecord(places.adminSocket, address);
   if (road === undefined) throw notRunning(places.adminSocket);
+  const { rows } = await walk(context, address, flags, { isPrinting: false });
   const record: ExchangeRecord = {
     format: RECORD_FORMAT,
     version: RECORD_VERSION,
@@ -48,7 +51,7 @@ export async function doctorRecord(context: Context, given: string | undefined, 
     printer.line(`Would write ${visible(file)}: ${text.length} characters, readable by you alone`);
     return 0;
   }
-  await write(file, text);
+  await write(file, text, flags['force'] === true);
   printer.line(`Wrote ${visible(file)} (${text.length} characters, readable by you alone). Look at it before you give it to anybody.`);
   return 0;
 }
@@ -64,21 +67,24 @@ async function originOf(git: Git): Promise<string> {
 }
 
 async function refuseExisting(file: string): Promise<void> {
-  const isThere = await lstat(file).then(
-    () => true,
-    () => false,
-  );
-  if (!isThere) return;
-  throw new ProxyError('usage', `${visible(file)} is there already`, { todo: 'name another file with --output, or add --force' });
+  const found = await lstat(file).catch(() => undefined);
+  if (found !== undefined) throw isThere(file);
 }
 
-async function write(file: string, text: string): Promise<void> {
-  await writePrivateFile(file, text).catch((thrown: unknown) => {
+function isThere(file: string): ProxyError {
+  return new ProxyError('usage', `${visible(file)} is there already`, { todo: 'name another file with --output, or add --force' });
+}
+
+/** Whoever has put something there meanwhile keeps it. */
+async function write(file: string, text: string, isForced: boolean): Promise<void> {
+  const writing = isForced ? writePrivateFile(file, text).then(() => true) : makeNewFile(file, text);
+  const isWritten = await writing.catch((thrown: unknown) => {
     throw new ProxyError('usage', `${visible(file)} cannot be written (${systemCodeOf(thrown) ?? messageOf(thrown)})`, {
       todo: 'name another file with --output',
       cause: thrown,
     });
   });
+  if (!isWritten) throw isThere(file);
 }
 
 function dayOf(date: Date): string {

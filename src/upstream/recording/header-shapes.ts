@@ -80,13 +80,13 @@ export function headerShapes(headers: readonly (readonly [name: string, value: s
 }
 
 function headerShape(name: string, value: string, origin: URL): HeaderShape {
-  if (name === 'location') return [name, locationShape(value, origin)];
-  if (name === 'www-authenticate' || name === 'proxy-authenticate') return [name, challengeShape(value)];
-  if (name === 'authorization') return [name, `<${/^(?:Bearer|Basic)(?= )/.exec(value)?.[0] ?? 'other'}>`];
+  if (name === 'location') return `${name}: ${locationShape(value, origin)}`;
+  if (name === 'www-authenticate' || name === 'proxy-authenticate') return `${name}: ${challengeShape(value)}`;
+  if (name === 'authorization') return `${name}: <${/^(?:Bearer|Basic)(?= )/.exec(value)?.[0] ?? 'other'}>`;
   const known = KNOWN.get(name);
-  if (known === undefined) return [`<header ${name.length}>`, textShape(value)];
-  if (known !== 'shape' && known.test(value)) return [name, value];
-  return [name, textShape(plain(value))];
+  if (known === undefined) return `<header ${name.length}>: ${textShape(value)}`;
+  if (known !== 'shape' && known.test(value)) return `${name}: ${value}`;
+  return `${name}: ${textShape(plain(value))}`;
 }
 
 /** `<same host>`, `<other host, sign-in>`. */

@@ -121,7 +121,7 @@ export class Recorder {
         headers: {
           ...asked.headers,
           ...(address.kind === 'generic' ? {} : AZURE),
-          ...(authorization === undefined ? {} : { authorization }),
+          ...(authorization === undefined || asked.step === 'anonymous' ? {} : { authorization }),
         },
         body: asked.body,
       };
@@ -141,11 +141,13 @@ export class Recorder {
 
 /** In their order; `told` is asked when an answer to the first is there. */
 function* stepsOf(address: RepoAddress, told: () => { readonly hasV2: boolean; readonly format: string | undefined }): Generator<Asked> {
+  const advertised = smartSuffix('git-upload-pack', 'advertisement');
   const get = (step: ExchangeStep, needs: readonly Permission[], repository: string, headers: Asked['headers']): Asked => ({
     ...{ step, needs, headers, method: 'GET', below: { repository } },
   });
-  yield get('fetch-refs-v2', ['fetch'], smartSuffix('git-upload-pack', 'advertisement'), V2);
-  yield get('fetch-refs-v0', ['fetch'], smartSuffix('git-upload-pack', 'advertisement'), GIT);
+  yield get('anonymous', ['fetch'], advertised, GIT);
+  yield get('fetch-refs-v2', ['fetch'], advertised, V2);
+  yield get('fetch-refs-v0', ['fetch'], advertised, GIT);
   const { hasV2, format } = told();
   yield {
     step: 'upload-pack',
