@@ -15,6 +15,7 @@ import type { AccessSettings } from '../model/settings.js';
 import type { GuidNames } from '../upstream/guid-names.js';
 import { type DoorNames, sharedName } from './door-names.js';
 import { forwardedBy } from './forwarded.js';
+import { isKnock } from './knock.js';
 import { takeLease } from './presented-lease.js';
 import { readOperation } from './read-operation.js';
 
@@ -22,6 +23,8 @@ import { readOperation } from './read-operation.js';
 export type Walked =
   | { readonly kind: 'pass'; readonly operation: DoorOperation; readonly pass: Pass; readonly caller: Caller }
   | { readonly kind: 'no'; readonly refusal: Refusal; readonly operation: DoorOperation | undefined }
+  /** Somebody whom the door serves wanted to know just that. */
+  | { readonly kind: 'knock' }
   | { readonly kind: 'gone' };
 
 interface Asked {
@@ -52,6 +55,7 @@ export async function askGate(request: IncomingMessage, { parts, names, host, re
   const caller = await callerOf(request, host, parts, record);
   if (caller === undefined) return { kind: 'gone' };
   if (caller.kind === 'refusal') return no(caller);
+  if (isKnock(request)) return { kind: 'knock' };
   const read = readOperation(request, routes, record);
   if (read.kind === 'refusal') return no(read);
   const unrecorded = audit.refusal();

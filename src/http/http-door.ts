@@ -16,11 +16,12 @@ import type { ApiCarrier } from './api/api-carrier.js';
 import type { Forwarder } from './forward.js';
 import type { LfsCarrier } from './lfs/lfs-carrier.js';
 import { traceOf } from './headers.js';
+import { KNOCKED } from './knock.js';
 import { isPageRequest } from './page-requests.js';
 import { SelfCalls } from './self-calls.js';
 import type { StatusPage } from './status-page.js';
 import { dialectOf } from './read-operation.js';
-import { sayIn, sayTo } from './speech.js';
+import { sayIn, sayPlain, sayTo } from './speech.js';
 
 export interface HttpDoorParts extends ListenerParts, GateParts, EntranceParts {
   readonly forwarder: Forwarder;
@@ -159,6 +160,9 @@ export class HttpDoor {
       ledger.finish(record, { verdict: 'client-gone' });
       // A socket that is not read on would not notice by itself.
       socket.destroy();
+    } else if (walked.kind === 'knock') {
+      ledger.finish(record, { verdict: 'passed' });
+      sayPlain(response, KNOCKED, { close: true });
     } else if (walked.kind === 'pass') await carry({ request, response, record }, walked, parts);
     else {
       const { refusal, operation } = walked;

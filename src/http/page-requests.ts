@@ -9,6 +9,7 @@
  */
 import type { IncomingMessage } from 'node:http';
 import type { Refusal } from '../model/refusal.js';
+import { isKnock } from './knock.js';
 
 export const PAGE_PATH = '/-/';
 /** Where the code goes. */
@@ -41,8 +42,9 @@ export const PAGE_REQUESTS: ReadonlyMap<string, Expected> = new Map<string, Expe
 ]);
 
 /** Whether a request is for the status page, rightly or not. */
-export function isPageRequest({ url = '' }: IncomingMessage): boolean {
-  return url.startsWith(PAGE_PATH);
+export function isPageRequest(request: IncomingMessage): boolean {
+  const { url = '' } = request;
+  return url.startsWith(PAGE_PATH) && !isKnock(request);
 }
 
 /** Why a browser's request for the page is none that the page itself, or who sits there, began. `origin`: the door's own. */

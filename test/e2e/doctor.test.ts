@@ -5,6 +5,7 @@
 import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { DaemonStatus } from '../../src/daemon/status.js';
 import { DoctorStage, faultsOf, remedyOf, type Report, rowOf, WEB } from '../support/doctor-stage.js';
 import { PROGRAM, run, Scene } from '../support/scene.js';
 
@@ -43,6 +44,23 @@ describe('on a machine that is set up', () => {
       expect(report.rows.some(({ address }) => address === WEB)).toBe(words !== '' || cwd !== stage.home);
     }
     await stage.must(`git clone -q ${WEB} clone`);
+  });
+
+  test('that somebody looked leaves no failure in the book', async () => {
+    await stage.doctor(WEB);
+    const { failures, operations, running } = await stage
+      .must('postern status --json')
+      .then(({ stdout }) => JSON.parse(stdout) as DaemonStatus);
+    expect(failures).toEqual([]);
+    expect({ ...operations, passed: (operations.passed ?? 0) > 0 }).toEqual({
+      passed: true,
+      refused: 0,
+      failed: 0,
+      broken: 0,
+      'client-gone': 0,
+      killed: 0,
+    });
+    expect(running).toEqual([]);
   });
 
   test('the rows are told with headings, and the last line says that all is well', async () => {

@@ -5,6 +5,7 @@
 import { connect } from 'node:net';
 import { type IncomingMessage, request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
+import { KNOCK_REPOSITORY } from '../../http/knock.js';
 import { ERROR_CODES, type ErrorCode, systemCodeOf } from '../../model/errors.js';
 import { GIT_TIMED_OUT, type Git } from '../gitconfig/git.js';
 import { hideCredentials } from '../gitconfig/names.js';
@@ -15,9 +16,6 @@ const CONNECT_MS = 5_000;
 const ANSWER_MS = 20_000;
 /** The first words of the door's answer are enough to know it. */
 const MOST_BYTES = 4096;
-
-/** No repository can have this host (RFC 2606, section 2): whatever the door says of it is said by the door, and nothing goes up. */
-const NOBODY = 'postern.invalid/doctor/_git/doctor';
 
 /** Whether a connection can be opened: undefined when it can, else the system's code, such as ECONNREFUSED. */
 export function connectFault(base: string): Promise<string | undefined> {
@@ -37,7 +35,7 @@ export function connectFault(base: string): Promise<string | undefined> {
 /** Whether what listens there speaks as a Postern does. It is told nothing; its certificate is git's to judge, and is not looked at. */
 export function isPostern(base: string): Promise<boolean> {
   return new Promise((resolve) => {
-    const url = new URL(`/${NOBODY}/info/refs?service=git-upload-pack`, base);
+    const url = new URL(`/${KNOCK_REPOSITORY}/info/refs?service=git-upload-pack`, base);
     const options = { timeout: CONNECT_MS, agent: false } as const;
     const answered = (response: IncomingMessage): void => {
       let text = '';
@@ -78,7 +76,7 @@ const QUIET = [
 
 /** Has git ask the door for a repository that nobody has. `door` ends in `/`. */
 export async function talkToDoor(git: Git, door: string): Promise<DoorTalk> {
-  const { status, stderr } = await git.with(QUIET).run(['ls-remote', door + NOBODY], '', { timeoutMs: ANSWER_MS });
+  const { status, stderr } = await git.with(QUIET).run(['ls-remote', door + KNOCK_REPOSITORY], '', { timeoutMs: ANSWER_MS });
   const lines = hideLines(stderr);
   const first = lines.findIndex((line) => line.startsWith('remote: postern: '));
   if (first >= 0) {
