@@ -10,9 +10,10 @@ import { readFileSync } from 'node:fs';
 import yargs from 'yargs';
 import { redact } from '../daemon/redaction.js';
 import { messageOf, ProxyError, type ErrorCode } from '../model/errors.js';
-import { type Context, createContext, STANDARD_INPUT } from './context.js';
+import { type Context, createContext } from './context.js';
 import { endOnSignals } from './first-process.js';
 import { createPrinter } from './print.js';
+import { splitLine } from './tree/line.js';
 import { addAll } from './tree/tree.js';
 
 const USAGE_CODES: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
@@ -26,7 +27,7 @@ const EXIT_FAILURE = 1;
 const EXIT_USAGE = 2;
 
 endOnSignals();
-const { own, command } = splitCommand(process.argv.slice(2));
+const { own, command } = splitLine(process.argv.slice(2));
 const printer = createPrinter();
 const context = createContext(printer, version());
 
@@ -47,7 +48,7 @@ function run(work: (context: Context) => Promise<number> | number): Promise<void
     );
 }
 
-const tree = yargs(own[0] === 'lease' ? own.map((word) => (word === '-' ? STANDARD_INPUT : word)) : own);
+const tree = yargs(own);
 addAll(tree, run, command);
 await tree
   .demandCommand(1, 'Say what to do: one of the commands above')
@@ -63,13 +64,6 @@ await tree
     process.exit(EXIT_USAGE);
   })
   .parseAsync();
-
-/** For `exec`, what stands after the first `--` is no business of ours. */
-function splitCommand(words: readonly string[]): { own: string[]; command: string[] | undefined } {
-  const at = words.indexOf('--');
-  if (at < 0 || !words.slice(0, at).includes('exec')) return { own: [...words], command: undefined };
-  return { own: words.slice(0, at), command: words.slice(at + 1) };
-}
 
 function version(): string {
   const found: unknown = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));

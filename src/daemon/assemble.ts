@@ -4,6 +4,8 @@
 import { Callers } from '../gate/callers.js';
 import { Ledger } from '../gate/ledger.js';
 import { OnwardSeal } from '../gate/onward-seal.js';
+import { Pace } from '../gate/pace.js';
+import { PageSessions } from '../gate/page-sessions.js';
 import { Peers } from '../gate/peers.js';
 import { KernelPeerTable } from '../gate/peer-table.js';
 import { RouteTable } from '../gate/route-table.js';
@@ -16,6 +18,7 @@ import { LfsCarrier } from '../http/lfs/lfs-carrier.js';
 import { Onward } from '../http/onward.js';
 import { doorNames, hasTls } from '../http/listener-tls.js';
 import { PrivateAgents } from '../http/private-agents.js';
+import { StatusPage } from '../http/status-page.js';
 import { readSecret } from '../identity/secret-reader.js';
 import { createIdentity, type IdentitySurroundings, secretVariables } from '../identity/sources.js';
 import { Vault } from '../identity/vault.js';
@@ -53,6 +56,7 @@ import type { DoctorParts } from './doctor/doctor-parts.js';
 import { mostFiles } from './file-limit.js';
 import type { LeaseDesk } from './lease-desk.js';
 import { lfsGuide } from './lfs-guide.js';
+import { pageFile } from './page-files.js';
 import { PatCare } from './pat-care.js';
 import { PatDesk } from './pat-desk.js';
 import { redact } from './redaction.js';
@@ -95,6 +99,10 @@ export interface House {
   /** What `postern doctor` has this house look at. */
   readonly doctor: DoctorParts;
   readonly ledger: Ledger;
+  /** How much happened in the latest minutes. */
+  readonly pace: Pace;
+  /** Outlast a change of the configuration. */
+  readonly pageSessions: PageSessions;
   readonly traffic: Traffic;
   readonly routes: RouteTable;
   readonly connections: UpstreamConnections;
@@ -132,9 +140,11 @@ export function assemble(
     stateDirectory?: string;
     audit: AuditHome;
     previous?: House | undefined;
+    /** What the status page shows; there is none where nobody tells. */
+    pageView?: (() => unknown) | undefined;
   },
 ): House {
-  const { environment, clock, logger, previous } = surroundings;
+  const { environment, clock, logger, previous, pageView } = surroundings;
   const held = new Map<string, Secret>(previous?.held);
   const { leaseKey } = settings.access;
   for (const name of [...secretVariables(settings.identities), ...(leaseKey?.kind === 'env' ? [leaseKey.name] : [])]) {
@@ -172,6 +182,9 @@ export function assemble(
   });
   const audit = auditOf(settings, surroundings);
   const ledger = previous?.ledger ?? new Ledger({ clock, logger, audit, operationLevel: settings.log.operations });
+  const pace = previous?.pace ?? new Pace({ clock, book: ledger });
+  ledger.observers.add(pace);
+  const pageSessions = previous?.pageSessions ?? new PageSessions(clock);
   const traffic = previous?.traffic ?? new Traffic({ logger, files: mostFiles() });
   const routes = new RouteTable(settings.routes);
   const connections = new UpstreamConnections({ environment, connectMs: timeouts.connect });
@@ -215,6 +228,7 @@ export function assemble(
     forwarder: new Forwarder(courier),
     lfs: new LfsCarrier(courier, { onward, routes }),
     api: new ApiCarrier(courier, { onward }),
+    page: pageView && new StatusPage({ sessions: pageSessions, peers, logger, view: pageView, file: pageFile }),
     peers,
     callers: new Callers({
       uids: [...(ownUid === undefined ? [] : [ownUid]), ...access.uids],
@@ -276,6 +290,8 @@ export function assemble(
     reposDesk,
     doctor,
     ledger,
+    pace,
+    pageSessions,
     traffic,
     routes,
     connections,

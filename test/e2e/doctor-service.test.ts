@@ -81,7 +81,9 @@ describe.skipIf(!IS_ROOT)(`doctor beside systemd${IS_ROOT ? '' : ': skipped, onl
       /^mend what its log says \(`journalctl --user -u postern\.service`\), then `systemctl --user restart postern\.service`$/,
     );
     await rm(outside);
-    await follow('systemctl --user daemon-reload && systemctl --user reset-failed && systemctl --user restart postern.socket postern.service');
+    await follow(
+      'systemctl --user daemon-reload && systemctl --user reset-failed && systemctl --user restart postern.socket postern.service',
+    );
     expect(faultsOf(await doctor())).toEqual([]);
   });
 

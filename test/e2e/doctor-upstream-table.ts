@@ -1,5 +1,5 @@
 /** What can be wrong beyond the door, as it is planted, as doctor has to name it, and as its remedy mends it. */
-import { rm, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Emulator } from '../azure/emulator.js';
 
@@ -50,7 +50,7 @@ export async function ownCases(world: World): Promise<readonly OwnCase[]> {
   const file = (name: string): string => join(directory, name);
   const write = (name: string, text: string): Promise<void> => writeFile(file(name), text, { mode: 0o600 });
   const principal = (changes: Readonly<Record<string, string | undefined>>): string => {
-    const keys = {
+    const keys: Readonly<Record<string, string | undefined>> = {
       kind: 'client-secret',
       tenant,
       clientId: secretClient.clientId,
@@ -68,8 +68,7 @@ export async function ownCases(world: World): Promise<readonly OwnCase[]> {
   const fresh = git.patApi.add({ organizations: ['pat-ended'], scope: 'vso.code_write' });
   await write('wrong-secret', 'nonsense');
   await write('pat', ended.token);
-  // The daemon looks whether it is there when it starts.
-  await write('no-secret', secretClient.secret);
+  await write('empty-secret', '');
   sts.tenants.add(OTHER_TENANT);
   const local = `127.0.0.1:${closedPort}`;
   return [
@@ -227,14 +226,13 @@ export async function ownCases(world: World): Promise<readonly OwnCase[]> {
       todo: 'put the value of the secret (not its id) where `secret` of the identity points',
     },
     {
-      name: 'no-secret',
-      bad: { identity: principal({ secret: `{ file: ${file('no-secret')} }` }) },
-      arrange: () => rm(file('no-secret')),
-      mend: () => write('no-secret', secretClient.secret),
+      name: 'empty-secret',
+      bad: { identity: principal({ secret: `{ file: ${file('empty-secret')} }` }) },
+      mend: () => write('empty-secret', secretClient.secret),
       first: 'token',
       exit: 6,
-      text: `A secret could not be read: file ${file('no-secret')} cannot be read (ENOENT)`,
-      todo: 'check the path and that the user of the daemon may read it',
+      text: `A secret could not be read: file ${file('empty-secret')} is empty`,
+      todo: 'put the secret there',
     },
     {
       name: 'audience',

@@ -1,4 +1,5 @@
 /** Whether an address is one of the door that runs. */
+import { isLoopback } from '../../upstream/outgoing-proxy.js';
 import type { Found } from './check.js';
 
 /** `address`: as git would use it, after its rules. */
@@ -9,7 +10,7 @@ export function isDoors(address: string, { status, loaded }: Found): boolean {
   return [...status.listen.http, ...status.listen.ssh].some((each) => {
     const door = new URL(each);
     if (door.protocol !== place.protocol || door.port !== place.port) return false;
-    return door.hostname === place.hostname || isThisMachine(place.hostname) || names.includes(place.hostname);
+    return door.hostname === place.hostname || isLoopback(place.hostname) || names.includes(place.hostname);
   });
 }
 
@@ -20,8 +21,4 @@ function placeOf(address: string): Pick<URL, 'protocol' | 'hostname' | 'port'> |
   const { protocol, hostname, port } = new URL(text);
   // A door in the clear on port 80 says so; URL leaves it out.
   return { protocol, hostname, port };
-}
-
-function isThisMachine(hostname: string): boolean {
-  return hostname === 'localhost' || hostname === '[::1]' || hostname.startsWith('127.');
 }

@@ -13,8 +13,8 @@ import { discover } from '../gitconfig/discovery.js';
 import { type ConfigEntry, type Git, subsectionOf } from '../gitconfig/git.js';
 import { placesFor } from '../gitconfig/places.js';
 import { addressOf, prove } from '../gitconfig/proof.js';
-import { doorBase, onPremBases, rulesFor } from '../gitconfig/rules.js';
-import { sshPlanFor } from '../gitconfig/ssh-setup.js';
+import { doorBase, onPremBases, rulesFor, spelledOnce } from '../gitconfig/rules.js';
+import { azureSshHosts, otherSshHost, sshDoorRules, sshDoors } from '../gitconfig/ssh-rules.js';
 import type { Walk } from './check.js';
 import type { GitLook } from './look.js';
 
@@ -43,30 +43,27 @@ async function look(walk: Walk): Promise<GitLook | undefined> {
   const onPrem = onPremBases(settings.routes);
   const { organisations, users } = discovery;
   const quiet = { ...context, printer: { ...context.printer, line: () => undefined } };
-  const ssh = await sshPlanFor(
-    { env: context.environment, home: context.home },
-    {
-      git: git.neutral(),
-      places,
-      door: await setupSshDoor(quiet, settings, { isSystem: system, isDry: true }),
-      organisations,
-      onPrem,
-    },
-  );
-  const rules = [...rulesFor({ base: door, organisations, users, onPrem }), ...ssh.rules];
-  const doors = [door, ...ssh.doors] as const;
+  // What known_hosts has of it is looked at where an address goes over SSH.
+  const ssh = (await setupSshDoor(quiet, settings, { isSystem: system, isDry: true }))?.address;
+  const hosts = [...azureSshHosts(spelledOnce(organisations)), ...[...onPrem].sort().map((host) => otherSshHost(host, settings.routes))];
+  const rules = [...rulesFor({ base: door, organisations, users, onPrem }), ...(ssh === undefined ? [] : sshDoorRules(ssh, hosts))];
+  const doors = [door, ...(ssh === undefined ? [] : sshDoors(ssh))] as const;
   const entries = await git.entries();
-  const atDoor = [...doors, ...(status === undefined ? [] : [...status.listen.http, ...status.listen.ssh].map((each) => `${each}/`))];
+  const open = [...doors, ...(status === undefined ? [] : [...status.listen.http, ...status.listen.ssh].map((each) => `${each}/`))];
   const leads = new Map<string, { to: string; isAtDoor: boolean }>();
   for (const address of addresses) {
     const to = await addressOf(git, address);
-    leads.set(address, { to, isAtDoor: atDoor.some((each) => to.startsWith(each)) });
+    leads.set(address, { to, isAtDoor: isAtDoor(to, open) });
   }
+  const sample = await wouldGo(git);
+  // Who needs no rules and has none is not made to wait until each has been tried.
+  const areNeeded =
+    addresses.length === 0 || [...leads.values()].some((lead) => !lead.isAtDoor) || doors.some((each) => sample.startsWith(each));
   return {
     door,
     doors,
     rules,
-    proof: await prove(git, rules, doors, places.owned),
+    proof: await prove(git, areNeeded ? rules : [], doors, places.owned),
     discovery,
     entries,
     places,
@@ -92,6 +89,15 @@ export function reachedBase(settings: Settings, status: Pick<DaemonStatus, 'list
   const isOpen = open.some((each) => endOf(each) === endOf(configured));
   if (isOpen) return configured;
   return open.find((each) => isLoopbackAddress(new URL(each).hostname.replace(/^\[|\]$/g, ''))) ?? open[0] ?? configured;
+}
+
+/** An address of SSH on this machine: git was led there, whatever has become of the door that was there. */
+const LOCAL_SSH =
+  /^(?:ssh:\/\/(?:[^@/]*@)?(?:127\.\d+\.\d+\.\d+|localhost|\[::1\])[:/]|\[?[^@/[\]]+@(?:127\.\d+\.\d+\.\d+|localhost|\[::1\])[:\]])/;
+
+/** Whether what git makes of an address is one of a door. That of an SSH door which is closed counts: rows of its own look at that. */
+export function isAtDoor(to: string, doors: readonly string[]): boolean {
+  return LOCAL_SSH.test(to) || doors.some((door) => to.startsWith(door));
 }
 
 /** Scheme and port: what has to be equal, since a listener may be reached by several names. */

@@ -1,9 +1,10 @@
 /** Where addresses of repositories lead, by git's own word, and why one does not lead to the door. */
 import type { CheckOutcome } from '../../model/check.js';
+import { userIn } from '../gitconfig/names.js';
 import { removal, told } from '../gitconfig/proof.js';
 import type { AddressCheck, Walk } from './check.js';
 import { addSetupFix, setupCommand } from './fixes.js';
-import { lookAtGit, rewritesOf } from './git-look.js';
+import { isAtDoor, lookAtGit, rewritesOf } from './git-look.js';
 import { type GitLook, NO_ADDRESS } from './look.js';
 import { hostOf, isForPostern, type RemoteAddress, remoteAddresses, shown, withoutCredential } from './targets.js';
 
@@ -84,7 +85,7 @@ async function goesTo({ git }: Walk, { remote, direction }: RemoteAddress): Prom
 
 function atDoor(to: string, { found }: Walk, { doors }: GitLook): boolean {
   const open = [...(found.status?.listen.http ?? []), ...(found.status?.listen.ssh ?? [])].map((each) => `${each}/`);
-  return [...doors, ...open].some((door) => to.startsWith(door));
+  return isAtDoor(to, [...doors, ...open]);
 }
 
 /** Hosts that routes name beside Azure DevOps Services. */
@@ -128,7 +129,8 @@ function whyAstray(address: string, to: string, walk: Walk, look: GitLook): Astr
       what: `${text} slips past: the SSH door is off, so SSH remotes are left as they are`,
       todo: 'set `listen.ssh` of the configuration and run `postern setup`, or use the https:// address',
     };
-  const user = /^https?:\/\/([^@/]+)@/i.exec(address)?.[1];
+  // Nothing that may be a secret comes this far; what is no plain user part is not said here either.
+  const user = userIn(/^https?:\/\/([^@/]+)@/i.exec(address)?.[1] ?? '');
   const organisation = /^([^.]+)\.visualstudio\.com$/.exec(host ?? '')?.[1];
   if (organisation !== undefined && organisation !== 'vs-ssh')
     return { what: `${text} slips past: no rule knows the organisation ${organisation}`, todo: setupCommand(walk), bySetup: true };

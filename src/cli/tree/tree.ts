@@ -1,5 +1,6 @@
 /** All commands, in the order in which help shows them. */
 import { addDoctor } from './doctor.js';
+import { addExplain } from './explain.js';
 import { addGit } from './git.js';
 import { addIdentity } from './identity.js';
 import { addLease } from './lease.js';
@@ -19,6 +20,7 @@ export function addAll(tree: Tree, run: Run, command: readonly string[] | undefi
   addLife(tree, run);
   addGit(tree, run, command);
   addDoctor(tree, run);
+  addExplain(tree, run);
   addLook(tree, run);
   addIdentity(tree, run);
   addLease(tree, run);
