@@ -152,14 +152,14 @@ describe.skipIf(!hasAccount())('SSH (ssh needs an account)', () => {
   it('with the door switched off, and on again elsewhere', async () => {
     await road.reconfigure(road.healthy.replace('ssh: 127.0.0.1:0 }', 'ssh: off }'));
     const { first } = await road.doctor(BRIDGED);
-    expect(first).toMatchObject({ id: 'git-address', class: 'git' });
-    expect(first?.text).toContain('where the SSH door was: it is off');
-    expect(todoOf(first)).toContain('set `listen.ssh` of the configuration');
+    expect(first).toMatchObject({ id: 'ssh-door', class: 'ssh' });
+    expect(first?.text).toBe('The daemon has no SSH door, and git goes to this address over SSH');
+    expect(todoOf(first)).toContain('give `listen.ssh` an address');
     await road.reconfigure(road.healthy);
     // Its port is another one now.
-    const { first: then, row } = await road.doctor(BRIDGED);
-    expect(then).toMatchObject({ id: 'git-rules' });
-    expect(row('git-address').text).toContain('where the door is not any more');
+    const { first: then } = await road.doctor(BRIDGED);
+    expect(then).toMatchObject({ id: 'ssh-door' });
+    expect(then?.text).toMatch(/^Nothing answers at \[127\.0\.0\.1\]:\d+, where git goes over SSH/);
     expect(todoOf(then)).toContain('postern setup');
     await road.setup();
     expect((await road.expectGreen(BRIDGED)).row('ssh-door').text).toContain('answers at [127.0.0.1]:');
