@@ -43,6 +43,7 @@ const TOOLS = {
   soak: 'bench/soak.ts',
   'container-stage': 'test/e2e/container-stage.ts',
   'image-stage': 'test/e2e/image-stage.ts',
+  'first-run-stage': 'test/e2e/first-run-stage.ts',
   'write-schema': 'scripts/write-schema.ts',
 };
 
