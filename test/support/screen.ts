@@ -29,7 +29,7 @@ export class Screen {
   /** What is on the screen: lines without blanks at their ends, and none that are empty at the end. */
   get text(): string {
     return this.#lines
-      .map((line) => Array.from(line, (each) => each ?? ' ').join('').trimEnd())
+      .map((line) => Array.from(line, blankIfNone).join('').trimEnd())
       .join('\n')
       .trimEnd();
   }
@@ -147,7 +147,7 @@ export class Screen {
     }
     while (this.#lines.length < this.rows) this.#lines.push([]);
     const top = this.#lines.shift() ?? [];
-    if (!this.isAlternate) this.#gone.push(Array.from(top, (each) => each ?? ' ').join('').trimEnd());
+    if (!this.isAlternate) this.#gone.push(Array.from(top, blankIfNone).join('').trimEnd());
     this.#lines.push([]);
   }
 
@@ -155,4 +155,9 @@ export class Screen {
     while (this.#lines.length <= this.#row) this.#lines.push([]);
     return this.#lines[this.#row] ?? [];
   }
+}
+
+/** What the cursor has jumped over has no character. */
+function blankIfNone(cell: string | undefined): string {
+  return cell ?? ' ';
 }

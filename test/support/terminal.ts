@@ -49,7 +49,15 @@ _, status = os.waitpid(pid, 0)
 sys.exit(os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status))
 `;
 
-export const KEYS = { enter: '\r', up: '\u001b[A', down: '\u001b[B', interrupt: '\u0003', end: '\u0004', erase: '\u007f', tab: '\t' } as const;
+export const KEYS = {
+  enter: '\r',
+  up: '\u001b[A',
+  down: '\u001b[B',
+  interrupt: '\u0003',
+  end: '\u0004',
+  erase: '\u007f',
+  tab: '\t',
+} as const;
 
 export interface TerminalOptions {
   readonly env: Readonly<Record<string, string | undefined>>;

@@ -66,7 +66,7 @@ function requireService({ service, daemon }: Standing, { isService }: Wishes): v
     });
 }
 
-async function isWanted({ printer }: Context, plan: Plan, flags: SettingsFlags, asker: Asker | undefined): Promise<boolean> {
+async function isWanted({ printer, home }: Context, plan: Plan, flags: SettingsFlags, asker: Asker | undefined): Promise<boolean> {
   if (flags['dry-run'] === true) {
     for (const line of plan.shown.whole) printer.line(line);
     printer.line('Nothing was changed');
@@ -76,7 +76,8 @@ async function isWanted({ printer }: Context, plan: Plan, flags: SettingsFlags, 
     printer.line('Everything is set up already');
     return true;
   }
-  for (const line of plan.shown.short) printer.line(line);
+  if (asker !== undefined) printer.line('');
+  for (const line of plan.shown.short) printer.line(shortened(line, home));
   if (asker === undefined) return true;
   const answer = await asker.choose('Do all of this?', [
     { value: 'yes', name: 'Yes' },
@@ -90,6 +91,11 @@ async function isWanted({ printer }: Context, plan: Plan, flags: SettingsFlags, 
   }
   printer.line('Nothing was changed');
   return false;
+}
+
+/** With `~` for the home, as people write it: a line of the plan is to fit on a terminal. */
+function shortened(line: string, home: string): string {
+  return line.replaceAll(`${home}/`, '~/');
 }
 
 /** Signs in with the user's own tool, which speaks to the terminal itself. */

@@ -26,9 +26,10 @@ export interface Plan {
   readonly isEmpty: boolean;
 }
 
+/** Short lines: they are shown on terminals of 80 columns. */
 const NEW_FILE = [
-  "Postern's configuration, begun by `postern setup`, which adds to it what is missing and changes nothing in it.",
-  '`postern config check` looks it over; `postern config show` shows what else can stand here.',
+  'Begun by `postern setup`, which adds what is missing and changes nothing.',
+  'Looked over by `postern config check`; docs/CONFIGURATION.md has every key.',
 ];
 const MORE = ['Added by `postern setup`.'];
 

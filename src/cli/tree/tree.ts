@@ -1,4 +1,5 @@
 /** All commands, in the order in which help shows them. */
+import { addCompletion } from './completion.js';
 import { addDoctor } from './doctor.js';
 import { addGit } from './git.js';
 import { addIdentity } from './identity.js';
@@ -26,5 +27,6 @@ export function addAll(tree: Tree, run: Run, command: readonly string[] | undefi
   addRepos(tree, run);
   addSshKey(tree, run);
   addService(tree, run);
+  addCompletion(tree, run);
   return tree;
 }
