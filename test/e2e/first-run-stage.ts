@@ -81,8 +81,8 @@ export class FirstRunStage {
   }
 
   /** A daemon as somebody starts it in another terminal. */
-  async daemon(): Promise<void> {
-    const child = spawn(process.execPath, [PROGRAM, 'start'], { env: this.environment, cwd: this.home, stdio: 'ignore' });
+  async daemon(env: Readonly<Record<string, string>> = {}): Promise<void> {
+    const child = spawn(process.execPath, [PROGRAM, 'start'], { env: { ...this.environment, ...env }, cwd: this.home, stdio: 'ignore' });
     this.#daemon = child;
     const ran = await this.postern(['wait', '--timeout', '20s']);
     if (ran.code !== 0) throw new Error(ran.stderr);

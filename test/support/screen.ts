@@ -75,7 +75,8 @@ export class Screen {
   }
 
   #control(parameters: string, final: string): void {
-    const [first = '0', second = ''] = parameters.replace(/^[?>=]/, '').split(';');
+    const [asked = '', second = ''] = parameters.replace(/^[?>=]/, '').split(';');
+    const first = asked === '' ? '0' : asked;
     const count = Math.max(1, Number(first));
     switch (final) {
       case 'A':

@@ -29,7 +29,7 @@ export interface Plan {
 /** Short lines: they are shown on terminals of 80 columns. */
 const NEW_FILE = [
   'Begun by `postern setup`, which adds what is missing and changes nothing.',
-  'Looked over by `postern config check`; docs/CONFIGURATION.md has every key.',
+  'Every key: docs/CONFIGURATION.md; `postern config check` looks it over.',
 ];
 const MORE = ['Added by `postern setup`.'];
 
@@ -61,7 +61,7 @@ export async function planOf(context: Context, flags: SettingsFlags, standing: S
         `  what to do: give it to the service (\`systemctl --user edit postern\`, LoadCredential= or Environment=), or run \`postern start\` here instead`,
       );
   }
-  const whole = lines.filter((line) => line !== 'Nothing was changed');
+  const whole = lines.filter((line) => line !== 'Nothing was changed').map((line) => line.trimEnd());
   // The configuration is short, and what was just decided; the rest is the same for everybody.
   const short = whole.filter((line, index) => index < configuration || !/^ {2}(?!what to do)/.test(line)).map(withoutColon(configuration));
   return {

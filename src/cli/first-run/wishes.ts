@@ -67,7 +67,7 @@ function writtenIdentity(kind: string, pairs: readonly string[]): WrittenIdentit
     throw new ProxyError('usage', `An identity of kind ${kind} has no such key as \`--with\` names`, {
       todo: known.length === 0 ? 'leave it out' : `name one of ${known.join(', ')}`,
     });
-  return { ...Object.fromEntries(entries), kind: kind as WrittenIdentity['kind'] }; // a kind that is none is told with its place in the file
+  return { kind: kind as WrittenIdentity['kind'], ...Object.fromEntries(entries) }; // a kind that is none is told with its place in the file
 }
 
 /** Without anybody to ask: flags, and else what Enter would take. */
