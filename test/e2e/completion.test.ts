@@ -13,19 +13,9 @@ let env: Record<string, string>;
 beforeAll(async () => {
   scene = await Scene.open();
   daemon = await scene.daemon();
-  const created = await daemon.postern([
-    'lease',
-    'create',
-    '--repo',
-    'contoso/web/app',
-    '--allow',
-    'fetch',
-    '--for',
-    '1h',
-    '--format',
-    'json',
-  ]);
-  lease = (JSON.parse(created.stdout) as { id: string }).id;
+  await daemon.postern(['lease', 'create', '--repo', 'contoso/web/app', '--allow', 'fetch', '--for', '1h']);
+  const [listed] = JSON.parse((await daemon.postern(['lease', 'list', '--json'])).stdout) as { id: string }[];
+  lease = listed?.id ?? '';
   const bin = join(scene.directory, 'bin');
   await mkdir(bin);
   await writeFile(join(bin, 'postern'), `#!/bin/sh\nexec '${process.execPath}' '${PROGRAM}' "$@"\n`);
@@ -63,7 +53,7 @@ describe.each(Object.entries(SHELLS))('%s', (shell, { args, load }) => {
     try {
       await terminal.shows(/[>$#%] ?$/);
       terminal.press(`${load}; echo is-''loaded${KEYS.enter}`);
-      await terminal.shows(/^is-loaded/m);
+      await terminal.shows(/^is-loaded\n> ?$/m);
       terminal.press(`${typed}${KEYS.tab}`);
       return await terminal.shows(seen);
     } finally {
@@ -72,20 +62,20 @@ describe.each(Object.entries(SHELLS))('%s', (shell, { args, load }) => {
   }
 
   test.each([
-    ['a command', 'postern lease cre', /postern lease create /],
-    ['an option', 'postern setup --no-serv', /postern setup --no-service /],
-    ['a value of an option', 'postern lease create --format azure', /--format azure-pipelines /],
-    ['a value behind an equals sign', 'postern env --format=gitc', /--format=gitconfig /],
-    ['one of a list with commas', 'postern lease create --allow fetch,pu', /--allow fetch,push /],
-    ['an identity of the configuration', 'postern pat create --identity ', /--identity sp /],
-    ['an address of a remote', 'postern doctor https://dev', /postern doctor https:\/\/dev\.azure\.com\/contoso\/Payments\/_git\/web /],
-    ['an organisation', 'postern repos con', /postern repos contoso /],
+    ['a command', 'postern lease cre', /postern lease create$/],
+    ['an option', 'postern setup --no-serv', /postern setup --no-service$/],
+    ['a value of an option', 'postern lease create --format azure', /--format azure-pipelines$/],
+    ['a value behind an equals sign', 'postern env --format=gitc', /--format=gitconfig$/],
+    ['one of a list with commas', 'postern lease create --allow fetch,pu', /--allow fetch,push$/],
+    ['an identity of the configuration', 'postern pat create --identity ', /--identity sp$/],
+    ['an address of a remote', 'postern doctor https://dev', /postern doctor https:\/\/dev\.azure\.com\/contoso\/Payments\/_git\/web$/],
+    ['an organisation', 'postern repos con', /postern repos contoso$/],
     ['a file', 'postern start --config my', /--config ['"]?my\\? settings\.yaml/],
   ])('completes %s', async (_, typed, seen) => {
     await completed(typed, seen);
   });
 
   test('completes the id of a lease that the daemon has', async () => {
-    await completed(`postern lease revoke ${lease.slice(0, 3)}`, `postern lease revoke ${lease} `);
+    await completed(`postern lease revoke ${lease.slice(0, 3)}`, `postern lease revoke ${lease}`);
   });
 });

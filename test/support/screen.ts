@@ -3,8 +3,8 @@
  * colours (which are only noted) and the alternate screen. Source: ECMA-48; xterm's "Control Sequences" for the private modes.
  */
 
-// What comes over the line, in pieces: a control sequence, a two-character escape, or one character.
-const PIECE = /\u001b\[([?>=]?[0-9;]*)([@-~])|\u001b([@-Z\\^_78])|([\s\S])/gu;
+// What comes over the line, in pieces: a control sequence, a title or the like, another escape, or one character.
+const PIECE = /\u001b\[([?>=]?[0-9;]*)([@-~])|\u001b(\][^\u0007\u001b]*(?:\u0007|\u001b\\)|[()][A-Z0-9]|[@-Z\\^_78=>])|([\s\S])/gu;
 
 export class Screen {
   rows: number;
@@ -42,7 +42,7 @@ export class Screen {
   write(chunk: string): void {
     const text = this.#rest + chunk;
     // A sequence may be cut in two.
-    const cut = /\u001b(?:\[[?>=]?[0-9;]*)?$/.exec(text)?.index ?? text.length;
+    const cut = /\u001b(?:\[[?>=]?[0-9;]*|\][^\u0007]*|[()])?$/.exec(text)?.index ?? text.length;
     this.#rest = text.slice(cut);
     for (const [, parameters, final, escape, character] of text.slice(0, cut).matchAll(PIECE)) {
       if (final !== undefined) this.#control(parameters ?? '', final);
