@@ -17,6 +17,8 @@ COPY scripts ./scripts
 RUN ["node", "scripts/ready.mjs", "--packages"]
 COPY LICENSE tsconfig.json ./
 COPY src ./src
+COPY docs/ERRORS.md ./docs/ERRORS.md
+COPY assets ./assets
 RUN ["node", "scripts/image.mjs", "/image"]
 
 FROM ${NODE_IMAGE}

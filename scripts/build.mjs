@@ -2,7 +2,7 @@
  * Builds the program into dist/: one entry and shared chunks, so that what a command does not use is not loaded. The
  * token library in particular is a chunk of its own and costs nothing before the first token.
  */
-import { chmodSync, existsSync, rmSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, rmSync } from 'node:fs';
 import { build } from 'esbuild';
 
 /** CommonJS packages inside an ES module bundle call require for Node's own modules. */
@@ -33,6 +33,22 @@ export async function buildProgram(outdir = 'dist', { sourcemap = true } = {}) {
     external: ['*.node', ...EXTERNAL_PACKAGES],
   });
   chmodSync(`${outdir}/postern.js`, 0o755);
+  await buildPage(`${outdir}/page`);
+}
+
+/** What the status page is made of: one script, and what stands beside it. */
+async function buildPage(outdir) {
+  await build({
+    entryPoints: { page: 'assets/page/page.ts' },
+    outdir,
+    bundle: true,
+    format: 'esm',
+    platform: 'browser',
+    target: 'es2022',
+    minify: true,
+    logLevel: 'warning',
+  });
+  for (const name of ['page.html', 'page.css', 'icon.svg']) cpSync(`assets/page/${name}`, `${outdir}/${name}`);
 }
 
 /** Programs of the repository that are no part of the package, by the file they begin with. */
@@ -44,7 +60,8 @@ const TOOLS = {
   'container-stage': 'test/e2e/container-stage.ts',
   'image-stage': 'test/e2e/image-stage.ts',
   'first-run-stage': 'test/e2e/first-run-stage.ts',
-  'write-schema': 'scripts/write-schema.ts',
+  'doc-stage': 'test/support/doc-stage.ts',
+  'write-docs': 'scripts/write-docs.ts',
 };
 
 export async function buildTools(outdir = 'build') {

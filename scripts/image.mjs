@@ -22,6 +22,8 @@ await buildProgram(join(app, 'dist'), { sourcemap: false });
 const { name, version, license, type } = JSON.parse(readFileSync('package.json', 'utf8'));
 writeFileSync(join(app, 'package.json'), `${JSON.stringify({ name, version, license, type }, undefined, 2)}\n`);
 cpSync('LICENSE', join(app, 'LICENSE'));
+// What `postern explain` shows.
+cpSync('docs/ERRORS.md', join(app, 'docs', 'ERRORS.md'));
 for (const from of packagesOf(EXTERNAL_PACKAGES)) {
   const filter = (path) => path === from || !LEFT_OUT.test(relative(from, path));
   cpSync(from, join(app, from), { recursive: true, filter });

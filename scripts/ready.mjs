@@ -47,6 +47,7 @@ async function build() {
   const marker = 'build/.sources';
   const wanted = fingerprint([
     'src',
+    'assets',
     'test/azure',
     'test/support',
     'test/e2e/container-stage.ts',

@@ -45,17 +45,20 @@ const LAW: HouseLaw = {
     'prom-client': { files: ['telemetry/metrics.ts'] },
   },
   ioModules: ['fs', 'net', 'tls', 'dgram', 'dns', 'http', 'https', 'http2', 'child_process', 'worker_threads', 'cluster', 'process', 'os'],
-  printers: ['cli/print.ts', 'daemon/log.ts'],
+  printers: ['cli/print.ts', 'cli/screen.ts', 'daemon/log.ts'],
   revealers: [
+    'cli/code-page.ts', // writes the code of the status page into a file of its user's
     'cli/commands/lease.ts', // prints the lease that was asked for
     'daemon/identity-actions.ts', // hands a new sign-in to the daemon to be kept, over the admin socket
     'daemon/lease-actions.ts', // hands a lease to the daemon to be judged, over the admin socket
     'daemon/lease-desk.ts', // hands a new lease to the command line, over the admin socket
+    'daemon/page-actions.ts', // hands the code of the status page to the command line, over the admin socket
     'daemon/pat-actions.ts', // hands a new personal access token to the command line, over the admin socket
     'gate/onward-seal.ts', // a key of leases, to derive another one from
     'gate/lease-seal.ts', // the key of the HMAC, and the lease that is narrowed
     'gate/lease-verifier.ts', // takes a lease apart
     'http/door-listener.ts', // hands the key of the door's certificate to TLS
+    'http/status-page.ts', // hands a session to a browser
     'identity/entra-source.ts', // hands a client secret to the library that sends it
     'identity/git-credential.ts', // tells git's helpers whether what they gave was good
     'identity/pat-shape.ts', // looks whether a text has the form of a personal access token

@@ -10,10 +10,11 @@ import { readFileSync } from 'node:fs';
 import yargs from 'yargs';
 import { redact } from '../daemon/redaction.js';
 import { messageOf, ProxyError, type ErrorCode } from '../model/errors.js';
-import { type Context, createContext, STANDARD_INPUT } from './context.js';
 import { COMPLETE } from './completion/scripts.js';
+import { type Context, createContext } from './context.js';
 import { endOnSignals } from './first-process.js';
 import { createPrinter } from './print.js';
+import { splitLine } from './tree/line.js';
 import { addAll } from './tree/tree.js';
 
 const USAGE_CODES: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
@@ -27,7 +28,7 @@ const EXIT_FAILURE = 1;
 const EXIT_USAGE = 2;
 
 endOnSignals();
-const { own, command } = splitCommand(process.argv.slice(2));
+const { own, command } = splitLine(process.argv.slice(2));
 const printer = createPrinter();
 const context = createContext(printer, version());
 
@@ -54,7 +55,7 @@ else if (words.length === 0) await run(async (to) => (await import('./commands/o
 else await parse();
 
 async function parse(): Promise<void> {
-  const tree = yargs(own[0] === 'lease' ? own.map((word) => (word === '-' ? STANDARD_INPUT : word)) : own);
+  const tree = yargs(own);
   addAll(tree, run, command);
   await tree
     .demandCommand(1, 'Say what to do: one of the commands above')
@@ -70,13 +71,6 @@ async function parse(): Promise<void> {
       process.exit(EXIT_USAGE);
     })
     .parseAsync();
-}
-
-/** For `exec`, what stands after the first `--` is no business of ours. */
-function splitCommand(words: readonly string[]): { own: string[]; command: string[] | undefined } {
-  const at = words.indexOf('--');
-  if (at < 0 || !words.slice(0, at).includes('exec')) return { own: [...words], command: undefined };
-  return { own: words.slice(0, at), command: words.slice(at + 1) };
 }
 
 function version(): string {

@@ -18,6 +18,7 @@ const RIGHT = 'write a list of numbers, such as `[1001]`';
 const uids = checked((raw) => (raw === undefined ? [] : uidFaults(raw)), {
   description: 'Local users besides the one of the daemon, as numbers; for `local: uid`.',
   default: [],
+  examples: [[1001]],
   type: 'array',
   items: { type: 'integer', minimum: 0, maximum: LARGEST_UID },
   minItems: 1,
@@ -40,7 +41,10 @@ export const accessSchema = section('a map such as `{ local: lease }`', {
     'a list of public keys',
     text({ is: 'a line of `ssh-add -L`', about: 'A line as authorized_keys has it, without options.', parse: parseAccessKey }),
   )
-    .meta({ description: 'Public keys whose holders may use the SSH door like a user of `uids`. Default: none.' })
+    .meta({
+      description: 'Public keys whose holders may use the SSH door like a user of `uids`. Default: none.',
+      examples: [['ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl ada']],
+    })
     .optional(),
   leaseKey: secretKey(
     'Where the keys that seal leases are, as lines `KEYID BASE64KEY` (16 hex digits, 32 bytes), the one for new leases first; daemons ' +
@@ -49,6 +53,7 @@ export const accessSchema = section('a map such as `{ local: lease }`', {
   revocations: pathKey(
     'File of revoked leases that several daemons share, on storage that all of them see; for daemons with one `leaseKey`. Without it, ' +
       'leases that such a key seals last an hour at most. Default: none.',
+    '/srv/postern/revoked.json',
   ).optional(),
 })
   .meta({ description: 'Who may use the doors.' })

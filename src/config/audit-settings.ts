@@ -14,7 +14,10 @@ const FALLBACK = { onFailure: 'continue', maxSize: '64MiB', maxAge: '90d' } as c
 const IS = 'a map such as `{ maxAge: 90d }`, or `off`';
 
 const mapSchema = section(IS, {
-  directory: pathKey('Where the records are; made with mode 0700 when it is not there. Default: audit in the state directory.').optional(),
+  directory: pathKey(
+    'Where the records are; made with mode 0700 when it is not there. Default: audit in the state directory.',
+    '/var/log/postern',
+  ).optional(),
   onFailure: word(
     ON_FAILURE,
     'When a record cannot be written: continue to serve and count what is lost, or refuse operations until it can be written.',

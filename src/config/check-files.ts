@@ -12,6 +12,21 @@ import { quote, writeKeyPath } from './fault.js';
 /** Checks one thing; answers what is wrong with it, or undefined. */
 type Check = () => Promise<string | undefined>;
 
+/** Something that a configuration points at, and that is not there. */
+export interface MissingThing {
+  /** A line in the form of a configuration's faults. */
+  readonly text: string;
+  /** Whether another process may well have it: it was looked for in the environment, and not on the disk. */
+  readonly isOfEnvironment: boolean;
+}
+
+type Loaded = { readonly settings: Settings; readonly effective: readonly EffectiveValue[] };
+
+/** The texts of `missingThings`. */
+export async function checkFiles(loaded: Loaded, environment: Readonly<Record<string, string | undefined>>): Promise<readonly string[]> {
+  return (await missingThings(loaded, environment)).map(({ text }) => text);
+}
+
 /**
  * Gathers what is missing, one line each in the form of a configuration's faults, in the order of identities and routes.
  * Empty when all is there. What stands under `secret` is not repeated: the line says where it is written.
@@ -20,11 +35,11 @@ type Check = () => Promise<string | undefined>;
  *
  * @param environment The service's: variables named by secrets, CREDENTIALS_DIRECTORY, PATH.
  */
-export async function checkFiles(
-  loaded: { readonly settings: Settings; readonly effective: readonly EffectiveValue[] },
+export async function missingThings(
+  loaded: Loaded,
   environment: Readonly<Record<string, string | undefined>>,
-): Promise<readonly string[]> {
-  const checks: (readonly [path: string, check: Check])[] = [];
+): Promise<readonly MissingThing[]> {
+  const checks: (readonly [path: string, check: Check, isOfEnvironment?: boolean])[] = [];
   const fileAt = (path: string, file: string | undefined): void => {
     if (file !== undefined) checks.push([path, () => fileFault(file, quote(file))]);
   };
@@ -32,7 +47,8 @@ export async function checkFiles(
   if (tls.kind === 'files') for (const key of ['certificate', 'key'] as const) fileAt('listen.http.tls', tls[key]);
   for (const identity of loaded.settings.identities) {
     const key = (name: string): string => writeKeyPath(['identities', identity.name, name]);
-    if ('secret' in identity) checks.push([key('secret'), () => secretFault(identity.secret, environment)]);
+    if ('secret' in identity)
+      checks.push([key('secret'), () => secretFault(identity.secret, environment), identity.secret.kind !== 'file']);
     if ('certificate' in identity) fileAt(key('certificate'), identity.certificate);
     if ('tokenFile' in identity) fileAt(key('tokenFile'), identity.tokenFile);
     if ('ca' in identity) fileAt(key('ca'), identity.ca);
@@ -43,14 +59,14 @@ export async function checkFiles(
   }
 
   const { leaseKey, revocations } = loaded.settings.access;
-  if (leaseKey !== undefined) checks.push(['access.leaseKey', () => secretFault(leaseKey, environment)]);
+  if (leaseKey !== undefined) checks.push(['access.leaseKey', () => secretFault(leaseKey, environment), leaseKey.kind !== 'file']);
   if (revocations !== undefined) checks.push(['access.revocations', () => laterFileFault(revocations)]);
 
   const texts = await Promise.all(checks.map(([, check]) => check()));
-  return checks.flatMap(([path], index) => {
+  return checks.flatMap(([path, , isOfEnvironment = false], index) => {
     const text = texts[index];
     const origin = loaded.effective.find((value) => value.path === path)?.origin ?? 'default';
-    return text === undefined ? [] : [`${origin}: ${path}: ${text}`];
+    return text === undefined ? [] : [{ text: `${origin}: ${path}: ${text}`, isOfEnvironment }];
   });
 }
 

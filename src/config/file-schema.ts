@@ -31,7 +31,7 @@ const refsSchema = section('a map such as `{ protect: [refs/heads/main] }`', {
     'a list such as `[create, update]`',
     word(REF_CHANGES, 'update includes a rewrite (a forced push); tag is needed besides for whatever is done under refs/tags/.'),
   )
-    .meta({ description: 'What may be done to refs. Default: all of it.' })
+    .meta({ description: 'What may be done to refs. Default: all of it.', examples: [['create', 'update']] })
     .optional(),
 });
 
@@ -45,7 +45,7 @@ const routeSchema = section(
         'hosts of kind `generic` other than github.com, gitlab.com and bitbucket.org; `*` is one part, `**` at the end any rest. The first route that matches wins.',
       examples: ['dev.azure.com/contoso/**'],
     }),
-    identity: text({ is: 'the name of an identity', about: 'Name of the identity whose credential is added.' }),
+    identity: text({ is: 'the name of an identity', about: 'Name of the identity whose credential is added.', examples: ['me'] }),
     allow: list(
       'a list such as `[fetch, push, lfs]`',
       word(PERMISSIONS, 'fetch and push: the directions of git; lfs: LFS in those directions; api: the REST API.'),
@@ -66,7 +66,7 @@ const routeSchema = section(
       'Grammar of the host. Default: azure-services for dev.azure.com, ssh.dev.azure.com and *.visualstudio.com; generic for github.com, ' +
         'gitlab.com and bitbucket.org; azure-server otherwise.',
     ).optional(),
-    ca: pathKey("PEM file of certificates trusted for the upstream besides the system's.").optional(),
+    ca: pathKey("PEM file of certificates trusted for the upstream besides the system's.", '/etc/ssl/corp.pem').optional(),
     proxy: text({
       is: 'an http URL, or `none`',
       about: 'Outgoing proxy, http(s)://host:port without password, or `none`. Wins over HTTPS_PROXY and NO_PROXY.',
@@ -79,9 +79,11 @@ const routeSchema = section(
       about:
         'For `ssh: agent`: the one key that is offered, by its fingerprint as `ssh-add -l` shows it. Default: the only key that the agent holds.',
       parse: parseFingerprint,
+      examples: ['SHA256:jHyuPbTqMkDEmkpaWaGT3CDtaRmMDR0QRBPUzaN7pGA'],
     }).optional(),
     knownHosts: checked((raw) => (raw === undefined ? [] : knownHostsFaults(raw)), {
       description: "For `ssh: agent`: known_hosts files, instead of the user's and the system's.",
+      examples: ['~/.ssh/known_hosts.work'],
       anyOf: [{ type: 'string' }, { type: 'array', items: { type: 'string' }, minItems: 1 }],
     }).optional(),
     sshUpstream: text({
@@ -105,7 +107,11 @@ const listenHttp = checked((raw) => (raw === undefined ? [] : listenFaults(raw))
     ...addresses.anyOf,
     {
       type: 'object',
-      properties: { address: addresses, names: NAMES_SCHEMA, tls: TLS_SCHEMA },
+      properties: {
+        address: { description: 'The same addresses, where other keys stand beside them.', ...addresses },
+        names: NAMES_SCHEMA,
+        tls: TLS_SCHEMA,
+      },
       minProperties: 1,
       additionalProperties: false,
     },

@@ -11,6 +11,9 @@ import { secretFault } from './secret-reference.js';
 
 export const PATH_RULES = '`~/` is the home directory, and a relative path begins at the folder of this file.';
 
+/** Of nobody. */
+const SAMPLE_ID = '11111111-2222-3333-4444-555555555555';
+
 const tenant = text({
   is: 'the id or domain of a tenant',
   about: 'Entra tenant: id or domain.',
@@ -21,11 +24,13 @@ const clientId = text({
   is: 'a client id',
   about: 'Client (application) id.',
   parse: pattern(/^[\w.-]+$/, 'is not a client id; write the application (client) id that Entra shows'),
+  examples: [SAMPLE_ID],
 });
 const resource = text({
   is: 'an application id or URI',
   about: `What tokens are for: an application id or URI, without \`/.default\`. Default: Azure DevOps, ${AZURE_DEVOPS_RESOURCE}.`,
   parse: parseResource,
+  examples: [AZURE_DEVOPS_RESOURCE],
 }).optional();
 const secret = secretKey('Where the secret is; it never stands in this file itself.');
 const entra = {
@@ -36,7 +41,7 @@ const entra = {
     examples: ['https://login.microsoftonline.us'],
   }).optional(),
   resource,
-  ca: pathKey(`PEM file of certificates trusted for the authority besides the system's.`).optional(),
+  ca: pathKey(`PEM file of certificates trusted for the authority besides the system's.`, '/etc/ssl/corp.pem').optional(),
   proxy: text({
     is: 'an http or https URL, or `none`',
     about: 'Outgoing proxy to the authority, an http or https URL, or `none`. Default: HTTPS_PROXY and NO_PROXY of the service.',
@@ -52,6 +57,7 @@ const user = text({
   is: 'an account',
   about: 'Account that signs in, such as dana@contoso.com; another one is refused.',
   parse: pattern(/^[^:\s\p{Cc}]+$/u, 'is not an account; write it as Entra shows it, such as `dana@contoso.com`'),
+  examples: ['dana@contoso.com'],
 }).optional();
 const signIn = {
   tenant: anyTenant,
@@ -74,14 +80,17 @@ const KINDS = [
     kind: kind('client-certificate', 'A service principal and its certificate.'),
     tenant: anyTenant,
     clientId,
-    certificate: pathKey('PEM file with the certificate and its private key.'),
+    certificate: pathKey('PEM file with the certificate and its private key.', '/etc/postern/release.pem'),
     ...entra,
   }),
   section(IS, {
     kind: kind('workload-identity', 'A federated token, as Kubernetes gives to a pod.'),
     tenant: tenant.optional().meta({ description: 'Entra tenant. Default: AZURE_TENANT_ID at the time of use.' }),
     clientId: clientId.optional().meta({ description: 'Client (application) id. Default: AZURE_CLIENT_ID at the time of use.' }),
-    tokenFile: pathKey('File with the federated token. Default: AZURE_FEDERATED_TOKEN_FILE at the time of use.').optional(),
+    tokenFile: pathKey(
+      'File with the federated token. Default: AZURE_FEDERATED_TOKEN_FILE at the time of use.',
+      '/var/run/secrets/azure/tokens/azure-identity-token',
+    ).optional(),
     ...entra,
   }),
   section(IS, {
@@ -90,7 +99,11 @@ const KINDS = [
       'The identity of the Azure machine: its own, or the one named by `clientId`, `resourceId` or `objectId`.',
     ),
     clientId: clientId.optional().meta({ description: 'Client id of a user-assigned identity.' }),
-    resourceId: text({ is: 'a resource id', about: 'Resource id of a user-assigned identity, instead of `clientId`.' }).optional(),
+    resourceId: text({
+      is: 'a resource id',
+      about: 'Resource id of a user-assigned identity, instead of `clientId`.',
+      examples: [`/subscriptions/${SAMPLE_ID}/resourceGroups/build/providers/Microsoft.ManagedIdentity/userAssignedIdentities/postern`],
+    }).optional(),
     objectId: guid('Object (principal) id of a user-assigned identity, instead of `clientId`.').optional(),
     resource,
   }),
@@ -108,8 +121,12 @@ const KINDS = [
     kind: kind('pat', 'A personal access token.'),
     secret,
     lifecycle: section('a map with `identity`, `organization` and `id`', {
-      identity: text({ is: 'the name of an identity', about: 'Entra identity of the owner, who alone may ask when the token ends.' }),
-      organization: text({ is: 'an organisation', about: 'Azure DevOps organisation of the token.' }),
+      identity: text({
+        is: 'the name of an identity',
+        about: 'Entra identity of the owner, who alone may ask when the token ends.',
+        examples: ['me'],
+      }),
+      organization: text({ is: 'an organisation', about: 'Azure DevOps organisation of the token.', examples: ['contoso'] }),
       id: guid('authorizationId of the token, as `postern pat create` and `postern pat list` show it.'),
     })
       .optional()
@@ -121,6 +138,7 @@ const KINDS = [
       is: 'a user name',
       about: 'User name, without colon (RFC 7617).',
       parse: pattern(/^[^:\p{Cc}]+$/u, 'is not a user name; write it without colon and control characters'),
+      examples: ['build'],
     }),
     secret,
   }),
@@ -144,9 +162,14 @@ export function keysOf(kind: string): readonly string[] {
   return Object.keys(KINDS.find(({ shape }) => shape.kind.value === kind)?.shape ?? {});
 }
 
-/** A key that takes the path of a file. */
-export function pathKey(about: string) {
-  return text({ is: 'a path', about: `${about} ${PATH_RULES}`, parse: pattern(/^[^\0]*$/, 'is not a path; write it without zero bytes') });
+/** A key that takes the path of a file; with one for editors to show. */
+export function pathKey(about: string, example: string) {
+  return text({
+    is: 'a path',
+    about: `${about} ${PATH_RULES}`,
+    parse: pattern(/^[^\0]*$/, 'is not a path; write it without zero bytes'),
+    examples: [example],
+  });
 }
 
 /** A key that takes a reference to a secret. */
@@ -158,6 +181,7 @@ export function secretKey(description: string) {
     },
     {
       description,
+      examples: [{ file: '~/.config/postern/secret' }],
       anyOf: [
         oneKey('file', { type: 'string', description: `File that holds it. ${PATH_RULES}` }),
         oneKey('env', { type: 'string', description: 'Environment variable of the service that holds it.' }),
@@ -192,6 +216,7 @@ function guid(about: string) {
     is: 'a GUID',
     about,
     parse: pattern(/^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i, 'is not a GUID; write it as `00000000-0000-0000-0000-000000000000`'),
+    examples: [SAMPLE_ID],
   });
 }
 

@@ -5,6 +5,7 @@ import { doctorActions } from './doctor/doctor-actions.js';
 import { identityActions } from './identity-actions.js';
 import { leaseActions } from './lease-actions.js';
 import { lifeActions } from './life-actions.js';
+import { pageActions } from './page-actions.js';
 import { patActions } from './pat-actions.js';
 import { reposActions } from './repos-actions.js';
 
@@ -18,9 +19,10 @@ export function adminActions(
   return new Map([
     ...(leases === undefined ? [] : leaseActions(leases)),
     ...identityActions(house),
+    ...pageActions(house),
     ...patActions(patDesk, { isShared }),
     ...reposActions(reposDesk, { isShared }),
-    ...doctorActions(house),
+    ...doctorActions(house.doctor),
     ...lifeActions(life),
   ]);
 }

@@ -109,11 +109,11 @@ export async function askStop(path: string): Promise<boolean> {
 }
 
 /**
- * Asks the daemon for an action that takes and gives JSON; undefined when there is no daemon.
+ * Asks the daemon for an action that takes and gives JSON; undefined when there is no daemon. `signal`: gives up waiting.
  * @throws ProxyError what the action threw; `not-running`
  */
-export async function askAction(path: string, url: string, body: unknown, answerMs = ANSWER_MS): Promise<unknown> {
-  const text = await ask(path, 'POST', url, { body: JSON.stringify(body), answerMs });
+export async function askAction(path: string, url: string, body: unknown, answerMs = ANSWER_MS, signal?: AbortSignal): Promise<unknown> {
+  const text = await ask(path, 'POST', url, { body: JSON.stringify(body), answerMs, signal });
   return text === undefined ? undefined : readAnswer(text);
 }
 
@@ -127,12 +127,16 @@ function ask(
   path: string,
   method: string,
   url: string,
-  { body, answerMs = ANSWER_MS }: { readonly body?: string; readonly answerMs?: number } = {},
+  {
+    body,
+    answerMs = ANSWER_MS,
+    signal,
+  }: { readonly body?: string; readonly answerMs?: number; readonly signal?: AbortSignal | undefined } = {},
 ): Promise<string | undefined> {
   // No daemon can have opened it.
   if (!fitsSocket(path)) return Promise.resolve(undefined);
   return new Promise((resolve, reject) => {
-    const request = httpRequest({ socketPath: path, path: url, method, timeout: answerMs, agent: false }, (response) => {
+    const request = httpRequest({ socketPath: path, path: url, method, timeout: answerMs, agent: false, signal }, (response) => {
       const chunks: Buffer[] = [];
       response.on('data', (chunk: Buffer) => chunks.push(chunk));
       response.on('end', () => resolve(Buffer.concat(chunks).toString('utf8')));

@@ -4,6 +4,8 @@
 import { Callers } from '../gate/callers.js';
 import { Ledger } from '../gate/ledger.js';
 import { OnwardSeal } from '../gate/onward-seal.js';
+import { Pace } from '../gate/pace.js';
+import { PageSessions } from '../gate/page-sessions.js';
 import { Peers } from '../gate/peers.js';
 import { KernelPeerTable } from '../gate/peer-table.js';
 import { RouteTable } from '../gate/route-table.js';
@@ -16,6 +18,7 @@ import { LfsCarrier } from '../http/lfs/lfs-carrier.js';
 import { Onward } from '../http/onward.js';
 import { doorNames, hasTls } from '../http/listener-tls.js';
 import { PrivateAgents } from '../http/private-agents.js';
+import { StatusPage } from '../http/status-page.js';
 import { readSecret } from '../identity/secret-reader.js';
 import { createIdentity, type IdentitySurroundings, secretVariables } from '../identity/sources.js';
 import { Vault } from '../identity/vault.js';
@@ -30,7 +33,7 @@ import { bridge } from '../ssh/bridge.js';
 import { httpsLeg } from '../ssh/https-leg.js';
 import { SshUpstreams } from '../ssh/pool.js';
 import { SshDoor, type SshDoorParts } from '../ssh/ssh-door.js';
-import { hostKey } from '../store/ssh-host-key.js';
+import { hostKey, publicHostKey } from '../store/ssh-host-key.js';
 import { auditPlaces } from '../store/audit-files.js';
 import { AuditWriter } from '../store/audit-writer.js';
 import { DoorCertificates } from '../store/door-certificates.js';
@@ -42,14 +45,18 @@ import { UpstreamConnections } from '../upstream/connections.js';
 import { GuidNames } from '../upstream/guid-names.js';
 import { OwnRequests } from '../upstream/own-requests.js';
 import { PatApi } from '../upstream/pat-api.js';
+import { Probes } from '../upstream/probes.js';
+import { Recorder } from '../upstream/recording/recorder.js';
 import { ReposApi } from '../upstream/repos-api.js';
 import { signInHttp } from '../upstream/sign-in-http.js';
 import { Tenants } from '../upstream/tenants.js';
 import { Throttle } from '../upstream/throttle.js';
 import { assembleLeases } from './assemble-leases.js';
+import type { DoctorParts } from './doctor/doctor-parts.js';
 import { mostFiles } from './file-limit.js';
 import type { LeaseDesk } from './lease-desk.js';
 import { lfsGuide } from './lfs-guide.js';
+import { pageFile } from './page-files.js';
 import { PatCare } from './pat-care.js';
 import { PatDesk } from './pat-desk.js';
 import { redact } from './redaction.js';
@@ -89,7 +96,13 @@ export interface House {
   readonly pats: PatCare;
   readonly patDesk: PatDesk;
   readonly reposDesk: ReposDesk;
+  /** What `postern doctor` has this house look at. */
+  readonly doctor: DoctorParts;
   readonly ledger: Ledger;
+  /** How much happened in the latest minutes. */
+  readonly pace: Pace;
+  /** Outlast a change of the configuration. */
+  readonly pageSessions: PageSessions;
   readonly traffic: Traffic;
   readonly routes: RouteTable;
   readonly connections: UpstreamConnections;
@@ -127,9 +140,11 @@ export function assemble(
     stateDirectory?: string;
     audit: AuditHome;
     previous?: House | undefined;
+    /** What the status page shows; there is none where nobody tells. */
+    pageView?: (() => unknown) | undefined;
   },
 ): House {
-  const { environment, clock, logger, previous } = surroundings;
+  const { environment, clock, logger, previous, pageView } = surroundings;
   const held = new Map<string, Secret>(previous?.held);
   const { leaseKey } = settings.access;
   for (const name of [...secretVariables(settings.identities), ...(leaseKey?.kind === 'env' ? [leaseKey.name] : [])]) {
@@ -167,6 +182,9 @@ export function assemble(
   });
   const audit = auditOf(settings, surroundings);
   const ledger = previous?.ledger ?? new Ledger({ clock, logger, audit, operationLevel: settings.log.operations });
+  const pace = previous?.pace ?? new Pace({ clock, book: ledger });
+  ledger.observers.add(pace);
+  const pageSessions = previous?.pageSessions ?? new PageSessions(clock);
   const traffic = previous?.traffic ?? new Traffic({ logger, files: mostFiles() });
   const routes = new RouteTable(settings.routes);
   const connections = new UpstreamConnections({ environment, connectMs: timeouts.connect });
@@ -210,6 +228,7 @@ export function assemble(
     forwarder: new Forwarder(courier),
     lfs: new LfsCarrier(courier, { onward, routes }),
     api: new ApiCarrier(courier, { onward }),
+    page: pageView && new StatusPage({ sessions: pageSessions, peers, logger, view: pageView, file: pageFile }),
     peers,
     callers: new Callers({
       uids: [...(ownUid === undefined ? [] : [ownUid]), ...access.uids],
@@ -226,6 +245,7 @@ export function assemble(
   const door = previous?.door ?? new HttpDoor(doorParts);
   const { stateDirectory } = surroundings;
   const sshUpstreams = new SshUpstreams({ connectMs: timeouts.connect, home: environment['HOME'] });
+  const agent = { upstreams: sshUpstreams, socket: environment['SSH_AUTH_SOCK'] };
   const legParts = { attempts, connections, stallMs: timeouts.stall };
   const sshParts: SshDoorParts = {
     routes,
@@ -241,7 +261,7 @@ export function assemble(
     clock,
     carriers: {
       bridge: bridge((session) => httpsLeg(legParts, session)),
-      agent: agentCarrier({ upstreams: sshUpstreams, socket: environment['SSH_AUTH_SOCK'] }),
+      agent: agentCarrier(agent),
     },
     lfs: lfsGuide({ settings, door, certificates, leases, clock }),
     hostKey: async () => {
@@ -250,6 +270,13 @@ export function assemble(
     },
   };
   const sshDoor = previous?.sshDoor ?? new SshDoor(sshParts);
+  const probes = new Probes({ environment, connectMs: timeouts.connect, answerMs: timeouts.token });
+  const { identities } = settings;
+  const doctor: DoctorParts = {
+    ...{ routes, identities, vault, tenants, pats, ledger, clock, probes, send, requests, environment },
+    recorder: new Recorder({ requests, throttle, environment, connectMs: timeouts.connect, silentMs: timeouts.token }),
+    ssh: { agent, doorKey: async () => (stateDirectory === undefined ? undefined : publicHostKey(stateDirectory)) },
+  };
   return {
     door,
     doorParts,
@@ -261,7 +288,10 @@ export function assemble(
     pats,
     patDesk,
     reposDesk,
+    doctor,
     ledger,
+    pace,
+    pageSessions,
     traffic,
     routes,
     connections,

@@ -17,6 +17,7 @@ import { warnOfFiles } from './file-limit.js';
 import { openListeners, refuseLoops } from './listeners.js';
 import type { DaemonLog } from './log.js';
 import { LoopLag } from './loop-lag.js';
+import { pageViewOf } from './page-view.js';
 import type { Places } from './places.js';
 import { withHolder } from './port-holder.js';
 import { type ReloadCause, Reloads, type ReloadState } from './reloads.js';
@@ -108,7 +109,8 @@ export class Daemon {
     const { environment, clock, log: logger, places } = this.#options;
     const { stateDirectory } = places;
     const audit = this.#options.audit ?? { stateDirectory, chain: AUDIT_CHAIN };
-    return assemble(settings, { environment, clock, logger, stateDirectory, audit, previous });
+    const pageView = () => pageViewOf(this.status(), this.#house.pace, clock.now());
+    return assemble(settings, { environment, clock, logger, stateDirectory, audit, previous, pageView });
   }
 
   /**

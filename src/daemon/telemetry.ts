@@ -43,7 +43,7 @@ export class DaemonTelemetry {
     else if (telemetry.listen.length > 0) {
       const { logger, house } = this.#parts;
       this.#opened = await openTelemetry({ addresses: telemetry.listen, view: viewOf(this.#parts), logger, names: () => this.#names });
-      house().ledger.observer = this.#opened.observer;
+      house().ledger.observers.add(this.#opened.observer);
     }
     this.#names = listen.names;
   }

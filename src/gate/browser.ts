@@ -25,18 +25,23 @@ export function browserHeaderIn(header: (name: string) => string | undefined): s
   return BROWSER_HEADERS.find((name) => header(name) !== undefined);
 }
 
-/** Refuses what a browser sent, or what was sent to a name that is not ours. */
-export function refuseBrowser(header: (name: string) => string | undefined, { names, dialed }: OwnNames): Refusal | undefined {
+/** Refuses what was sent to a name that is not ours. */
+export function refuseName(header: (name: string) => string | undefined, { names, dialed }: OwnNames): Refusal | undefined {
   const host = header('host')?.toLowerCase();
-  if (host === undefined || !(names.has(host) || host === dialed)) {
-    return {
-      kind: 'refusal',
-      code: 'request-not-ours',
-      status: 403,
-      what: 'The Host header of the request is not an address of this door',
-      todo: `use one of ${[...new Set([...names, ...(dialed === undefined ? [] : [dialed])])].join(', ')} as the address, or add a name to \`listen.http.names\``,
-    };
-  }
+  if (host !== undefined && (names.has(host) || host === dialed)) return undefined;
+  return {
+    kind: 'refusal',
+    code: 'request-not-ours',
+    status: 403,
+    what: 'The Host header of the request is not an address of this door',
+    todo: `use one of ${[...new Set([...names, ...(dialed === undefined ? [] : [dialed])])].join(', ')} as the address, or add a name to \`listen.http.names\``,
+  };
+}
+
+/** Refuses what a browser sent, or what was sent to a name that is not ours. */
+export function refuseBrowser(header: (name: string) => string | undefined, own: OwnNames): Refusal | undefined {
+  const name = refuseName(header, own);
+  if (name !== undefined) return name;
   const telling = browserHeaderIn(header);
   if (telling === undefined) return undefined;
   return {

@@ -43,8 +43,7 @@ export class Ledger {
   readonly conversations: Conversations;
   /** The level at which an operation is logged that went well, or that its caller broke off; may be changed at any time. */
   operationLevel: LogLevel;
-  /** At most one. */
-  observer: LedgerObserver | undefined;
+  readonly observers = new Set<LedgerObserver>();
   readonly #clock: Clock;
   readonly #logger: Logger;
   #audit: AuditTrail;
@@ -108,7 +107,7 @@ export class Ledger {
       failure: undefined,
     };
     this.#running.set(record, new AbortController());
-    this.observer?.began(record);
+    for (const each of this.observers) each.began(record);
     return record;
   }
 
@@ -134,7 +133,7 @@ export class Ledger {
     }
     this.#log(record);
     this.#audit.write(record);
-    this.observer?.finished(record);
+    for (const each of this.observers) each.finished(record);
   }
 
   /**

@@ -44,6 +44,11 @@ export function isWholeAddress(text: string): boolean {
   return text.includes('://') || scpForm(text) !== undefined;
 }
 
+/** Whether git would use SSH for a text: a URL that says so, or scp form. */
+export function isSshSpelling(text: string): boolean {
+  return /^(?:git\+)?ssh:\/\//i.test(text) || scpForm(text) !== undefined;
+}
+
 function scpForm(text: string): { readonly host: string; readonly path: string } | undefined {
   const [, host, path] = /^(?:[^@/]+@)?([^:/]+):(?!\/\/)(.+)$/.exec(text) ?? [];
   return host === undefined || path === undefined ? undefined : { host, path };

@@ -16,7 +16,9 @@ import type { ApiCarrier } from './api/api-carrier.js';
 import type { Forwarder } from './forward.js';
 import type { LfsCarrier } from './lfs/lfs-carrier.js';
 import { traceOf } from './headers.js';
+import { isPageRequest } from './page-requests.js';
 import { SelfCalls } from './self-calls.js';
+import type { StatusPage } from './status-page.js';
 import { dialectOf } from './read-operation.js';
 import { sayIn, sayTo } from './speech.js';
 
@@ -24,6 +26,8 @@ export interface HttpDoorParts extends ListenerParts, GateParts, EntranceParts {
   readonly forwarder: Forwarder;
   readonly lfs: LfsCarrier;
   readonly api: ApiCarrier;
+  /** What is below `/-/`; nothing when absent. */
+  readonly page?: StatusPage | undefined;
   /** Names besides the listeners' own that may stand in the Host header, without port. */
   readonly hostNames: readonly string[];
 }
@@ -138,6 +142,10 @@ export class HttpDoor {
       response.writeHead(204, { connection: 'close' }).end();
       return;
     }
+    if (parts.page !== undefined && isPageRequest(request)) {
+      this.#show(parts.page, request, response, host);
+      return;
+    }
     // One after the other on a connection: what was sent behind a request that is refused must not be looked at meanwhile.
     const asked = (this.#asked.get(socket) ?? Promise.resolve()).then(() => this.#ask(request, response, host, parts));
     this.#asked.set(
@@ -165,6 +173,21 @@ export class HttpDoor {
       if (operation !== undefined) sayTo(response, operation, refusal, undefined, { isHead });
       else sayIn(dialect, response, refusal, { isHead, close: true });
     }
+  }
+
+  /** Leaves a request to the status page, in its turn on its connection. It is no operation, and nothing is noted of it. */
+  #show(page: StatusPage, request: IncomingMessage, response: ServerResponse, host: string): void {
+    const { socket } = request;
+    const turn = (this.#asked.get(socket) ?? Promise.resolve()).then(async () => {
+      // Whoever was awaited has come.
+      this.#listeners.arrivals.asked(socket);
+      if (this.#closing.has(socket)) return;
+      if (mayHaveBody(request)) this.#closing.add(socket);
+      const { traffic, peers } = this.#parts;
+      if (traffic.isCrowded(peers.acceptedOf(socket))) response.shouldKeepAlive = false;
+      await page.answer(request, response, this.#listeners.names.on(socket, host));
+    });
+    this.#asked.set(socket, turn);
   }
 
   /** Asks the gate; undefined when nothing on this connection is answered any more. */

@@ -11,6 +11,8 @@ export interface VariantState {
   /** Of the token that is held. */
   readonly obtainedAt: Date | undefined;
   readonly expiresAt: Date | undefined;
+  /** When it is renewed in the background, if it is. */
+  readonly renewsAt?: Date | undefined;
   readonly failure: string | undefined;
   readonly todo: string | undefined;
   /** Who the token that is held says is signed in: an account, else the client id of an application. */
@@ -50,6 +52,7 @@ export function stateOf({ settings, source }: VaultIdentity, entries: readonly E
     state: failing !== undefined ? 'failing' : variants.some(({ state }) => state === 'ready') ? 'ready' : 'unused',
     obtainedAt: first?.obtainedAt,
     expiresAt: first?.expiresAt,
+    renewsAt: first?.renewsAt,
     requests: sum('requests'),
     obtained: sum('obtained'),
     failures: sum('failed'),
@@ -69,6 +72,7 @@ function variantState(entry: Entry, now: number): VariantState {
     state: failure !== undefined ? 'failing' : held !== undefined && isAliveAt(held, now) ? 'ready' : 'unused',
     obtainedAt: token?.obtainedAt,
     expiresAt: token?.expiresAt,
+    renewsAt: token === undefined || !Number.isFinite(entry.renewAt) ? undefined : new Date(entry.renewAt),
     failure: failure?.error.message,
     todo: failure?.error.todo,
     account: token && (entry.about?.account ?? entry.about?.application),

@@ -8,6 +8,7 @@
 import type { Credential, CredentialTarget } from '../model/credential.js';
 import type { Clock, Logger } from '../model/ports.js';
 import type { IdentitySettings } from '../model/settings.js';
+import type { TokenClaims } from '../model/token-claims.js';
 import { nameFailure, obtainCredential } from './obtain.js';
 import { findMisuse } from './purpose.js';
 import { holdAfter, isAliveAt, isWorthRenewing, pauseAfter } from './token-life.js';
@@ -103,6 +104,23 @@ export class Vault {
     }
     if (now >= entry.renewAt && now >= entry.nextTryAt) this.#renewInBackground(entry);
     return held;
+  }
+
+  /**
+   * Asks where the credentials of an identity come from, whatever is held, for somebody who wants to know whether one comes. A request that
+   * is on its way is joined; when none comes, what is held stays.
+   * @throws ProxyError as `credentialFor`
+   */
+  async askAnew(
+    name: string,
+    target: CredentialTarget,
+  ): Promise<{ readonly credential: Credential; readonly claims: TokenClaims | undefined }> {
+    const holder = this.#holders.get(name);
+    const misuse = findMisuse(holder.identity, target);
+    if (misuse !== undefined) throw misuse;
+    const entry = holder.entry(target);
+    const credential = await this.#fly(entry);
+    return { credential, claims: entry.held === credential ? entry.about : undefined };
   }
 
   /**

@@ -19,6 +19,7 @@ export const ERROR_CODES = [
   // who asks
   'caller-refused',
   'caller-forwarded',
+  'page-closed',
   'lease-required',
   'lease-invalid',
   'lease-insufficient',

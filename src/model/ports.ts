@@ -58,6 +58,8 @@ export const LOG_EVENTS = [
   'request-failed',
   'request-replayed',
   'throttle-waiting',
+  'page-opened',
+  'page-refused',
   'transfer-broken',
   'client-gone',
   'config-warning',

@@ -19,6 +19,8 @@ export interface TokenClaims {
   readonly application: string | undefined;
   /** Whether it is an application's own, not a person's; false when it does not say. */
   readonly isApplications: boolean;
+  /** What a person allowed the application to do (`user_impersonation`); none for an application's own. */
+  readonly scopes: readonly string[];
 }
 
 /** Names of an account, the most telling first: tokens of version 1 and of version 2 have different ones. */
@@ -37,7 +39,7 @@ export function readTokenClaims(token: string): TokenClaims | undefined {
   }
   if (typeof claims !== 'object' || claims === null || Array.isArray(claims)) return undefined;
   const named = claims as Readonly<Record<string, unknown>>; // because any object may be read so
-  const { aud, tid, nbf, exp, appid, azp, idtyp } = named;
+  const { aud, tid, nbf, exp, appid, azp, idtyp, scp } = named;
   return {
     audience: typeof aud === 'string' ? aud : undefined,
     tenant: typeof tid === 'string' ? tid : undefined,
@@ -46,6 +48,7 @@ export function readTokenClaims(token: string): TokenClaims | undefined {
     account: ACCOUNT_CLAIMS.map((name) => nameOf(named[name])).find((name) => name !== undefined),
     application: nameOf(appid) ?? nameOf(azp),
     isApplications: idtyp === 'app',
+    scopes: nameOf(scp)?.split(' ') ?? [],
   };
 }
 

@@ -143,7 +143,7 @@ export function tlsFault(destination: Destination, fault: Error, shown: PeerCert
   if (/UNABLE_TO|SELF_SIGNED|UNTRUSTED|ISSUER/.test(code)) {
     const issuer = issuerOf(shown);
     if (issuer !== undefined) reason = `${reason}; its certificate is from ${issuer}`;
-    todo = PUBLIC_HOSTS.test(origin.hostname)
+    todo = isPublicHost(origin.hostname)
       ? `something between here and ${origin.host} opens TLS connections, most likely a proxy of your company: name the PEM file of its authority in \`ca\` of the ${owner}`
       : `if the certificate is from a company authority, name its PEM file in \`ca\` of the ${owner}; if a proxy intercepts TLS, name that one`;
   } else if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') {
@@ -200,10 +200,23 @@ function namesOf(shown: PeerCertificate | undefined): string {
 
 /** The name of who issued it, as a certificate has it. */
 function issuerOf(shown: PeerCertificate | undefined): string | undefined {
-  // A certificate may lack each part, whatever Node's types say.
-  const { CN, O } = (shown?.issuer ?? {}) as { readonly CN?: string | string[]; readonly O?: string | string[] };
-  const name = [CN ?? O].flat()[0];
+  const name = nameIn(shown?.issuer);
   return name === undefined ? undefined : `"${plain(name)}"`;
+}
+
+/** What a certificate calls somebody, printable and of bounded length. */
+export function shownName(party: PeerCertificate['subject']): string {
+  return plain(nameIn(party) ?? 'no name');
+}
+
+/** A certificate may lack each part, whatever Node's types say. */
+function nameIn(party: Partial<Record<'CN' | 'O', string | string[]>> | undefined): string | undefined {
+  return [party?.CN ?? party?.O].flat()[0];
+}
+
+/** Whether every system trusts the certificates of a host. */
+export function isPublicHost(hostname: string): boolean {
+  return PUBLIC_HOSTS.test(hostname);
 }
 
 /** Without what a terminal would act on. */

@@ -32,6 +32,8 @@ export interface DialPlan extends Destination {
   /** TLS session of an earlier connection, to resume. */
   readonly session: Buffer | undefined;
   readonly onSession: (session: Buffer) => void;
+  /** It ends before TLS: for those who look at the steps one by one. */
+  readonly isPlain?: boolean;
 }
 
 /**
@@ -62,7 +64,7 @@ export function dial(plan: DialPlan, done: (fault: Error | null, socket?: Duplex
   const secure = (socket: Socket): void => {
     isTunnelling = false;
     current = socket;
-    if (plan.origin.protocol === 'http:') {
+    if (plan.origin.protocol === 'http:' || plan.isPlain === true) {
       finish(null, socket);
       return;
     }

@@ -4,6 +4,7 @@
  */
 import { smartSuffix } from '../git/smart-http.js';
 import { nameObject } from '../hosts/object-texts.js';
+import type { RepoAddress } from '../model/address.js';
 import { messageOf, ProxyError } from '../model/errors.js';
 import { type DoorOperation, serviceOf } from '../model/operation.js';
 import type { OperationRecord } from '../model/record.js';
@@ -40,19 +41,22 @@ export interface Journey {
 /** Plans the way of an admitted operation. */
 export function planJourney(operation: DoorOperation, route: Route, record: OperationRecord): Journey {
   const { address } = operation;
-  const origin = route.upstream ?? new URL(`https://${address.upstreamHost}`);
-  const basePath = origin.pathname.replace(/\/$/, '');
-  const repositoryPath = route.upstream === undefined ? address.path : address.mainPath;
+  const way = wayOf(address, route);
   return {
     operation,
     route,
     record,
-    origin,
-    basePath,
-    path: `${basePath}${repositoryPath}`,
+    ...way,
     suffix: suffixOf(operation),
-    throttleKey: `${origin.host} ${address.organisation ?? ''} ${route.identity}`,
+    throttleKey: `${way.origin.host} ${address.organisation ?? ''} ${route.identity}`,
   };
+}
+
+/** Where a repository is for those who take this route. */
+export function wayOf(address: RepoAddress, route: Route): Pick<Journey, 'origin' | 'basePath' | 'path'> {
+  const origin = route.upstream ?? new URL(`https://${address.upstreamHost}`);
+  const basePath = origin.pathname.replace(/\/$/, '');
+  return { origin, basePath, path: `${basePath}${route.upstream === undefined ? address.path : address.mainPath}` };
 }
 
 function suffixOf(operation: DoorOperation): string {

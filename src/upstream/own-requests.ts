@@ -5,7 +5,7 @@
 import { type FailedAnswer, type Failure, isSignInPage, readFailure } from '../hosts/failure.js';
 import { Vault } from '../identity/vault.js';
 import type { HostKind } from '../model/address.js';
-import type { Credential } from '../model/credential.js';
+import type { Credential, CredentialTarget } from '../model/credential.js';
 import { ProxyError } from '../model/errors.js';
 import { caselessName } from '../model/fold.js';
 import { DEV_AZURE_HOST } from '../model/host-name.js';
@@ -33,6 +33,9 @@ export interface OwnPlace {
   /** Of Azure DevOps Services; undefined for a collection of a server. */
   readonly organisation: string | undefined;
 }
+
+/** The same for any kind of host. */
+export type CredentialPlace = Omit<OwnPlace, 'hostKind'> & { readonly hostKind: HostKind };
 
 export interface OwnRequest {
   readonly method: string;
@@ -84,7 +87,7 @@ export class OwnRequests {
     const { vault, throttle } = this.#parts;
     const { identity, route } = place;
     const { method, url, body, over } = request;
-    const target = { url: new URL(url.pathname, url), hostKind: place.hostKind, tenant: await this.#tenantOf(place) };
+    const target = await this.#targetOf(place, url);
     const isRepeatable = method === 'GET';
     const throttleKey = `${url.host} ${place.organisation ?? ''} ${identity}`;
     let credential = await vault.credentialFor(identity, { target });
@@ -143,6 +146,15 @@ export class OwnRequests {
     }
   }
 
+  /** What a request to a place carries, of which somebody else makes the rest. @throws ProxyError what the vault throws */
+  async credentialFor(place: CredentialPlace, url: URL): Promise<Credential> {
+    return this.#parts.vault.credentialFor(place.identity, { target: await this.#targetOf(place, url) });
+  }
+
+  async #targetOf(place: CredentialPlace, url: URL): Promise<CredentialTarget> {
+    return { url: new URL(url.pathname, url), hostKind: place.hostKind, tenant: await this.#tenantOf(place) };
+  }
+
   #explain({ identity, hostKind }: OwnPlace, failed: FailedAnswer, sent: Credential, challenge: ChallengeState | undefined): Failure {
     const { vault } = this.#parts;
     const failure = readFailure(hostKind, failed, {
@@ -159,7 +171,7 @@ export class OwnRequests {
   }
 
   /** As for git: looked up for identities that name none. */
-  async #tenantOf({ identity, organisation, route }: OwnPlace): Promise<string | undefined> {
+  async #tenantOf({ identity, organisation, route }: CredentialPlace): Promise<string | undefined> {
     if (organisation === undefined || !this.#parts.vault.wantsTenant(identity)) return undefined;
     const origin = route.upstream ?? new URL(`https://${DEV_AZURE_HOST}`);
     const path = `${origin.pathname.replace(/\/$/, '')}/${encodeURIComponent(organisation)}`;

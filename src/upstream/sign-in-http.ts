@@ -3,6 +3,7 @@
  * trust, outgoing proxy and the text of each fault are the same.
  */
 import { type IncomingHttpHeaders, request as httpRequest } from 'node:http';
+import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { ProxyError } from '../model/errors.js';
 import type { SendSignIn, SignInAnswer, SignInRequest } from '../model/sign-in.js';
@@ -75,6 +76,8 @@ function exchange(
       end();
       return;
     }
+    // Node's own option is for sockets that Node opens.
+    if (socket instanceof Socket) socket.setTimeout(silentMs);
     const sent = httpRequest(
       {
         createConnection: () => socket,
@@ -86,7 +89,6 @@ function exchange(
           connection: 'close',
           ...(body === undefined ? {} : { 'content-length': Buffer.byteLength(body) }),
         },
-        timeout: silentMs,
       },
       (response) => {
         const chunks: Buffer[] = [];
@@ -104,7 +106,7 @@ function exchange(
         response.on('error', fail);
       },
     );
-    sent.on('timeout', () => sent.destroy(silent(plan, silentMs)));
+    socket.on('timeout', () => fail(silent(plan, silentMs)));
     sent.on('error', fail);
     sent.end(body);
   });

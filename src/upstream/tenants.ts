@@ -200,7 +200,12 @@ export class Tenants {
 }
 
 /** Where the organisation of a request is. */
-export function placeOf({ operation: { address }, origin, basePath, route }: Journey): OrganisationPlace {
+export function placeOf({
+  operation: { address },
+  origin,
+  basePath,
+  route,
+}: Pick<Journey, 'origin' | 'basePath' | 'route'> & { readonly operation: Pick<Journey['operation'], 'address'> }): OrganisationPlace {
   const isOwnHost = route.upstream === undefined && legacyOrganisation(address.upstreamHost) !== undefined;
   const path = isOwnHost ? '/' : `${basePath}/${address.mainPath.split('/')[1] ?? ''}`;
   return { origin, path, organisation: address.canonical[1] ?? '', route };

@@ -54,9 +54,9 @@ interface Authority {
   readonly certificate: x509.X509Certificate;
 }
 
-/** Makes a new root, its good leaf and one leaf for every TLS fault. */
-export async function makeCertificates(): Promise<CertificateSet> {
-  const [root, stranger, keys] = await Promise.all([makeAuthority('Emulator Root'), makeAuthority('Stranger Root'), makeKeys(EC)]);
+/** Makes a new root of that name, its good leaf and one leaf for every TLS fault. */
+export async function makeCertificates(name = 'Emulator Root'): Promise<CertificateSet> {
+  const [root, stranger, keys] = await Promise.all([makeAuthority(name), makeAuthority('Stranger Root'), makeKeys(EC)]);
   const year = { from: -DAY_MS, to: 365 * DAY_MS };
   const [good, expired, notYetValid, wrongHost, untrusted] = await Promise.all([
     makeLeaf(root, keys, LEAF_NAMES, ['127.0.0.1', '::1'], year),

@@ -33,6 +33,7 @@ import { messageOf, refuseLfs } from './lfs-answers.js';
 import { type Doorkeeper, Loopback } from './loopback.js';
 import { NtlmConnections } from './ntlm.js';
 import { PatApi } from './pat-api.js';
+import type { Replay } from './replay.js';
 import type { Repositories } from './repositories.js';
 import { type HostApi, RestApi } from './rest-api.js';
 import { RestLists } from './rest-lists.js';
@@ -65,6 +66,8 @@ export class GitHosts extends AccessRules {
   /** What answers for addresses that are none of git. */
   readonly apis: readonly HostApi[];
   readonly restLists = new RestLists();
+  /** A record that is played; undefined for the emulator's own answers. */
+  replay: Replay | undefined;
   readonly #server: Server;
   readonly #loopback: Loopback;
   readonly #backend = new HttpBackend();
@@ -75,6 +78,8 @@ export class GitHosts extends AccessRules {
   readonly #numbers = new WeakMap<Socket, number>();
   readonly #viaProxy = new Set<number>();
   readonly #ntlm = new NtlmConnections();
+  /** How far its clock is ahead of this machine's, ms; it shows in the Date of its answers. */
+  aheadMs = 0;
   #tlsFault: TlsFault | undefined;
 
   constructor({ book, repositories, certificates, lfs, storage, doorkeeper, passProtocol }: GitHostParts) {
@@ -87,6 +92,7 @@ export class GitHosts extends AccessRules {
     this.#certificates = certificates;
     this.#passProtocol = passProtocol;
     this.#server = createServer({ ...certificates.good, maxHeaderSize: MAX_HEADER_BYTES }, (request, response) => {
+      if (this.aheadMs !== 0) response.setHeader('Date', new Date(Date.now() + this.aheadMs).toUTCString());
       this.#handle(request, response).catch((error: unknown) => fail(response, error));
     });
     // A push may take as long as it likes.
@@ -186,6 +192,11 @@ export class GitHosts extends AccessRules {
       return;
     }
     if (this.#isRuledOut(exchange, address)) return;
+    if (this.replay !== undefined) {
+      if (await this.replay.answer(exchange, address, { tenant: this.tenantOf(address.organization) })) return;
+      // What a record says was well has to be there.
+      if (address.repository !== undefined && address.step !== 'other') await this.#repositories.ensure(address.repository);
+    }
     const api = this.restLists.knows(address) ? undefined : this.apis.find((each) => each.takes(address));
     if (api !== undefined) {
       const { organization: name } = address;

@@ -5,9 +5,11 @@ import { mkdtemp, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { readExchangeRecord } from '../../src/model/exchange-record.js';
 import { Emulator } from './emulator.js';
 import { addNpm } from './feed-npm.js';
 import { FAULT_KINDS } from './faults.js';
+import { Replay } from './replay.js';
 import { fingerprintOf } from './ssh-host.js';
 import { AZURE_DEVOPS } from './token-book.js';
 
@@ -19,6 +21,7 @@ const USAGE = `Usage: npm run emulator -- [options]
   --sts-port N     port of the sign-in service (default: any free one)
   --protocol P     v0 or v2; v0 ignores Git-Protocol (default: v2)
   --token-life S   seconds that a token lives (default: 3600)
+  --replay FILE    answer as a file of \`postern doctor record\` has it, whatever the repository is called
   --directory D    scratch directory (default: a new one under the system's temporary directory)
   --help           print this
 `;
@@ -42,6 +45,7 @@ async function main(): Promise<void> {
       protocol: { type: 'string', default: 'v2' },
       'token-life': { type: 'string', default: '3600' },
       directory: { type: 'string' },
+      replay: { type: 'string' },
       help: { type: 'boolean', default: false },
     },
   });
@@ -52,6 +56,7 @@ async function main(): Promise<void> {
   const { protocol } = values;
   if (protocol !== 'v0' && protocol !== 'v2') throw new RangeError(`--protocol must be v0 or v2, not ${protocol}`);
   const sshKey = values['ssh-key'] === undefined ? undefined : await readPublicKey(values['ssh-key']);
+  const record = values.replay === undefined ? undefined : readExchangeRecord(await readFile(values.replay, 'utf8'));
   const emulator = await Emulator.start({
     directory: values.directory === undefined ? await mkdtemp(join(tmpdir(), 'postern-emulator-')) : resolve(values.directory),
     protocol,
@@ -63,6 +68,7 @@ async function main(): Promise<void> {
     },
   });
   if (sshKey !== undefined) emulator.ssh.users.set(fingerprintOf(sshKey), ['*']);
+  if (record !== undefined) emulator.git.replay = new Replay(record);
   emulator.git.pats.add(PAT);
   emulator.git.basic.set(BASIC.user, BASIC.password);
   for (const { name } of REPOSITORIES) {
@@ -70,7 +76,7 @@ async function main(): Promise<void> {
     else await emulator.createRepository(name);
   }
   addNpm(emulator.git.feeds.add('contoso', 'tools', 'Payments'), 'left', '1.0.0');
-  process.stdout.write(describe(emulator));
+  process.stdout.write(describe(emulator, values.replay));
   let stopping = false;
   const stop = (): void => {
     if (stopping) return;
@@ -98,7 +104,7 @@ function wholeNumber(option: string, text: string, least: number, most: number):
   return value;
 }
 
-function describe(emulator: Emulator): string {
+function describe(emulator: Emulator, replay: string | undefined): string {
   const { git, storage, ssh, sts, imds, proxy, az, azd, pwsh, appService, pipelines, caFile } = emulator;
   const { tenant, secretClient, certificateClient, federatedClient } = sts.samples;
   return `Azure DevOps and Entra, emulated. Stop with Ctrl-C.
@@ -115,7 +121,7 @@ App Service       IDENTITY_ENDPOINT=${appService.endpoint} IDENTITY_HEADER=${app
 Pipelines         SYSTEM_OIDCREQUESTURI=${pipelines.requestUri}
                   service connection ${pipelines.connection}, client ${pipelines.clientId}
 Authority         ${caFile}
-
+${replay === undefined ? '' : `Replay            ${replay}\n`}
 Tenant            ${tenant}
 Resource          ${AZURE_DEVOPS}
 Client, secret    ${secretClient.clientId}   ${secretClient.secret}

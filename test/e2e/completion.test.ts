@@ -1,7 +1,7 @@
 /** Completion in the shells themselves: a person types, presses Tab, and looks at the line. */
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, test } from 'vitest';
 import { PROGRAM, type RunningDaemon, Scene } from '../support/scene.js';
 import { KEYS, Terminal } from '../support/terminal.js';
 

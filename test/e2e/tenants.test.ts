@@ -265,7 +265,9 @@ describe('a token of another tenant than the organisation', () => {
     ]);
     const { stdout } = await work.postern(['status']);
     expect(stdout).toMatch(
-      new RegExp(`\n {2}home {2}azure-cli {2}ready, token good for [0-9]+ s, as dana@contoso\\.com of tenant ${DEFAULT_TENANT}\n`),
+      new RegExp(
+        `\n {2}home {2}azure-cli {2}ready, token good for [0-9]+ min, renewed in [0-9]+ min, as dana@contoso\\.com of tenant ${DEFAULT_TENANT}\n`,
+      ),
     );
     expect(stdout).toContain(
       `    its token is of tenant ${DEFAULT_TENANT}, and ${name} belongs to tenant ${tenant}: right for a guest, else set \`tenant\` of the identity\n`,

@@ -1,7 +1,12 @@
 /** Requests of our own that are held whole, over real sockets: how much of an answer is read, and what becomes of one that is ended. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { makeCertificates } from '../azure/certificates.js';
+import { openMute } from '../support/interceptor.js';
 import type { SignInWay } from '../../src/model/sign-in.js';
 import { signInHttp } from '../../src/upstream/sign-in-http.js';
 
@@ -74,4 +79,22 @@ test('makes no connection when it is over already', async () => {
   answers = (response) => response.end('x');
   await ask({});
   expect(connections).toBe(1);
+});
+
+test.each(['http', 'https'] as const)('does not wait for ever for an answer of a server that speaks %s', async (scheme) => {
+  const certificates = await makeCertificates();
+  const directory = await mkdtemp(join(tmpdir(), 'postern-'));
+  const ca = join(directory, 'ca.pem');
+  await writeFile(ca, certificates.ca);
+  const mute = await openMute(scheme === 'https' ? certificates : undefined);
+  const asked = signInHttp({ environment: {}, connectMs: 10_000, timeoutMs: 300 })(
+    { method: 'GET', url: new URL(`${scheme}://127.0.0.1:${mute.port}/list`), headers: {} },
+    { ca, proxy: undefined, of: 'route' },
+  );
+  await expect(asked).rejects.toMatchObject({
+    code: 'upstream-timeout',
+    message: `127.0.0.1:${mute.port} took the connection and did not answer within 0.3 s`,
+  });
+  await mute.close();
+  await rm(directory, { recursive: true });
 });

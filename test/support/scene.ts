@@ -187,6 +187,15 @@ export class Scene {
     return daemon;
   }
 
+  /** Starts a daemon with the configuration that an environment leads to, and waits until it says `ready`. It logs as JSON. */
+  async daemonOf(env: Readonly<Record<string, string>>, args: readonly string[] = []): Promise<RunningDaemon> {
+    const child = spawn(process.execPath, [PROGRAM, 'start', '--log-format', 'json', ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+    const daemon = new RunningDaemon(child, env, this);
+    this.#daemons.push(daemon);
+    await daemon.ready();
+    return daemon;
+  }
+
   /** Runs git as this scene's user. */
   git(args: readonly string[], options: RunOptions = {}): Promise<Ran> {
     return run('git', args, { ...options, env: { ...this.environment, ...options.env } });

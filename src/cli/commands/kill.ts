@@ -5,7 +5,7 @@ import { ProxyError } from '../../model/errors.js';
 import { bytesText, columns, spanText } from '../amounts.js';
 import type { Context } from '../context.js';
 import { visible, visibleAll } from '../visible.js';
-import { RUNNING_HEADINGS, runningCells } from './status.js';
+import { RUNNING_HEADINGS, runningCells } from './status-lines.js';
 import { notRunning } from './stop.js';
 
 /** @throws ProxyError `usage`, `not-running`, `operation-not-running` */

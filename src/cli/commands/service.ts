@@ -261,7 +261,8 @@ async function makeUser({ environment, printer }: Context): Promise<void> {
   printer.line('The service runs as the user postern; who is in the group postern-admin may use its admin socket');
 }
 
-function isLingering(): boolean {
+/** Whether the services of this user stay when it logs out. */
+export function isLingering(): boolean {
   try {
     return existsSync(join(LINGERING, userInfo().username));
   } catch (thrown) {

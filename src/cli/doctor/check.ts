@@ -4,6 +4,8 @@ import type { DaemonStatus } from '../../daemon/status.js';
 import type { CheckClass, CheckOutcome } from '../../model/check.js';
 import type { Context, SettingsFlags } from '../context.js';
 import type { Git } from '../gitconfig/git.js';
+import type { DoorTalk } from './door-talk.js';
+import type { GitLook } from './look.js';
 
 /** What checks find out for those behind them. */
 export interface Found {
@@ -11,6 +13,18 @@ export interface Found {
   loaded?: LoadedSettings;
   /** Undefined while no daemon has answered. */
   status?: DaemonStatus;
+  /** What git's configuration does with addresses; undefined where the door's address is not known. Looked at once. */
+  gitLook?: Promise<GitLook | undefined>;
+  /** What the door said to git. Asked once. */
+  doorTalk?: Promise<DoorTalk>;
+}
+
+/** Something that `doctor --fix` can mend. */
+export interface Fix {
+  /** What a person would type for it; shown before they are asked. */
+  readonly commands: readonly string[];
+  /** Does it, and gives lines that say what was done. @throws ProxyError */
+  readonly mend: () => Promise<readonly string[]>;
 }
 
 export interface Walk {
@@ -18,8 +32,18 @@ export interface Walk {
   readonly flags: SettingsFlags;
   /** With the user's own environment, in the working directory: what it sees, the user's git sees. */
   readonly git: Git;
+  /** The addresses that are walked after the general rows: the one that was typed, or those of the repository's remotes. */
+  readonly addresses: readonly string[];
+  /** Whether the addresses are those of remotes, and none was typed. */
+  readonly areRemotes: boolean;
+  /** Whether the address that was typed held a credential, which was left out of `addresses`. */
+  readonly hadCredential: boolean;
+  /** Fetching alone is meant: pushes are not looked at. */
+  readonly isReadOnly: boolean;
   /** Organisations, SSH or not and the like are not known here; only what was found on the way. */
   readonly found: Found;
+  /** By the name that an outcome's `fix` has. */
+  readonly fixes: Map<string, Fix>;
 }
 
 /** A walk to one address. */

@@ -1,45 +1,18 @@
-/** What all addresses have in common: programs, configuration, the daemon. */
-import { askStatus } from '../../daemon/admin.js';
-import { loadFor } from '../context.js';
-import { notRunning } from '../commands/stop.js';
+/** What all addresses have in common, in the order of the road. */
 import type { Check } from './check.js';
+import { CONFIGURATION_CHECKS } from './configuration-checks.js';
+import { DAEMON_CHECKS } from './daemon-checks.js';
+import { DOOR_CHECKS } from './door-checks.js';
+import { GIT_CHECKS } from './git-checks.js';
+import { PROGRAM_CHECKS } from './program-checks.js';
+import { SERVICE_CHECKS } from './service-checks.js';
 
-/** In the order of the road. */
+/** A later one may need earlier ones, and what they found. */
 export const GENERAL_CHECKS: readonly Check[] = [
-  {
-    id: 'node',
-    name: 'Node.js',
-    class: 'programs',
-    needs: [],
-    run: () => ({ verdict: 'ok', text: process.versions.node }),
-  },
-  {
-    id: 'git',
-    name: 'git',
-    class: 'programs',
-    needs: [],
-    run: async ({ git }) => ({ verdict: 'ok', text: await git.requireVersion() }),
-  },
-  {
-    id: 'configuration',
-    name: 'configuration',
-    class: 'configuration',
-    needs: [],
-    run: async ({ context, flags, found }) => {
-      found.loaded = await loadFor(context, flags);
-      return { verdict: 'ok', text: 'without a fault' };
-    },
-  },
-  {
-    id: 'daemon',
-    name: 'daemon',
-    class: 'daemon',
-    needs: ['configuration'],
-    run: async ({ context: { places }, found }) => {
-      const status = await askStatus(places.adminSocket);
-      if (status === undefined) throw notRunning(places.adminSocket);
-      found.status = status;
-      return { verdict: 'ok', text: `runs since ${status.startedAt} (pid ${status.pid})` };
-    },
-  },
+  ...PROGRAM_CHECKS,
+  ...CONFIGURATION_CHECKS,
+  ...GIT_CHECKS,
+  ...SERVICE_CHECKS,
+  ...DAEMON_CHECKS,
+  ...DOOR_CHECKS,
 ];

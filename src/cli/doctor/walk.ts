@@ -9,12 +9,23 @@ import type { Check, Walk } from './check.js';
 export async function walkThrough<W extends Walk>(
   checks: readonly Check<W>[],
   walk: W,
-  { before = [], address, onRow }: { before?: readonly CheckRow[]; address?: string; onRow?: (row: CheckRow) => void } = {},
+  {
+    before = [],
+    address,
+    onBegin,
+    onRow,
+  }: {
+    before?: readonly CheckRow[];
+    address?: string;
+    onBegin?: (name: string) => void;
+    onRow?: (row: CheckRow) => void;
+  } = {},
 ): Promise<CheckRow[]> {
   const lost = new Set(before.flatMap(({ id, verdict }) => (verdict === 'failed' || verdict === 'untried' ? [id] : [])));
   const rows: CheckRow[] = [];
   for (const check of checks) {
     const began = performance.now();
+    onBegin?.(check.name);
     const missing = check.needs.find((id) => lost.has(id));
     const outcome: CheckOutcome =
       missing === undefined

@@ -99,6 +99,11 @@ export function quoteForSh(value: string): string {
   return `'${value.replaceAll("'", "'\\''")}'`;
 }
 
+/** A command as a person types it: words that a shell would read otherwise are quoted. */
+export function wordsLine(words: readonly string[]): string {
+  return words.map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : quoteForSh(word))).join(' ');
+}
+
 /** An env-file takes the rest of the line as it is: there are no quotes and no escapes in it. */
 function onOneLine(name: string, value: string): string {
   if (!/[\n\r\0]/.test(value)) return value;

@@ -14,6 +14,9 @@ const OLDEST: readonly [number, number] = [2, 31];
 
 const MOST_OUTPUT_BYTES = 64 * 1024 * 1024;
 
+/** Status of a git that was ended because it took too long; timeout(1) has the same. */
+export const GIT_TIMED_OUT = 124;
+
 /** Variables that tie git to one repository or one file; where we ask about the user's configuration they are left out. */
 const TIES = ['GIT_DIR', 'GIT_WORK_TREE', 'GIT_COMMON_DIR', 'GIT_INDEX_FILE', 'GIT_PREFIX', 'GIT_NAMESPACE', 'GIT_CONFIG'];
 
@@ -67,17 +70,25 @@ export class Git {
     return this.#env[name];
   }
 
-  /** Runs git to its end; any exit status is an answer. @throws ProxyError `git-config` when it cannot be run. */
-  run(args: readonly string[], input: string | Uint8Array = ''): Promise<GitAnswer> {
+  /**
+   * Runs git to its end; any exit status is an answer. `timeoutMs`: when it has not ended by then it is, and its status is
+   * `GIT_TIMED_OUT`. @throws ProxyError `git-config` when it cannot be run.
+   */
+  run(
+    args: readonly string[],
+    input: string | Uint8Array = '',
+    { timeoutMs = 0 }: { readonly timeoutMs?: number } = {},
+  ): Promise<GitAnswer> {
     return new Promise((resolve, reject) => {
       const child = execFile(
         'git',
         [...args],
-        { cwd: this.#cwd, env: this.#env, encoding: 'buffer', maxBuffer: MOST_OUTPUT_BYTES },
+        { cwd: this.#cwd, env: this.#env, encoding: 'buffer', maxBuffer: MOST_OUTPUT_BYTES, timeout: timeoutMs },
         (error, stdout, stderr) => {
           // A code that is a text is a system error: the program was not started, or said too much.
           if (error === null) resolve({ status: 0, stdout, stderr: stderr.toString() });
           else if (typeof error.code === 'number') resolve({ status: error.code, stdout, stderr: stderr.toString() });
+          else if (timeoutMs > 0 && error.killed === true) resolve({ status: GIT_TIMED_OUT, stdout, stderr: stderr.toString() });
           else reject(cannotRun(error, this.#cwd));
         },
       );

@@ -62,14 +62,20 @@ export function lfsAccessFindings(
 }
 
 function removal(line: LfsAccess): string {
-  const { key, value, origin, directory } = line;
-  if (!origin.startsWith('file:')) return 'take it out of the environment or command line';
+  const words = lfsAccessRemoval(line);
+  if (words !== undefined) return `remove it: git ${words.map((word) => (/^[\w./-]+$/.test(word) ? word : quoteForSh(word))).join(' ')}`;
+  return line.origin.startsWith('file:')
+    ? `remove it from ${placeOf(line)} by hand: its address holds a credential, which is to be revoked too`
+    : 'take it out of the environment or command line';
+}
+
+/** The arguments of git that take such a line away; undefined where it stands in no file, or nobody but its owner should touch it. */
+export function lfsAccessRemoval({ key, value, origin, directory }: LfsAccess): string[] | undefined {
+  if (!origin.startsWith('file:') || hideCredentials(key + value) !== key + value) return undefined;
   const file = fileOf(origin);
-  if (hideCredentials(key + value) !== key + value)
-    return `remove it from ${placeOf(line)} by hand: its address holds a credential, which is to be revoked too`;
   // A file of the repository itself is told as it is seen from its root.
   const where = isAbsolute(file) ? ['config', '--file', file] : ['-C', directory, 'config'];
-  return `remove it: git ${[...where, '--unset-all', key].map((word) => (/^[\w./-]+$/.test(word) ? word : quoteForSh(word))).join(' ')}`;
+  return [...where, '--unset-all', key];
 }
 
 function placeOf({ origin, directory }: LfsAccess): string {

@@ -100,7 +100,8 @@ export function addressFindings(found: Pick<Discovery, 'remotes' | 'sshRemotes' 
   ];
 }
 
-async function addressOf(git: Git, url: string): Promise<string> {
+/** Where git would go for an address; what it asks first is a name of a remote. */
+export async function addressOf(git: Git, url: string): Promise<string> {
   const answer = await git.run(['ls-remote', '--get-url', url]);
   return answer.stdout.toString().replace(/\n$/, '');
 }
@@ -219,16 +220,22 @@ async function settings(git: Git, door: string): Promise<Finding[]> {
 
 /** The value of `http.<url>.<name>` that fits an address best, by git's own rules; empty if there is none. */
 async function httpSettingFor(git: Git, name: string, url: string): Promise<string> {
-  const answer = await git.run(['config', '-z', '--get-urlmatch', `http.${name}`, url]);
-  return answer.stdout.toString().split('\0')[0] ?? '';
+  return (await httpSetting(git, name, url)) ?? '';
+}
+
+/** The same; undefined if there is none, and empty if it is set to nothing. */
+export async function httpSetting(git: Git, name: string, url: string): Promise<string | undefined> {
+  const { status, stdout } = await git.run(['config', '-z', '--get-urlmatch', `http.${name}`, url]);
+  return status === 0 ? (stdout.toString().split('\0')[0] ?? '') : undefined;
 }
 
 /** `KEY = VALUE in FILE`, without credentials. */
-function told({ key, value, origin }: ConfigEntry): string {
+export function told({ key, value, origin }: ConfigEntry): string {
   return `${hideCredentials(key)} = ${hideCredentials(value ?? '')} in ${origin}`;
 }
 
-function removal({ key, value = '', origin }: ConfigEntry): string {
+/** What a person can do about a line of git's configuration: the command that takes it away, where there is one. */
+export function removal({ key, value = '', origin }: ConfigEntry): string {
   if (!origin.startsWith('file:')) return 'take it out of the environment or command line';
   const file = origin.slice('file:'.length);
   if (hideCredentials(key + value) !== key + value) return `remove it from ${file} by hand, or make it lead to the door`;

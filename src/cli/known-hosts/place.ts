@@ -51,6 +51,35 @@ export async function knownHostsPlace({ git, env, home, address, usual }: PlaceI
   return { file: first, findings };
 }
 
+/** The ssh that git runs, as it stands for one address. */
+export interface SshClient {
+  /** As somebody configured it. */
+  readonly shown: string;
+  /** Whether there is no such program. */
+  readonly isMissing: boolean;
+  /** What it is set to, by lower-case key (`ssh -G`); undefined when it does not speak as ssh does. */
+  readonly settings: ReadonlyMap<string, string> | undefined;
+  /** Settings that take a connection elsewhere. */
+  readonly findings: readonly Finding[];
+}
+
+export async function sshClient({ git, env, home, address }: Omit<PlaceInput, 'usual'>): Promise<SshClient> {
+  const program = await sshProgram(git, env);
+  const settings = await settingsOf(program, address, env, home);
+  const isMissing = settings === undefined && (await isNotThere(program, env, home));
+  return { shown: program.shown, isMissing, settings, findings: settings === undefined ? [] : detours(settings, address) };
+}
+
+/** 127 is a shell's for a command that it does not find (sh(1)); the system has an error for that. */
+function isNotThere({ command, args }: Program, env: Environment, home: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const options = { env: { ...env, HOME: home }, cwd: '/', timeout: LONGEST_ANSWER_MS, killSignal: 'SIGKILL' } as const;
+    const child = execFile(command, [...args, '-V'], options, (error) => resolve(error?.code === 127 || error?.code === 'ENOENT'));
+    child.stdin?.on('error', () => undefined); // it may have ended before it read anything
+    child.stdin?.end();
+  });
+}
+
 interface Program {
   readonly command: string;
   readonly args: readonly string[];

@@ -28,7 +28,7 @@ export function addLease(tree: Tree, run: Run): Tree {
       .command(
         'list',
         'Show the leases that have not ended',
-        (inner) => withSystem(withJson(inner)),
+        (inner) => withSystem(withJson(inner)).example('$0 lease list', 'who may do what until when'),
         (flags) => run(async (to) => (await import('../commands/lease.js')).leaseList(placed(to, flags), { json: flags['json'] === true })),
       )
       .command(
@@ -58,7 +58,9 @@ export function addLease(tree: Tree, run: Run): Tree {
         'rotate',
         'Seal new leases with a new key',
         (inner) =>
-          withSystem(inner).option('forget-old', { type: 'boolean', describe: 'give up the older keys: ends every lease at once' }),
+          withSystem(inner)
+            .option('forget-old', { type: 'boolean', describe: 'give up the older keys: ends every lease at once' })
+            .example('$0 lease rotate', 'leases given out before stay good'),
         (flags) => run(async (to) => (await import('../commands/lease.js')).leaseRotate(placed(to, flags), flags)),
       )
       .demandCommand(1, 'Say which: create, narrow, list, revoke, explain or rotate')

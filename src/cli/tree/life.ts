@@ -28,8 +28,42 @@ export function addLife(tree: Tree, run: Run): Tree {
     .command(
       'status',
       'Show what the daemon does, its identities and its latest failures',
-      (builder) => withSystem(withJson(builder)).example('$0 status --json', 'for programs'),
-      (flags) => run(async (to) => (await import('../commands/status.js')).status(placed(to, flags), { json: flags['json'] === true })),
+      (builder) =>
+        withSystem(withJson(builder))
+          .option('all', { type: 'boolean', describe: 'show long lists to their end' })
+          .option('watch', { type: 'boolean', describe: 'go on showing it, each second, until q or Ctrl-C' })
+          .example('$0 status --watch', 'refreshed in place; arrows scroll')
+          .example('$0 status --json', 'for programs')
+          .example('$0 status --watch --json', 'one JSON object a line, each second'),
+      (flags) =>
+        run(async (to) =>
+          (await import('../commands/status.js')).status(placed(to, flags), {
+            json: flags['json'] === true,
+            all: flags.all === true,
+            watch: flags.watch === true,
+          }),
+        ),
+    )
+    .command(
+      'dashboard',
+      'Open the status page in a browser of this machine',
+      (builder) =>
+        withSystem(builder)
+          .option('print', { type: 'boolean', describe: 'print the path of the file that opens it, and open nothing' })
+          .option('file', {
+            type: 'string',
+            describe: 'write that file there; for a browser that may not read everywhere',
+            requiresArg: true,
+          })
+          .example('$0 dashboard', 'ends when the page is open; `postern stop` closes it')
+          .example('$0 dashboard --file ~/postern.html', 'for a browser from snap or flatpak'),
+      (flags) =>
+        run(async (to) =>
+          (await import('../commands/dashboard.js')).dashboard(placed(to, flags), to.places, {
+            isPrinting: flags.print === true,
+            file: flags.file,
+          }),
+        ),
     )
     .command(
       'kill <operation>',

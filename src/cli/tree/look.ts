@@ -9,7 +9,10 @@ export function addLook(tree: Tree, run: Run): Tree {
         .command(
           'check',
           'Look for faults without starting anything',
-          (inner) => configurable(inner).option('system', { type: 'boolean', describe: 'the configuration of the system service' }),
+          (inner) =>
+            configurable(inner)
+              .option('system', { type: 'boolean', describe: 'the configuration of the system service' })
+              .example('$0 config check --config ./postern.yaml', 'before it is put in its place'),
           (flags) => run(async (to) => (await import('../commands/config.js')).configCheck(to, flags)),
         )
         .command(
@@ -18,11 +21,15 @@ export function addLook(tree: Tree, run: Run): Tree {
           (inner) =>
             withJson(configurable(inner))
               .option('system', { type: 'boolean', describe: 'the configuration of the system service' })
-              .option('origin', { type: 'boolean', describe: 'say where each value comes from' }),
+              .option('origin', { type: 'boolean', describe: 'say where each value comes from' })
+              .example('$0 config show --origin', 'flag, variable, file with line, or default'),
           (flags) => run(async (to) => (await import('../commands/config.js')).configShow(to, flags)),
         )
-        .command('schema', 'Print the JSON Schema, for editors', {}, () =>
-          run(async (to) => (await import('../commands/config.js')).configSchema(to)),
+        .command(
+          'schema',
+          'Print the JSON Schema, for editors',
+          (inner) => inner.example('$0 config schema > postern.schema.json', ''),
+          () => run(async (to) => (await import('../commands/config.js')).configSchema(to)),
         )
         .demandCommand(1, 'Say which: check, show or schema')
         .strict(),

@@ -35,7 +35,7 @@ export function addPat(tree: Tree, run: Run): Tree {
       .command(
         'list [organization]',
         'Show the tokens of the owner that have not ended',
-        (inner) => withPlace(inner),
+        (inner) => withPlace(inner).example('$0 pat list contoso', 'never the tokens themselves'),
         (flags) => run(async (to) => (await import('../commands/pat.js')).patList(placed(to, flags), flags)),
       )
       .command(

@@ -24,13 +24,13 @@ export function addService(tree: Tree, run: Run): Tree {
       .command(
         'uninstall',
         'End it and take its units away; configuration and state stay',
-        (inner) => withDry(inner),
+        (inner) => withDry(inner).example('$0 service uninstall --dry-run', 'says what it would do'),
         (flags) => run(async (to) => (await import('../commands/service.js')).serviceUninstall(to, flags)),
       )
       .command(
         'status',
         'Say what is installed, and how it does',
-        (inner) => withJson(withService(inner)),
+        (inner) => withJson(withService(inner)).example('$0 service status', 'exit code 1 when it is not installed'),
         (flags) => run(async (to) => (await import('../commands/service.js')).serviceStatus(to, flags)),
       )
       .demandCommand(1, 'Say which: install, uninstall or status')

@@ -23,11 +23,13 @@ export function addSshKey(tree: Tree, run: Run): Tree {
         'show',
         'Show which keys the agents hold, and which routes offer them',
         (inner) =>
-          withJson(configurable(inner)).option('agent', {
-            type: 'string',
-            describe: 'socket of an agent; default: those of the routes, and SSH_AUTH_SOCK',
-            requiresArg: true,
-          }),
+          withJson(configurable(inner))
+            .option('agent', {
+              type: 'string',
+              describe: 'socket of an agent; default: those of the routes, and SSH_AUTH_SOCK',
+              requiresArg: true,
+            })
+            .example('$0 ssh-key show', 'with the fingerprints for `key` of a route'),
         (flags) => run(async (to) => (await import('../commands/ssh-key.js')).sshKeyShow(to, flags)),
       )
       .demandCommand(1, 'Say which: create or show')

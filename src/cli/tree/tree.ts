@@ -1,6 +1,7 @@
 /** All commands, in the order in which help shows them. */
 import { addCompletion } from './completion.js';
 import { addDoctor } from './doctor.js';
+import { addExplain } from './explain.js';
 import { addGit } from './git.js';
 import { addIdentity } from './identity.js';
 import { addLease } from './lease.js';
@@ -20,6 +21,7 @@ export function addAll(tree: Tree, run: Run, command: readonly string[] | undefi
   addLife(tree, run);
   addGit(tree, run, command);
   addDoctor(tree, run);
+  addExplain(tree, run);
   addLook(tree, run);
   addIdentity(tree, run);
   addLease(tree, run);

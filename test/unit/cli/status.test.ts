@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { statusLines } from '../../../src/cli/commands/status.js';
+import { statusLines } from '../../../src/cli/commands/status-lines.js';
 import { visibleAll } from '../../../src/cli/visible.js';
 import type { DaemonStatus } from '../../../src/daemon/status.js';
+import { TimeSpent } from '../../../src/model/time-spent.js';
 
 const NOW = Date.UTC(2030, 0, 1);
 const before = (seconds: number): Date => new Date(NOW - seconds * 1000);
@@ -52,6 +53,56 @@ const RUNNING: DaemonStatus['running'][number] = {
   bytesUp: 900,
   bytesDown: 123_456_789,
 };
+
+const VARIANT: DaemonStatus['identities'][number]['variants'][number] = {
+  variant: '',
+  state: 'failing',
+  obtainedAt: undefined,
+  expiresAt: undefined,
+  failure: 'az is not signed in',
+  todo: 'az login',
+  account: undefined,
+  tenant: undefined,
+  claims: undefined,
+};
+
+const IDENTITY: DaemonStatus['identities'][number] = {
+  ...VARIANT,
+  name: 'me',
+  kind: 'azure-cli',
+  requests: 1,
+  obtained: 0,
+  failures: 1,
+  variants: [VARIANT],
+};
+
+/** A fetch that found no route, long ago. */
+function failed(id: number): DaemonStatus['failures'][number] {
+  const failure = { code: 'no-route', what: 'No route matches', todo: 'add one' } as const;
+  const none = {
+    address: undefined,
+    identity: undefined,
+    key: undefined,
+    lease: undefined,
+    activityId: undefined,
+    lookUpMs: undefined,
+    trace: undefined,
+  };
+  const { kind, step, caller, door, uid } = RUNNING;
+  const what = { kind, step, caller, door, uid, refs: [], refsLeftOut: 0, bytesUp: 0, bytesDown: 0, replays: 0, spent: new TimeSpent() };
+  return {
+    ...none,
+    ...what,
+    id,
+    repository: `dev.azure.com/contoso/web/${id}`,
+    route: undefined,
+    startedAt: before(86_400),
+    ms: 3,
+    verdict: 'refused',
+    upstreamStatus: undefined,
+    failure,
+  };
+}
 
 const seen = (
   who: DaemonStatus['callers'][number]['who'],
@@ -111,7 +162,7 @@ describe('statusLines()', () => {
     const callers = Array.from({ length: 13 }, (_, uid) => seen({ kind: 'user', uid }));
     const lines = section({ ...QUIET, callers }, 'callers');
     expect(lines).toHaveLength(12);
-    expect(lines.at(-1)).toBe('  and 3 more, which --json lists');
+    expect(lines.at(-1)).toBe('  and 3 more, which --all shows');
   });
 
   it('shows leases in use: those that have not ended, and those that still run', () => {
@@ -134,6 +185,49 @@ describe('statusLines()', () => {
       '  bb           ended        1 running',
       '  dd                        last used 1 min ago',
     ]);
+  });
+
+  it('says first what is wrong, with what to do, and nothing of it when all is well', () => {
+    expect(statusLines(QUIET, NOW)[1]).toBe('identities');
+    const failing: DaemonStatus = {
+      ...QUIET,
+      reload: { kind: 'failed', at: 'noon', cause: 'file', what: 'The configuration has faults', details: [], todo: 'correct it' },
+      identities: [IDENTITY],
+    };
+    expect(statusLines(failing, NOW).slice(1, 6)).toEqual([
+      'needs attention',
+      '  The configuration that was read at noon is not in force: The configuration has faults',
+      '    what to do: correct it',
+      '  Identity me: az is not signed in',
+      '    what to do: az login',
+    ]);
+  });
+
+  it('tells how long a token is good, and when it is renewed', () => {
+    const of = (expires: number, renews: number | undefined): string => {
+      const token = { ...VARIANT, state: 'ready' as const, failure: undefined, todo: undefined, expiresAt: before(-expires) };
+      const timed = renews === undefined ? token : { ...token, renewsAt: before(-renews) };
+      return section({ ...QUIET, identities: [{ ...IDENTITY, ...timed, variants: [timed] }] }, 'identities')[1] ?? '';
+    };
+    expect(of(3_600, 2_520)).toBe('  me  azure-cli  ready, token good for 1 h, renewed in 42 min');
+    expect(of(90, -5)).toBe('  me  azure-cli  ready, token good for 1 min, to be renewed');
+    expect(of(90, undefined)).toBe('  me  azure-cli  ready, token good for 1 min');
+    expect(of(-1, -5)).toBe('  me  azure-cli  ready, token has ended');
+  });
+
+  it('cuts long lists and says how to see all, and shows all when asked', () => {
+    const running = Array.from({ length: 25 }, (_, id) => ({ ...RUNNING, id }));
+    const status = { ...QUIET, running };
+    expect(section(status, 'running')).toHaveLength(13);
+    expect(section(status, 'running').at(-1)).toBe('  and 15 more, which --all shows');
+    expect(statusLines(status, NOW, { all: true }).filter((line) => line.includes('uid 1000'))).toHaveLength(25);
+  });
+
+  it('shows the latest failures first, a handful of them', () => {
+    const failures = Array.from({ length: 9 }, (_, id) => failed(id));
+    const lines = section({ ...QUIET, failures }, 'latest failures');
+    expect(lines[1]).toContain('fetch dev.azure.com/contoso/web/8: No route matches (no-route)');
+    expect(lines.at(-1)).toBe('  and 4 more, which --all shows');
   });
 
   it('prints no control character that came from outside', () => {

@@ -45,7 +45,7 @@ describe('config/postern.example.yaml', () => {
 });
 
 describe('config/postern.schema.json', () => {
-  it('is what scripts/write-schema.ts writes', () => {
+  it('is what `npm run docs` writes', () => {
     const committed = readFileSync(new URL('../../../config/postern.schema.json', import.meta.url), 'utf8');
     expect(committed).toBe(`${JSON.stringify(settingsJsonSchema(), null, 2)}\n`);
   });

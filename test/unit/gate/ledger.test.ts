@@ -75,10 +75,10 @@ describe('Ledger', () => {
   it('tells whoever counts along of each operation once, when all is noted', () => {
     const { ledger } = book();
     const told: string[] = [];
-    ledger.observer = {
+    ledger.observers.add({
       began: ({ id, verdict }) => told.push(`${id} ${verdict}`),
       finished: ({ id, verdict, failure }) => told.push(`${id} ${verdict} ${failure?.code ?? ''}`),
-    };
+    });
     const record = ledger.begin('c');
     ledger.finish(record, { verdict: 'broken', refusal: REFUSAL });
     ledger.finish(record, { verdict: 'passed' });

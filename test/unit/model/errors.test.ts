@@ -1,55 +1,57 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { readErrorPage } from '../../../src/cli/error-page.js';
 import { AZURE_TEXTS } from '../../../src/hosts/azure-texts.js';
 import { readFailure } from '../../../src/hosts/failure.js';
 import { ERROR_CODES, messageOf, ProxyError, systemCodeOf } from '../../../src/model/errors.js';
 
 const ROOT = join(import.meta.dirname, '../../..');
 
-interface Row {
-  readonly code: string;
-  readonly when: string;
-  readonly statuses: readonly number[];
-  readonly exit: string;
-  readonly todo: string;
-}
+const SECTIONS = readErrorPage(readFileSync(join(ROOT, 'docs/ERRORS.md'), 'utf8'));
 
-/** The rows of the table of codes in docs/ERRORS.md. */
-function rows(): Row[] {
-  const lines = readFileSync(join(ROOT, 'docs/ERRORS.md'), 'utf8').split('\n');
-  return lines
-    .filter((line) => line.startsWith('| `'))
-    .map((line) => {
-      const cells = line.split('|').map((cell) => cell.trim());
-      expect(cells, line).toHaveLength(7);
-      const [, code = '', when = '', statuses = '', exit = '', todo = ''] = cells;
-      return { code: code.replaceAll('`', ''), when, statuses: statuses === '-' ? [] : statuses.split(', ').map(Number), exit, todo };
-    });
+/** Every text of the source, for what is shown of it. */
+function sources(): string {
+  const files = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'));
+  return files.map((file) => readFileSync(join(ROOT, 'src', file), 'utf8').replaceAll("\\'", "'")).join('\n');
 }
 
 describe('docs/ERRORS.md', () => {
-  it('has one row for each code, in the order of the code, and no other', () => {
-    expect(rows().map(({ code }) => code)).toEqual(ERROR_CODES);
+  it('has one section for each code, in the order of the code, and no other', () => {
+    expect(SECTIONS.map(({ code }) => code)).toEqual(ERROR_CODES);
   });
 
   it('says of each when it happens, how it is told and what to do', () => {
-    for (const { code, when, statuses, exit, todo } of rows()) {
-      expect(
-        [when, todo].every((text) => text.length > 10),
-        code,
-      ).toBe(true);
+    for (const { code, cause, remedy, statuses, exitCode } of SECTIONS) {
+      for (const text of [cause, remedy]) expect(text.length, code).toBeGreaterThan(20);
       expect(
         statuses.every((status) => status >= 400 && status < 600 && status !== 401),
         code,
       ).toBe(true);
-      expect(['-', '1', '2'], code).toContain(exit);
-      expect(statuses.length > 0 || exit !== '-', `${code} is told nowhere`).toBe(true);
+      expect([undefined, 1, 2], code).toContain(exitCode);
+      expect(statuses.length > 0 || exitCode !== undefined, `${code} is told nowhere`).toBe(true);
+    }
+  });
+
+  it('does not leave what to do to the text of the failure', () => {
+    for (const { code, remedy } of SECTIONS) expect(remedy, code).not.toMatch(/^(?:As|Do what) the text says/);
+  });
+
+  it('shows how each looks, but for a fault of Postern itself, in words that the program has', () => {
+    const text = sources();
+    for (const { code, looksLike } of SECTIONS) {
+      if (code === 'internal') continue;
+      // Names and numbers differ, so three words in a row that are written in the source are enough.
+      const runs = looksLike.split('\n').flatMap((line) => {
+        const words = line.replace(/^.*?postern: /, '').split(' ');
+        return words.slice(0, -2).map((_, index) => words.slice(index, index + 3).join(' '));
+      });
+      expect(runs.filter((run) => text.includes(run)).length, `${code}: ${looksLike}`).toBeGreaterThan(0);
     }
   });
 
   it('has the statuses that failures of an upstream are told with', () => {
-    const told = new Map(rows().map(({ code, statuses }) => [code, statuses]));
+    const told = new Map(SECTIONS.map(({ code, statuses }) => [code, statuses]));
     const failures = [...AZURE_TEXTS.values()].map(({ code, status }) => ({ code, status }));
     for (let status = 200; status < 600; status++)
       for (const challenge of [{ what: 'more is wanted', todo: 'sign in' }, undefined])
@@ -58,7 +60,7 @@ describe('docs/ERRORS.md', () => {
   });
 
   it('names each of the codes of Azure DevOps with the failure that it becomes', () => {
-    for (const [text, { code }] of AZURE_TEXTS) expect(rows().find((row) => row.code === code)?.when, code).toContain(text);
+    for (const [text, { code }] of AZURE_TEXTS) expect(SECTIONS.find((section) => section.code === code)?.cause, code).toContain(text);
   });
 
   it('gives exit code 2 to what the command line counts as wrong usage or configuration', () => {
@@ -67,9 +69,7 @@ describe('docs/ERRORS.md', () => {
     const list = /USAGE_CODES[^[]*\[([^\]]*)\]/.exec(source)?.[1] ?? '';
     const usage = [...list.matchAll(/'([a-z-]+)'/g)].map((match) => match[1]);
     expect(usage.length).toBeGreaterThan(2);
-    const documented = rows()
-      .filter(({ exit }) => exit === '2')
-      .map(({ code }) => code);
+    const documented = SECTIONS.filter(({ exitCode }) => exitCode === 2).map(({ code }) => code);
     expect(documented.sort()).toEqual(usage.sort());
   });
 });

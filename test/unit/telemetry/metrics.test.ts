@@ -32,7 +32,7 @@ async function rig(more: Partial<HouseView> = {}) {
     logged: () => tally.logged(),
     ...more,
   });
-  ledger.observer = metrics.observer;
+  ledger.observers.add(metrics.observer);
   const read = async (): Promise<ReadonlyMap<string, Exposed>> => readExposition(await metrics.text());
   return { clock, ledger, tally, metrics, read };
 }

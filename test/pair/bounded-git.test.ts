@@ -1,0 +1,71 @@
+/** Git within limits: it is asked nothing, it ends, and so does what it started. */
+import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type GitLimits, runGit } from '../../src/cli/doctor/bounded-git.js';
+
+let directory: string;
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'postern-'));
+  await mkdir(join(directory, 'bin'));
+});
+afterAll(() => rm(directory, { recursive: true }));
+
+/** Runs a script as git's own subcommand `play`, with the real git in front of it. */
+async function play(script: string, limits: GitLimits, environment: Readonly<Record<string, string>> = {}): ReturnType<typeof runGit> {
+  const file = join(directory, 'bin', 'git-play');
+  await writeFile(file, `#!/bin/sh\n${script}\n`);
+  await chmod(file, 0o755);
+  const path = `${join(directory, 'bin')}:${process.env['PATH'] ?? ''}`;
+  return runGit({ environment: { ...environment, PATH: path }, home: directory, workingDirectory: directory }, ['play'], limits);
+}
+
+const isRunning = (pid: string): boolean => {
+  try {
+    process.kill(Number(pid), 0);
+    return true;
+  } catch {
+    return false;
+  }
+};
+
+test('gives what it printed, and how it ended', async () => {
+  const end = await play('echo one; echo two; echo why >&2; exit 3', { timeMs: 20_000 });
+  expect(end).toEqual({ by: 'itself', status: 3, stdout: 'one\ntwo\n', lines: 2, stderr: 'why\n', bytes: 0 });
+});
+
+test('ends it after its time, with what it started', async () => {
+  const end = await play('sleep 600 & echo $!; wait', { timeMs: 500 });
+  expect(end.by).toBe('time');
+  await expect.poll(() => isRunning(end.stdout.trim()), { timeout: 10_000 }).toBe(false);
+});
+
+test('ends one that does not hear', async () => {
+  expect((await play("trap '' TERM; while :; do sleep 1; done", { timeMs: 500 })).by).toBe('time');
+});
+
+test('ends it when nothing comes, and not while something does', async () => {
+  expect((await play('echo begun; sleep 600', { timeMs: 60_000, quietMs: 800 })).by).toBe('quiet');
+  const alive = await play('for i in 1 2 3 4 5 6 7 8; do echo $i >&2; sleep 0.25; done', { timeMs: 60_000, quietMs: 1_500 });
+  expect(alive.by).toBe('itself');
+});
+
+test('ends it when enough was written', async () => {
+  const writes = { directory: join(directory, 'written'), mostBytes: 100_000 };
+  await mkdir(writes.directory);
+  const end = await play('head -c 200000 /dev/zero > written/file; sleep 600', { timeMs: 60_000, writes });
+  expect(end.by).toBe('enough');
+  expect(end.bytes).toBe(200_000);
+});
+
+test('lets nobody be asked, and no trace be written', async () => {
+  const end = await play(
+    'echo "$GIT_TERMINAL_PROMPT,$GIT_ASKPASS,$GIT_TRACE_CURL,$GIT_CURL_VERBOSE"; (: < /dev/tty) 2>/dev/null && echo terminal',
+    {
+      timeMs: 20_000,
+    },
+    { GIT_TRACE_CURL: '1', GIT_CURL_VERBOSE: '1', GIT_ASKPASS: '/bin/echo' },
+  );
+  expect(end.stdout).toBe('0,,,\n');
+});
