@@ -50,7 +50,7 @@ function run(work: (context: Context) => Promise<number> | number): Promise<void
 }
 
 const words = process.argv.slice(2);
-if (words[0] === COMPLETE) await run(async (to) => (await import('./commands/completion.js')).completeLine(to, words.slice(1)));
+if (words[0] === COMPLETE) await run(async (to) => (await import('./completion/complete-line.js')).completeLine(to, words.slice(1)));
 else if (words.length === 0) await run(async (to) => (await import('./commands/overview.js')).overview(to));
 else await parse();
 

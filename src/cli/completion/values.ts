@@ -4,6 +4,7 @@
  */
 import { askList } from '../../daemon/lease-actions.js';
 import { askStatus } from '../../daemon/admin.js';
+import { ERROR_CODES } from '../../model/errors.js';
 import { PERMISSIONS } from '../../model/operation.js';
 import { LOG_LEVELS } from '../../model/ports.js';
 import { REF_CHANGES } from '../../model/refs.js';
@@ -70,6 +71,8 @@ async function found(
       return listed(PERMISSIONS, begun);
     case 'changes':
       return listed(REF_CHANGES, begun);
+    case 'code':
+      return plain(ERROR_CODES);
     case 'verdict':
       return plain(VERDICTS);
     case 'type':

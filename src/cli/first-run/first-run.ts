@@ -193,8 +193,6 @@ async function walked(context: Context, flags: SettingsFlags): Promise<number> {
   const fine = rows.filter(({ verdict }) => verdict === 'ok').length;
   const failed = odd.filter(({ verdict }) => verdict === 'failed').length;
   const verdict = failed > 0 ? printer.bad(`${failed} FAILED`) : printer.good('nothing failed');
-  printer.line(
-    `${printer.bold('The road from git to Azure DevOps')}: ${countText(fine, 'check')} ok, ${verdict} (\`postern doctor\` shows each)`,
-  );
+  printer.line(`${printer.bold('The road from git to Azure DevOps')}: ${countText(fine, 'check')} ok, ${verdict}`);
   return failed === 0 ? 0 : 1;
 }
