@@ -44,11 +44,13 @@ export async function complete(table: CommandEntry, words: readonly string[], va
       : { kind: 'words', words: found.words.map((each) => ({ ...each, value: `--${name}=${each.value}` })) };
   }
   if (begun.startsWith('-')) return fitting({ kind: 'words', words: optionWords(command, words) }, begun);
-  if (command.commands.length > 0)
-    return fitting({ kind: 'words', words: command.commands.map(({ name, describe }) => ({ value: name, about: describe })) }, begun);
+  const inner = positionals === 0 ? command.commands.map(({ name, describe }) => ({ value: name, about: describe })) : [];
   const name = command.positionals[Math.min(positionals, command.positionals.length - 1)];
-  if (name === undefined || (positionals >= command.positionals.length && name !== 'id')) return NOTHING;
-  return fitting(await values({ ...at, name, isOption: false }), begun);
+  if (name === undefined || (positionals >= command.positionals.length && name !== 'id'))
+    return fitting({ kind: 'words', words: inner }, begun);
+  const found = fitting(await values({ ...at, name, isOption: false }), begun);
+  // `doctor` takes an address, and has a command of its own besides.
+  return found.kind === 'files' ? found : fitting({ kind: 'words', words: [...inner, ...found.words] }, begun);
 }
 
 interface Walked {

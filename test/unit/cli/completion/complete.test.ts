@@ -58,6 +58,7 @@ describe('complete()', () => {
     [['login', 'm'], { command: 'login', name: 'identity', isOption: false, begun: 'm' }],
     [['lease', 'revoke', 'a', 'b'], { command: 'lease revoke', name: 'id', isOption: false, begun: 'b' }],
     [['login', '--json', 'm'], { command: 'login', name: 'identity', isOption: false, begun: 'm' }],
+    [['doctor', 'https'], { command: 'doctor', name: 'url', isOption: false, begun: 'https' }],
     [['login', 'me', 'm'], undefined],
   ])('of %j asks for values of %j', async (typed, place) => {
     expect(await asked(...typed)).toEqual(place);
