@@ -5,13 +5,10 @@
  *
  *   node scripts/image.mjs DIRECTORY
  */
-import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { basename, join, relative } from 'node:path';
+import { chmodSync, cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
 import { buildProgram, EXTERNAL_PACKAGES } from './build.mjs';
-
-/** Of a package only what runs, and its licence. Native parts are those of the build stage's system, which may be another. */
-const LEFT_OUT =
-  /(^|\/)(test|tests|examples|util|build|\.[^/]*)(\/|$)|\.(md|d\.ts|min\.js|node)$|(^|\/)(tests\.js|install\.js|Jenkinsfile)$/i;
+import { LEFT_OUT, packagesOf } from './packages.mjs';
 
 const [, , root] = process.argv;
 if (root === undefined) throw new Error('Usage: node scripts/image.mjs DIRECTORY');
@@ -44,17 +41,4 @@ function openDirectory(...path) {
   const directory = join(root, ...path);
   mkdirSync(directory, { recursive: true });
   chmodSync(directory, 0o1777);
-}
-
-/** Directories of packages and of all that they need, without what is optional; as npm lays them out (require.resolve). */
-function packagesOf(names, from = '.', found = new Set()) {
-  for (const wanted of names) {
-    const directory = [from, '.'].map((base) => join(base, 'node_modules', wanted)).find((path) => existsSync(path));
-    if (directory === undefined) throw new Error(`${basename(from)} needs ${wanted}, which is not installed`);
-    if (found.has(directory)) continue;
-    found.add(directory);
-    const { dependencies = {} } = JSON.parse(readFileSync(join(directory, 'package.json'), 'utf8'));
-    packagesOf(Object.keys(dependencies), directory, found);
-  }
-  return found;
 }

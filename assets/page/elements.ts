@@ -16,7 +16,7 @@ export function el(name: string, attributes: Attributes = {}, ...children: reado
 
 /** An element of a drawing. */
 export function svg(name: string, attributes: Attributes = {}, ...children: readonly Child[]): SVGElement {
-  return fill(document.createElementNS(SVG, name) as SVGElement, attributes, children); // because of the namespace
+  return fill(document.createElementNS(SVG, name), attributes, children);
 }
 
 function fill<Made extends Element>(made: Made, attributes: Attributes, children: readonly Child[]): Made {

@@ -70,7 +70,7 @@ async function ask(): Promise<void> {
     }
   } catch {
     next = AGAIN_MS;
-    state('over', 'The daemon does not answer');
+    state('over', 'The daemon does not answer: below is what it said last');
   }
   isAsking = false;
   if (!isOver) timer = window.setTimeout(() => void ask(), next);

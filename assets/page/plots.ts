@@ -189,7 +189,7 @@ function rowsOf({ seconds }: Pace, now: number): { ago: string; seconds: Second[
   return [...rows]
     .sort(([a], [b]) => a - b)
     .map(([row, found]) => ({
-      ago: row === 0 ? `last ${ROW_SECONDS} s` : `${row * ROW_SECONDS} to ${(row + 1) * ROW_SECONDS} s ago`,
+      ago: row === 0 ? `last ${ROW_SECONDS} s` : `${row * ROW_SECONDS}–${(row + 1) * ROW_SECONDS} s ago`,
       seconds: found,
     }));
 }

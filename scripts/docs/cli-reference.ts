@@ -1,5 +1,6 @@
 /** docs/CLI.md, made from the tree of commands: each with its words, options, examples and exit codes. */
-import { type Command, type CommandOption, recordTree } from './command-tree.js';
+import { type Command, type CommandOption, type Example, recordTree } from './command-tree.js';
+import { FIRST, SHOWN, STAGED } from './cli-stage.js';
 import { prose } from './markdown.js';
 import { type ExitCode, EXIT_CODES, OWN_EXIT_CODES } from './exit-codes.js';
 
@@ -12,6 +13,8 @@ export function writeCliReference(commands: readonly Command[] = recordTree()): 
   const names = new Set(all.map(nameOf));
   for (const name of Object.keys(OWN_EXIT_CODES))
     if (!names.has(name)) throw new Error(`there is no command \`${name}\` to have exit codes`);
+  for (const name of [...Object.keys(STAGED), ...Object.keys(SHOWN)])
+    if (!names.has(name)) throw new Error(`there is no command \`${name}\` to show examples of`);
   const settings = all.flatMap(({ options }) => options).find(({ name }) => name === 'config');
   const runnable = all.filter(({ isRunnable }) => isRunnable);
   return [
@@ -31,6 +34,7 @@ export function writeCliReference(commands: readonly Command[] = recordTree()): 
     settings === undefined ? '' : `\`--config FILE\`: ${settings.describe}. `,
     'Commands that read the configuration take it, and a flag for each setting that holds one value:',
     'they are listed in [CONFIGURATION.md](CONFIGURATION.md#flags-and-variables). A flag wins over the environment, and that over the file.\n',
+    hidden(FIRST),
     ...all.map((command) => section(command, all)),
   ]
     .filter((part) => part !== '')
@@ -104,11 +108,35 @@ function valueOf(name: string): string {
   return name === 'limit' ? 'NUMBER' : name.replace(/^.*-/, '').toUpperCase();
 }
 
-/** Shown ones, because they belong to no stage; the parser takes each of them. */
-function examples({ examples: all }: Command): string {
-  const width = Math.max(...all.map(({ line }) => line.length));
-  const lines = all.map(({ line, about }) => (about === '' ? line : `${line.padEnd(width)}   # ${about}`));
-  return ['```sh shown: examples of the help, each parsed', ...lines, '```\n'].join('\n');
+/** Those that can are executed; the parser takes each of the others. */
+function examples(command: Command): string {
+  const name = nameOf(command);
+  const staging = STAGED[name];
+  const reasonOf = ({ line }: Example): string | undefined =>
+    staging === undefined
+      ? (SHOWN[name] ?? 'an example of the help')
+      : Object.entries(staging.except ?? {}).find(([part]) => line.includes(part))?.[1];
+  const width = Math.max(...command.examples.map(({ line }) => line.length));
+  const blocks: string[] = staging?.prepare === undefined ? [] : [hidden(staging.prepare)];
+  let open: { readonly info: string; readonly lines: string[] } | undefined;
+  const close = (): void => {
+    if (open !== undefined) blocks.push(['```' + open.info, ...open.lines, '```\n'].join('\n'));
+  };
+  for (const example of command.examples) {
+    const reason = reasonOf(example);
+    const info = reason === undefined ? 'sh run' : `sh shown: ${reason}`;
+    if (open?.info !== info) {
+      close();
+      open = { info, lines: [] };
+    }
+    open.lines.push(example.about === '' ? example.line : `${example.line.padEnd(width)}   # ${example.about}`);
+  }
+  close();
+  return blocks.join('\n');
+}
+
+function hidden(shell: string): string {
+  return `<!-- run\n${shell}\n-->\n`;
 }
 
 function exitTable(codes: readonly ExitCode[]): string {

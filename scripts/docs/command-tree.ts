@@ -29,11 +29,17 @@ export interface Command {
   readonly usage: string | undefined;
   readonly positionals: readonly CommandOption[];
   readonly options: readonly CommandOption[];
-  readonly examples: readonly { readonly line: string; readonly about: string }[];
+  readonly examples: readonly Example[];
   /** What stands below its help. */
   readonly notes: readonly string[];
   /** Whether it does something without one of the commands below it. */
   readonly isRunnable: boolean;
+}
+
+/** A command line and what it is for. */
+export interface Example {
+  readonly line: string;
+  readonly about: string;
 }
 
 /** What yargs is given for an option. */
@@ -91,7 +97,7 @@ class Recorder {
   #isRunnable: boolean;
   readonly #positionals: CommandOption[] = [];
   readonly #options: CommandOption[] = [];
-  readonly #examples: { line: string; about: string }[] = [];
+  readonly #examples: Example[] = [];
   readonly #notes: string[] = [];
   readonly #below: Recorder[] = [];
 

@@ -11,10 +11,11 @@ const REST_OF_SCREEN = '\u001b[J';
 /** A terminal that does not tell its size. */
 const USUAL = { columns: 80, rows: 24 } as const;
 
-export type Key = 'end' | 'up' | 'down' | 'page-up' | 'page-down' | 'top' | 'suspend';
+/** A key that means something to who draws. */
+export type Key = 'end' | 'up' | 'down' | 'page-up' | 'page-down' | 'top';
 
 /** What terminals send for keys, in normal and in application mode, and letters for those who like them. */
-const KEYS: ReadonlyMap<string, Key> = new Map<string, Key>([
+const KEYS: ReadonlyMap<string, Key | 'suspend'> = new Map<string, Key | 'suspend'>([
   ['q', 'end'],
   ['\u0003', 'end'],
   ['\u001a', 'suspend'],
@@ -32,6 +33,8 @@ const KEYS: ReadonlyMap<string, Key> = new Map<string, Key>([
   ['g', 'top'],
 ]);
 
+/** What one key sends. */
+const SEQUENCE = /\u001b\[[0-9;]*[A-Za-z~]|\u001bO[A-Z]|[^]/g;
 /** A sequence that colours and takes no room. */
 const COLOUR = /^\u001b\[[0-9;]*m/;
 
@@ -67,11 +70,14 @@ export function openScreen({ onKey, onResize }: { readonly onKey: (key: Key) => 
   };
   const end = (): void => onKey('end');
   const typed = (chunk: Buffer): void => {
-    const key = KEYS.get(chunk.toString('latin1'));
-    if (key === 'suspend') {
-      leave();
-      process.kill(process.pid, 'SIGTSTP');
-    } else if (key !== undefined) onKey(key);
+    // Who types fast has several in one piece.
+    for (const [sequence] of chunk.toString('latin1').matchAll(SEQUENCE)) {
+      const key = KEYS.get(sequence);
+      if (key === 'suspend') {
+        leave();
+        process.kill(process.pid, 'SIGTSTP');
+      } else if (key !== undefined) onKey(key);
+    }
   };
   const resumed = (): void => {
     enter();

@@ -46,7 +46,7 @@ export function attentionOf(status: DaemonStatus, now: number): Attention[] {
   const latest = failures.filter(({ startedAt, ms }) => now - new Date(startedAt).getTime() - ms < NEWS_MS);
   if (latest.length > 0)
     add(
-      `${latest.length} ${latest.length === 1 ? 'operation' : 'operations'} failed in the last ${NEWS_MS / 60_000} minutes`,
+      `${latest.length} ${latest.length === 1 ? 'operation was' : 'operations were'} refused or failed in the last ${NEWS_MS / 60_000} minutes`,
       'see the latest failures below',
     );
   return found;

@@ -1,6 +1,6 @@
 /**
  * The one family of errors. Broken things throw a `ProxyError`; things that are not allowed are a `Refusal`
- * (refusal.ts) and are never thrown. Every code has a row in docs/ERRORS.md, and a test holds the two together.
+ * (refusal.ts) and are never thrown. Every code has a section in docs/ERRORS.md, and a test holds the two together.
  */
 
 /** Stable codes; documentation, `--json` output and tests name them. */

@@ -6,7 +6,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { recordTree } from '../../scripts/docs/command-tree.js';
-import { allPages, ROOT } from '../support/doc-pages.js';
+import { ERROR_CODES } from '../../src/model/errors.js';
+import { allPages, filesEnding, ROOT } from '../support/doc-pages.js';
 
 const pages = allPages();
 const byFile = new Map(pages.map((page) => [page.file, page]));
@@ -61,6 +62,8 @@ describe('links', () => {
   });
 });
 
+const COMMANDS = recordTree();
+
 /** Folders at the top of the repository by which a path is known as one of it. */
 const OURS = /^(?:src|test|docs|config|systemd|scripts|demo|bench|\.ci)\/[\w./-]*\w\/?$/;
 
@@ -86,29 +89,78 @@ describe('code within lines', () => {
   });
 
   test('that calls `postern` names a command and options that there are', () => {
-    const commands = recordTree();
-    const faults = codes.flatMap(({ where, text }) => {
-      if (!/^postern [a-z]/.test(text)) return [];
-      // `pat create|list|revoke` and `[--json]` are how usage is written.
-      const words = text.split(/\s+/).slice(1);
-      const found = words.reduce<{ readonly path: readonly string[]; readonly isOpen: boolean }>(
-        ({ path, isOpen }, word) => {
-          const names = word.split('|');
-          const isCommand = isOpen && names.every((name) => commands.some((each) => each.path.join(' ') === [...path, name].join(' ')));
-          return isCommand ? { path: [...path, names[0] ?? ''], isOpen: true } : { path, isOpen: false };
-        },
-        { path: [], isOpen: true },
-      ).path;
-      const command = commands.find(({ path }) => path.join(' ') === found.join(' '));
-      if (command === undefined || found.length === 0) return [`${where}: ${text}: no such command`];
-      const below = commands.filter(({ path }) => found.every((name, index) => path[index] === name));
-      const known = new Set(below.flatMap(({ options }) => options.flatMap(({ name }) => [`--${name}`, `--no-${name}`])));
-      const end = words.indexOf('--');
-      const unknown = [...(end < 0 ? words : words.slice(0, end)).join(' ').matchAll(/(?<![\w-])--[a-z][a-z-]*/g)].filter(
-        ([option]) => !known.has(option) && option !== '--help' && option !== '--version',
-      );
-      return unknown.map(([option]) => `${where}: ${text}: ${found.join(' ')} has no ${option}`);
+    const calls = codes.filter(({ text }) => /^postern [a-z]/.test(text));
+    expect(calls.length).toBeGreaterThan(60);
+    expect(calls.flatMap(({ where, text }) => faultOfMention(text).map((fault) => `${where}: ${fault}`))).toEqual([]);
+  });
+
+  test('that is a key of the configuration is one that there is', () => {
+    const schema: unknown = JSON.parse(readFileSync(join(ROOT, 'config/postern.schema.json'), 'utf8'));
+    const keys = keysOf(schema);
+    const mentions = codes.flatMap(({ where, text }) => {
+      const key = /^((?:listen|access|audit|drain|log|limits|telemetry|timeouts)\.[\w.]*\w)(?:: .*)?$/.exec(text)?.[1];
+      return key === undefined || /\.(?:ts|js|md|json|ya?ml)$/.test(key) ? [] : [{ where, key }];
     });
-    expect(faults).toEqual([]);
+    expect(mentions.length).toBeGreaterThan(40);
+    expect(mentions.filter(({ key }) => !keys.has(key)).map(({ where, key }) => `${where}: ${key}`)).toEqual([]);
   });
 });
+
+test('every code that a page has explained is one', () => {
+  const known = new Set<string>(ERROR_CODES);
+  const mentions = pages.flatMap(({ file, text }) =>
+    [...text.matchAll(/postern explain ([a-z]+(?:-[a-z]+)+)/g)].map(([, code = '']) => ({ file, code })),
+  );
+  expect(mentions.length).toBeGreaterThan(3);
+  expect(mentions.filter(({ code }) => !known.has(code)).map(({ file, code }) => `${file}: ${code}`)).toEqual([]);
+});
+
+test('what the program says to run is a command that there is', () => {
+  const texts = filesEnding('.ts')
+    .filter((file) => file.startsWith('src/'))
+    .flatMap((file) =>
+      [...readFileSync(join(ROOT, file), 'utf8').matchAll(/\\?`(postern [a-z][^`\\\n]*)\\?`/g)].map(([, text = '']) => ({ file, text })),
+    );
+  expect(texts.length).toBeGreaterThan(60);
+  // What is filled in when it is said, and what follows it, is not known here.
+  const faults = texts.flatMap(({ file, text }) => faultOfMention(text.split('${')[0] ?? '').map((fault) => `${file}: ${fault}`));
+  expect(faults).toEqual([]);
+});
+
+/** What is wrong with a command as a line mentions it: `pat create|list|revoke` and `[--json]` are how usage is written. */
+function faultOfMention(text: string): string[] {
+  const words = text.trim().split(/\s+/).slice(1);
+  const [first] = words;
+  if (first === undefined) return [];
+  const found: string[] = [];
+  for (const word of words) {
+    const names = word.replace(/[,;.:]$/, '').split('|');
+    if (!names.every((name) => COMMANDS.some(({ path }) => path.join(' ') === [...found, name].join(' ')))) break;
+    found.push(names[0] ?? '');
+  }
+  if (found.length === 0) return [`${text}: there is no command ${first}`];
+  const next = words[found.length] ?? '';
+  const isAlone = COMMANDS.find(({ path }) => path.join(' ') === found.join(' '))?.isRunnable === true;
+  if (!isAlone && /^[a-z][a-z-]*$/.test(next)) return [`${text}: there is no command ${found.join(' ')} ${next}`];
+  const below = COMMANDS.filter(({ path }) => found.every((name, index) => path[index] === name));
+  const known = new Set(below.flatMap(({ options }) => options.flatMap(({ name }) => [`--${name}`, `--no-${name}`])));
+  const end = words.indexOf('--');
+  return [...(end < 0 ? words : words.slice(0, end)).join(' ').matchAll(/(?<![\w-])--[a-z][a-z-]*/g)]
+    .filter(([option]) => !known.has(option) && option !== '--help' && option !== '--version')
+    .map(([option]) => `${text}: ${found.join(' ')} has no ${option}`);
+}
+
+/** Every key of a JSON Schema, with dots. */
+function keysOf(schema: unknown, prefix = ''): Set<string> {
+  if (typeof schema !== 'object' || schema === null) return new Set();
+  const found = new Set<string>();
+  const { properties, anyOf, oneOf, items } = schema as Record<string, unknown>; // what of it can be missing is looked at below
+  for (const [name, below] of Object.entries(properties ?? {})) {
+    found.add(`${prefix}${name}`);
+    for (const key of keysOf(below, `${prefix}${name}.`)) found.add(key);
+  }
+  for (const form of [anyOf, oneOf].flatMap((forms) => (Array.isArray(forms) ? (forms as unknown[]) : [])))
+    for (const key of keysOf(form, prefix)) found.add(key);
+  for (const key of keysOf(items, prefix)) found.add(key);
+  return found;
+}

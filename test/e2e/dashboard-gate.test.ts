@@ -4,10 +4,12 @@
  * name that leads to the door, something that stands between. Each is made byte for byte as a browser would, so that the one thing
  * that is wrong with it is what it is refused for; the same without it is served.
  */
+import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { chmod, readFile, stat, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { Agent, request as secureRequest } from 'node:https';
+import { connect } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -18,6 +20,7 @@ import { run, type RunningDaemon, Scene } from '../support/scene.js';
 import { type Opening, printDashboard } from './dashboard-stage.js';
 
 const WEB = 'dev.azure.com/contoso/Payments/_git/web';
+const CAN_UNSHARE = spawnSync('unshare', ['-U', 'true']).status === 0;
 const IS_ROOT = process.getuid?.() === 0;
 const OTHER = '12346';
 /** A stop that waits for nothing takes a moment; one that waits for the page would take `drain.max`, 30 s. */
@@ -422,6 +425,34 @@ test('where the door listens on no loopback address, `postern dashboard` says so
   await far.kill();
 });
 
+test.skipIf(!CAN_UNSHARE)('where the kernel does not tell who asks, nothing is opened, and the text says what to use', async () => {
+  const apart = await scene.daemon(`${scene.plainConfiguration}access: { local: lease }\n`, { through: ['unshare', '-U'] });
+  const opening = await printDashboard(apart);
+  const answer = await bring(opening);
+  expect(answer.status).toBe(403);
+  expect(answer.body.toString()).toMatch(/^postern: It cannot be told which local user asks: [^]*what to do: use `postern status --watch`/);
+  opening.interrupt();
+  await opening.ended;
+  await apart.kill();
+});
+
+test('what is sent behind a request with a body is not answered: it may be meant as that body', async () => {
+  const before = (await daemon.status()).operations;
+  const { hostname, port, host } = new URL(daemon.base);
+  const head = Object.entries({ host, ...FROM_FILE, 'content-length': '6' }).map(([name, value]) => `${name}: ${value}\r\n`);
+  const behind = `GET /${WEB}/info/refs?service=git-upload-pack HTTP/1.1\r\nhost: ${host}\r\n\r\n`;
+  const answer = await new Promise<string>((resolve, reject) => {
+    let text = '';
+    const socket = connect(Number(port), hostname, () => socket.write(`POST /-/open HTTP/1.1\r\n${head.join('')}\r\ncode=x${behind}`));
+    socket.on('data', (chunk: Buffer) => (text += chunk.toString('latin1')));
+    socket.once('error', reject).once('close', () => resolve(text));
+  });
+  expect(answer).toMatch(/^HTTP\/1\.1 403 /);
+  expect(answer.split('HTTP/1.1 ')).toHaveLength(2);
+  expect((await daemon.status()).operations).toEqual(before);
+  expect((await daemon.status()).running).toEqual([]);
+});
+
 test('no secret is in what the page is told', async () => {
   expect((await scene.git(['ls-remote', daemon.url(WEB)])).code).toBe(0);
   const lease = (
@@ -433,7 +464,7 @@ test('no secret is in what the page is told', async () => {
   canaries.add('client secret', scene.emulator.sts.samples.secretClient.secret);
   canaries.add('lease', lease);
   canaries.add('session', cookie.split('=')[1] ?? '');
-  for (const { headers } of scene.emulator.git.seen) canaries.add('token', String(headers['authorization'] ?? '').replace(/^Bearer /, ''));
+  for (const { headers } of scene.emulator.git.seen) canaries.add('token', (headers['authorization'] ?? '').replace(/^Bearer /, ''));
   expect(canaries.size).toBeGreaterThan(6);
   const { body } = await numbers();
   expect(canaries.in(body.toString())).toEqual([]);

@@ -131,11 +131,11 @@ test('shows what was refused, with what to do, and says so once to readers of th
   expect((await scene.git(['ls-remote', daemon.url('github.com/contoso/none')])).code).toBe(128);
   await tab.until(`${text('failures')}.includes('no-route')`);
   expect(await tab.evaluate(text('failures'))).toMatch(/What to do: /);
-  expect(await tab.evaluate(text('attention'))).toMatch(/^1 operation failed in the last 15 minutes\nWhat to do: /);
+  expect(await tab.evaluate(text('attention'))).toMatch(/^1 operation was refused or failed in the last 15 minutes\nWhat to do: /);
   const asked = tab.requests.length;
   await tab.until('true');
   while (tab.requests.length < asked + 3) await tab.until('true');
-  expect(await tab.evaluate('said')).toEqual(['Ready. 1 operation failed in the last 15 minutes']);
+  expect(await tab.evaluate('said')).toEqual(['Ready. 1 operation was refused or failed in the last 15 minutes']);
   await picture('failing-light');
 });
 
@@ -215,7 +215,8 @@ describe('a page of somebody else in the same browser', () => {
 test('says so when the daemon goes away, and when the session has ended with it', async () => {
   const { port } = new URL(daemon.base);
   expect(await daemon.stop()).toBe(0);
-  await tab.until(`${text('state')} === 'The daemon does not answer'`);
+  await tab.until(`${text('state')}.startsWith('The daemon does not answer')`);
+  expect(await faults()).toEqual([]);
   await picture('gone');
   daemon = await scene.daemon(configuration.replace('127.0.0.1:0', `127.0.0.1:${port}`));
   await tab.until(`${text('state')}.startsWith('This page has ended: run')`);

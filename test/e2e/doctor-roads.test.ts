@@ -153,11 +153,14 @@ describe.skipIf(!hasAccount())('SSH (ssh needs an account)', () => {
     await road.reconfigure(road.healthy.replace('ssh: 127.0.0.1:0 }', 'ssh: off }'));
     const { first } = await road.doctor(BRIDGED);
     expect(first).toMatchObject({ id: 'git-address', class: 'git' });
-    expect(todoOf(first)).toContain('postern setup');
-    // Without it SSH remotes are led to the HTTP door, where no ssh is needed.
-    await road.setup();
-    expect((await road.expectGreen(BRIDGED)).row('ssh-door').text).toBe('not used: git goes to this address over HTTP');
+    expect(first?.text).toContain('where the SSH door was: it is off');
+    expect(todoOf(first)).toContain('set `listen.ssh` of the configuration');
     await road.reconfigure(road.healthy);
+    // Its port is another one now.
+    const { first: then, row } = await road.doctor(BRIDGED);
+    expect(then).toMatchObject({ id: 'git-rules' });
+    expect(row('git-address').text).toContain('where the door is not any more');
+    expect(todoOf(then)).toContain('postern setup');
     await road.setup();
     expect((await road.expectGreen(BRIDGED)).row('ssh-door').text).toContain('answers at [127.0.0.1]:');
   });

@@ -186,7 +186,7 @@ export class Tab {
 
   take(method: string, { type, args, entry, exceptionDetails, request, response }: TabEvent): void {
     if (method === 'Runtime.consoleAPICalled' && (type === 'error' || type === 'warning' || type === 'assert'))
-      this.complaints.push((args ?? []).map(({ value, description }) => String(value ?? description)).join(' '));
+      this.complaints.push((args ?? []).map(({ value, description }) => (typeof value === 'string' ? value : description)).join(' '));
     if (method === 'Runtime.exceptionThrown')
       this.complaints.push(exceptionDetails?.exception?.description ?? exceptionDetails?.text ?? '');
     if (method === 'Log.entryAdded' && entry !== undefined && (entry.level === 'error' || entry.level === 'warning'))

@@ -27,9 +27,9 @@ export async function watchStatus(context: Context, options: { readonly json: bo
 }
 
 async function asLines({ places, printer }: Context): Promise<number> {
-  let isRead = true;
-  whenOutputEnds(() => (isRead = false));
-  while (isRead) {
+  const unread = new AbortController();
+  whenOutputEnds(() => unread.abort());
+  while (!unread.signal.aborted) {
     const answer = await ask(places.adminSocket);
     const value = answer.kind === 'status' ? answer.status : { state: 'not-running', at: new Date().toISOString(), why: answer.why };
     printer.line(visible(JSON.stringify(value)));
@@ -41,13 +41,13 @@ async function asLines({ places, printer }: Context): Promise<number> {
 async function onScreen({ places, printer }: Context, all: boolean): Promise<number> {
   let lines: readonly string[] = [];
   let top = 0;
-  let isOver = false;
+  const over = new AbortController();
   /** Ends the wait for the next look. */
   let wake: () => void = () => undefined;
   const screen = openScreen({
     onKey: (key) => {
       if (key === 'end') {
-        isOver = true;
+        over.abort();
         wake();
       } else {
         top = scrolled(top, key, screen.rows - 1);
@@ -59,13 +59,13 @@ async function onScreen({ places, printer }: Context, all: boolean): Promise<num
   const draw = (): void => {
     const room = screen.rows - 1;
     top = Math.max(0, Math.min(top, lines.length - room));
-    const below = Math.max(0, lines.length - room - top);
-    const more = top === 0 && below === 0 ? '' : `, arrows scroll: ${top} lines above, ${below} below`;
+    const more =
+      lines.length <= room ? '' : `, arrows scroll: lines ${top + 1} to ${Math.min(top + room, lines.length)} of ${lines.length}`;
     const shown = lines.slice(top, top + room);
     screen.draw([...shown, ...Array.from({ length: Math.max(0, room - shown.length) }, () => ''), printer.bold(`q ends${more}`)]);
   };
   try {
-    while (!isOver) {
+    while (!over.signal.aborted) {
       const answer = await ask(places.adminSocket);
       const now = Date.now();
       const clock = new Date(now).toISOString().slice(11, 19);
@@ -83,7 +83,7 @@ async function onScreen({ places, printer }: Context, all: boolean): Promise<num
           clearTimeout(timer);
           resolve();
         };
-        if (isOver) wake();
+        if (over.signal.aborted) wake();
       });
     }
   } finally {
@@ -105,8 +105,6 @@ function scrolled(top: number, key: Exclude<Key, 'end'>, page: number): number {
       return top + page;
     case 'top':
       return 0;
-    case 'suspend':
-      return top;
   }
 }
 

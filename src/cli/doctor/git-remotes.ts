@@ -1,5 +1,6 @@
 /** Where addresses of repositories lead, by git's own word, and why one does not lead to the door. */
 import type { CheckOutcome } from '../../model/check.js';
+import { userIn } from '../gitconfig/names.js';
 import { removal, told } from '../gitconfig/proof.js';
 import type { AddressCheck, Walk } from './check.js';
 import { addSetupFix, setupCommand } from './fixes.js';
@@ -104,6 +105,14 @@ function whyAstray(address: string, to: string, walk: Walk, look: GitLook): Astr
       todo: 'take the credential out of the address (git remote set-url) and revoke it',
     };
   const [rewrite] = rewritesOf(address, look);
+  // Where the door was when `setup` ran.
+  const isOwn = rewrite?.origin === `file:${look.places.owned}` && to !== address;
+  if (isOwn && /^(?:ssh:|\[)/.test(to) && look.doors.length === 1)
+    return {
+      what: `${text} goes to ${shown(to)}, where the SSH door was: it is off`,
+      todo: 'set `listen.ssh` of the configuration, then run `postern reload` and `postern setup`; or use the https:// address',
+    };
+  if (isOwn) return { what: `${text} goes to ${shown(to)}, where the door is not any more`, todo: setupCommand(walk), bySetup: true };
   if (rewrite !== undefined && to !== address) return { what: `${text} slips past: ${told(rewrite)}`, todo: removal(rewrite) };
   if (rules.some(({ insteadOf }) => address.startsWith(insteadOf)))
     return { what: `${text} goes to ${shown(to)} and not to the door: its rule is not in force`, todo: setupCommand(walk), bySetup: true };
@@ -120,7 +129,8 @@ function whyAstray(address: string, to: string, walk: Walk, look: GitLook): Astr
       what: `${text} slips past: the SSH door is off, so SSH remotes are left as they are`,
       todo: 'set `listen.ssh` of the configuration and run `postern setup`, or use the https:// address',
     };
-  const user = /^https?:\/\/([^@/]+)@/i.exec(address)?.[1];
+  // Nothing that may be a secret comes this far; what is no plain user part is not said here either.
+  const user = userIn(/^https?:\/\/([^@/]+)@/i.exec(address)?.[1] ?? '');
   const organisation = /^([^.]+)\.visualstudio\.com$/.exec(host ?? '')?.[1];
   if (organisation !== undefined && organisation !== 'vs-ssh')
     return { what: `${text} slips past: no rule knows the organisation ${organisation}`, todo: setupCommand(walk), bySetup: true };

@@ -112,6 +112,9 @@ async function refused(walk: AddressWalk, { hostKind }: RoadFacts, answer: DoorA
     `ask the administrator of the upstream why it does not tell ${what}; the log of the daemon has the request`,
   );
   const isWithout = hostKind === 'generic' && (answer.status === 404 || answer.status === 501);
+  // A lease that leaves LFS out was made for a job that needs none.
+  if ('code' in outcome && outcome.code === 'lease-insufficient' && (await usesLfs(walk)) !== true)
+    return { verdict: 'ok', text: `not allowed here: ${outcome.text}` };
   return isWithout && (await usesLfs(walk)) !== true ? { verdict: 'ok', text: 'the upstream has none for this repository' } : outcome;
 }
 

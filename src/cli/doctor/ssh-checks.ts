@@ -102,7 +102,7 @@ async function door({ found }: AddressWalk, { host, port }: SshTarget): Promise<
     return {
       verdict: 'failed',
       text: 'The daemon has no SSH door, and git goes to this address over SSH',
-      todo: 'give `listen.ssh` an address (its default is 127.0.0.1:8422) and run `postern reload`; without one run `postern setup`, which leads SSH remotes to the HTTP door',
+      todo: 'give `listen.ssh` an address (its default is 127.0.0.1:8422), then run `postern reload` and `postern setup`; or use the https:// address',
       code: 'not-running',
     };
   }

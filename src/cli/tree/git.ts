@@ -48,7 +48,7 @@ export function addGit(tree: Tree, run: Run, command: readonly string[] | undefi
         withOrganisations(builder)
           .usage('$0 exec [options] -- COMMAND [ARGUMENTS]\n\nRun a command beside a daemon of its own, which ends with it')
           .example('$0 exec -- git clone https://dev.azure.com/contoso/web/_git/app', 'in a job, with nothing set up')
-          .example("$0 exec -- sh -c 'git fetch && make'", 'for a whole script'),
+          .example("$0 exec -- sh -c 'git fetch && ./build.sh'", 'for a whole script'),
       (flags) => run(async (to) => (await import('../commands/exec.js')).exec(to, flags, command)),
     );
 }

@@ -41,10 +41,10 @@ describe('docs/ERRORS.md', () => {
     const text = sources();
     for (const { code, looksLike } of SECTIONS) {
       if (code === 'internal') continue;
-      // Names and numbers differ, so three words in a row that are written in the source are enough.
+      // Names and numbers differ, so four words in a row that are written in the source are enough.
       const runs = looksLike.split('\n').flatMap((line) => {
         const words = line.replace(/^.*?postern: /, '').split(' ');
-        return words.slice(0, -2).map((_, index) => words.slice(index, index + 3).join(' '));
+        return words.slice(0, -3).map((_, index) => words.slice(index, index + 4).join(' '));
       });
       expect(runs.filter((run) => text.includes(run)).length, `${code}: ${looksLike}`).toBeGreaterThan(0);
     }

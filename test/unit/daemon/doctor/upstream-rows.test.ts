@@ -80,6 +80,10 @@ describe('the row of TLS', () => {
     });
   });
 
+  test('does not warn of one that has weeks left', async () => {
+    expect(await look({ validTo: NOW + 20 * DAY_MS })).toMatchObject({ verdict: 'ok' });
+  });
+
   test('does not warn of one that lives for a week', async () => {
     expect(await look({ validFrom: NOW - 2 * DAY_MS, validTo: NOW + 4 * DAY_MS })).toMatchObject({ verdict: 'ok' });
   });
