@@ -59,6 +59,7 @@ const TOOLS = {
   soak: 'bench/soak.ts',
   'container-stage': 'test/e2e/container-stage.ts',
   'image-stage': 'test/e2e/image-stage.ts',
+  'first-run-stage': 'test/e2e/first-run-stage.ts',
   'doc-stage': 'test/support/doc-stage.ts',
   'write-docs': 'scripts/write-docs.ts',
 };

@@ -53,6 +53,8 @@ async function build() {
     'test/e2e/container-stage.ts',
     'test/e2e/container-addresses.ts',
     'test/e2e/image-stage.ts',
+    'test/e2e/first-run-stage.ts',
+    'test/e2e/first-run-plays.ts',
     'scripts',
     'demo',
     'bench',

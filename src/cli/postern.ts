@@ -10,6 +10,7 @@ import { readFileSync } from 'node:fs';
 import yargs from 'yargs';
 import { redact } from '../daemon/redaction.js';
 import { messageOf, ProxyError, type ErrorCode } from '../model/errors.js';
+import { COMPLETE } from './completion/scripts.js';
 import { type Context, createContext } from './context.js';
 import { endOnSignals } from './first-process.js';
 import { createPrinter } from './print.js';
@@ -48,22 +49,29 @@ function run(work: (context: Context) => Promise<number> | number): Promise<void
     );
 }
 
-const tree = yargs(own);
-addAll(tree, run, command);
-await tree
-  .demandCommand(1, 'Say what to do: one of the commands above')
-  .strict()
-  .version(context.version)
-  .help()
-  .wrap(Math.min(120, process.stdout.columns || 100))
-  .fail((message, thrown, parser) => {
-    // A failed command has printed its own failure; what comes here is what yargs itself has against the line.
-    if ((thrown as Error | undefined) !== undefined && !message) throw thrown;
-    parser.showHelp('error');
-    printer.failure(new ProxyError('usage', redact(message), { todo: 'see `postern --help`' }));
-    process.exit(EXIT_USAGE);
-  })
-  .parseAsync();
+const words = process.argv.slice(2);
+if (words[0] === COMPLETE) await run(async (to) => (await import('./completion/complete-line.js')).completeLine(to, words.slice(1)));
+else if (words.length === 0) await run(async (to) => (await import('./commands/overview.js')).overview(to));
+else await parse();
+
+async function parse(): Promise<void> {
+  const tree = yargs(own);
+  addAll(tree, run, command);
+  await tree
+    .demandCommand(1, 'Say what to do: one of the commands above')
+    .strict()
+    .version(context.version)
+    .help()
+    .wrap(Math.min(120, process.stdout.columns || 100))
+    .fail((message, thrown, parser) => {
+      // A failed command has printed its own failure; what comes here is what yargs itself has against the line.
+      if ((thrown as Error | undefined) !== undefined && !message) throw thrown;
+      parser.showHelp('error');
+      printer.failure(new ProxyError('usage', redact(message), { todo: 'see `postern --help`' }));
+      process.exit(EXIT_USAGE);
+    })
+    .parseAsync();
+}
 
 function version(): string {
   const found: unknown = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));

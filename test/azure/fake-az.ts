@@ -49,7 +49,13 @@ export class FakeAz extends FakeTool {
 
   #play(args: readonly string[]): Play {
     if (args[0] === 'version' || args[0] === '--version') return says(JSON.stringify({ 'azure-cli': '2.78.0' }));
-    if (args[0] !== 'account' || args[1] !== 'get-access-token')
+    if (args[0] === 'login') {
+      this.mode = 'signed-in';
+      return says('[]');
+    }
+    if (args[0] === 'account' && args[1] === 'show' && this.mode !== 'not-signed-in')
+      return says(JSON.stringify({ tenantId: DEFAULT_TENANT, user: { name: this.account ?? 'dana@contoso.com', type: 'user' } }));
+    if (args[0] !== 'account' || (args[1] !== 'get-access-token' && args[1] !== 'show'))
       return fails(2, `ERROR: '${args.join(' ')}' is misspelled or not recognized by the system.`);
     if (this.mode === 'not-signed-in') return fails(1, "ERROR: Please run 'az login' to setup account.");
     if (this.mode === 'refused') return fails(1, this.refusal);

@@ -9,13 +9,16 @@ import { ProxyError } from '../../model/errors.js';
 import type { Settings } from '../../model/settings.js';
 import { makeDirectory, writeFileAtomic } from '../../store/atomic-file.js';
 import { canBeAsked } from '../colour.js';
-import { doctor } from '../commands/doctor.js';
+import { walk } from '../commands/doctor.js';
 import { login } from '../commands/login.js';
 import { serviceInstall } from '../commands/service.js';
 import { pointGit } from '../commands/point-git.js';
 import { offerTls, settleAddresses } from '../commands/setup-address.js';
 import { readyWithin } from '../commands/wait.js';
 import { type Context, loadFor, type SettingsFlags } from '../context.js';
+import { countText } from '../amounts.js';
+import { rowLines } from '../doctor/print.js';
+import { visibleAll } from '../visible.js';
 import { type Asker, Interrupted } from './asker.js';
 import { nextStep } from './next-step.js';
 import { editedFile, type Plan, planOf } from './plan.js';
@@ -66,7 +69,7 @@ function requireService({ service, daemon }: Standing, { isService }: Wishes): v
     });
 }
 
-async function isWanted({ printer }: Context, plan: Plan, flags: SettingsFlags, asker: Asker | undefined): Promise<boolean> {
+async function isWanted({ printer, home }: Context, plan: Plan, flags: SettingsFlags, asker: Asker | undefined): Promise<boolean> {
   if (flags['dry-run'] === true) {
     for (const line of plan.shown.whole) printer.line(line);
     printer.line('Nothing was changed');
@@ -76,7 +79,8 @@ async function isWanted({ printer }: Context, plan: Plan, flags: SettingsFlags, 
     printer.line('Everything is set up already');
     return true;
   }
-  for (const line of plan.shown.short) printer.line(line);
+  if (asker !== undefined) printer.line('');
+  for (const line of plan.shown.short) printer.line(shortened(line, home));
   if (asker === undefined) return true;
   const answer = await asker.choose('Do all of this?', [
     { value: 'yes', name: 'Yes' },
@@ -90,6 +94,11 @@ async function isWanted({ printer }: Context, plan: Plan, flags: SettingsFlags, 
   }
   printer.line('Nothing was changed');
   return false;
+}
+
+/** With `~` for the home, as people write it: a line of the plan is to fit on a terminal. */
+function shortened(line: string, home: string): string {
+  return line.replaceAll(`${home}/`, '~/');
 }
 
 /** Signs in with the user's own tool, which speaks to the terminal itself. */
@@ -170,9 +179,20 @@ async function isSignedIn({ places }: Context, name: string): Promise<boolean> {
   return status?.logins.find(({ identity }) => identity === name)?.login !== undefined;
 }
 
-/** Walks the road as `postern doctor` does: of each remote of the repository that this is run in. */
+/** Walks the road as `postern doctor` does, of each remote of the repository that this is run in, and tells what is not as it should be. */
 async function walked(context: Context, flags: SettingsFlags): Promise<number> {
-  context.printer.line('');
-  context.printer.line(context.printer.bold('The road from git to Azure DevOps, as `postern doctor` walks it'));
-  return doctor(context, undefined, flags);
+  const { printer } = context;
+  const walking = printer.progress('Walking the road from git to Azure DevOps');
+  // Not what setup was told: the doctor has flags of the same names.
+  const { config, ...rest } = flags;
+  const own = Object.fromEntries(Object.entries(rest).filter(([name]) => name.includes('-') && name !== 'dry-run'));
+  const { rows } = await walk(context, undefined, { ...own, config }, { isPrinting: false }).finally(walking.end);
+  const odd = rows.filter(({ verdict }) => verdict === 'failed' || verdict === 'warning');
+  printer.line('');
+  for (const row of odd) for (const line of rowLines(visibleAll(row), printer)) printer.line(line);
+  const fine = rows.filter(({ verdict }) => verdict === 'ok').length;
+  const failed = odd.filter(({ verdict }) => verdict === 'failed').length;
+  const verdict = failed > 0 ? printer.bad(`${failed} FAILED`) : printer.good('nothing failed');
+  printer.line(`${printer.bold('The road from git to Azure DevOps')}: ${countText(fine, 'check')} ok, ${verdict}`);
+  return failed === 0 ? 0 : 1;
 }

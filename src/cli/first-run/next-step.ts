@@ -9,8 +9,12 @@ export interface Done {
 
 /** Lines for a person, the last of all. */
 export function nextStep({ hasDaemon, hasFailed, organisations }: Done): string[] {
-  if (!hasDaemon) return ['', 'Next: start it with `postern start`, and then see with `postern doctor` whether all of it works'];
+  if (!hasDaemon) return ['', 'Next: start it with `postern start`', 'Then `postern doctor` says whether all of it works'];
   if (hasFailed) return ['', 'Next: do what the first FAILED row says, then look again with `postern doctor`'];
   const [organisation = 'ORGANIZATION'] = organisations;
-  return ['', `Next: clone and push as always, and \`postern repos ${organisation}\` lists what there is; nothing else has to be set`];
+  return [
+    '',
+    'Next: clone, fetch and push as always; nothing else has to be set',
+    `\`postern repos ${organisation}\` lists what there is to clone`,
+  ];
 }

@@ -26,9 +26,10 @@ export interface Plan {
   readonly isEmpty: boolean;
 }
 
+/** Short lines: they are shown on terminals of 80 columns. */
 const NEW_FILE = [
-  "Postern's configuration, begun by `postern setup`, which adds to it what is missing and changes nothing in it.",
-  '`postern config check` looks it over; `postern config show` shows what else can stand here.',
+  'Begun by `postern setup`, which adds what is missing and changes nothing.',
+  'Every key: docs/CONFIGURATION.md; `postern config check` looks it over.',
 ];
 const MORE = ['Added by `postern setup`.'];
 
@@ -60,7 +61,7 @@ export async function planOf(context: Context, flags: SettingsFlags, standing: S
         `  what to do: give it to the service (\`systemctl --user edit postern\`, LoadCredential= or Environment=), or run \`postern start\` here instead`,
       );
   }
-  const whole = lines.filter((line) => line !== 'Nothing was changed');
+  const whole = lines.filter((line) => line !== 'Nothing was changed').map((line) => line.trimEnd());
   // The configuration is short, and what was just decided; the rest is the same for everybody.
   const short = whole.filter((line, index) => index < configuration || !/^ {2}(?!what to do)/.test(line)).map(withoutColon(configuration));
   return {

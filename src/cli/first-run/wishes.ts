@@ -67,7 +67,7 @@ function writtenIdentity(kind: string, pairs: readonly string[]): WrittenIdentit
     throw new ProxyError('usage', `An identity of kind ${kind} has no such key as \`--with\` names`, {
       todo: known.length === 0 ? 'leave it out' : `name one of ${known.join(', ')}`,
     });
-  return { ...Object.fromEntries(entries), kind: kind as WrittenIdentity['kind'] }; // a kind that is none is told with its place in the file
+  return { kind: kind as WrittenIdentity['kind'], ...Object.fromEntries(entries) }; // a kind that is none is told with its place in the file
 }
 
 /** Without anybody to ask: flags, and else what Enter would take. */
@@ -89,7 +89,7 @@ export async function askedWishes(given: FlagWishes, standing: Standing, asker: 
       ? givenWay(given, standing)
       : await asker.choose('How do you sign in to Azure DevOps?', waysOn(standing.machine));
   const isSshOpen = given.hasSsh === undefined && !standing.isSshSettled && !standing.isSetUp;
-  const hasSsh = isSshOpen ? await asker.confirm('SSH remotes too (git@ssh.dev.azure.com)? No SSH key is needed', true) : given.hasSsh;
+  const hasSsh = isSshOpen ? await asker.confirm('SSH remotes too (git@ssh.dev.azure.com:...), without an SSH key?', true) : given.hasSsh;
   const isService =
     given.isService ??
     (canBeService(standing) && (await asker.confirm('Run as a service of yours, from each login on?', isServiceUsual(way))));

@@ -1,4 +1,5 @@
 /** All commands, in the order in which help shows them. */
+import { addCompletion } from './completion.js';
 import { addDoctor } from './doctor.js';
 import { addExplain } from './explain.js';
 import { addGit } from './git.js';
@@ -28,5 +29,6 @@ export function addAll(tree: Tree, run: Run, command: readonly string[] | undefi
   addRepos(tree, run);
   addSshKey(tree, run);
   addService(tree, run);
+  addCompletion(tree, run);
   return tree;
 }
