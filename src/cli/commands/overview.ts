@@ -146,7 +146,7 @@ function identityText(
 }
 
 function latestFailure(daemon: DaemonStatus | undefined, now: number, { wary }: Palette): [string, string][] {
-  const record = daemon === undefined ? undefined : latestOf(daemon);
+  const record = daemon === undefined ? undefined : daemon.failures.at(-1);
   if (record?.failure === undefined || !isRecent(record, now)) return [];
   const ago = spanText(now - new Date(record.startedAt).getTime());
   return [['latest failure', wary(`${ago} ago, ${record.kind} ${record.repository}: ${record.failure.what}`)]];
@@ -164,14 +164,9 @@ function stepOf({ configuration, git, service, daemon }: Overview, now: number):
   if (nobody !== undefined) return `sign in with \`postern login ${nobody.identity}\``;
   const failing = daemon.identities.find(({ state }) => state === 'failing');
   if (git.kind === 'elsewhere' || failing !== undefined) return '`postern doctor` says what is wrong, and what to do';
-  const latest = latestOf(daemon);
+  const latest = daemon.failures.at(-1);
   if (latest !== undefined && isRecent(latest, now)) return '`postern status` tells the latest failures, and what to do about each';
   return 'nothing: clone, fetch and push as always';
-}
-
-/** The doctor asks the door for a name that has no route, to see who answers: that is no failure of anybody's. */
-function latestOf({ failures }: DaemonStatus): DaemonStatus['failures'][number] | undefined {
-  return failures.findLast(({ repository }) => !repository.startsWith('postern.invalid/'));
 }
 
 /** A date is text once it has been through JSON. */
