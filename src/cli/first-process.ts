@@ -1,11 +1,8 @@
 /**
- * How this process lives among others: with readers that go away, and as the first process of a container.
- *
  * Signals of the first process of a container. The kernel drops those for which it has no handler (pid_namespaces(7)), so that a
  * container that is stopped while it starts, or that runs a command which waits, would only end when it is killed.
  */
 import { constants } from 'node:os';
-import { systemCodeOf } from '../model/errors.js';
 
 const ENDING = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
 const FIRST_PID = 1;
@@ -20,15 +17,4 @@ export function endOnSignals(): void {
       if (process.listenerCount(signal) === 1) process.exit(SIGNALLED + constants.signals[signal]);
     });
   }
-}
-
-/**
- * Has a command go on to its end when nobody reads what it prints any more (`postern status | head -1`): one that changes something must
- * not stop in the middle for that. What has no end of its own ends by `whenOutputEnds`.
- */
-export function outliveReaders(): void {
-  for (const stream of [process.stdout, process.stderr])
-    stream.on('error', (thrown) => {
-      if (systemCodeOf(thrown) !== 'EPIPE') throw thrown;
-    });
 }

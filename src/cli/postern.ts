@@ -12,8 +12,8 @@ import { redact } from '../daemon/redaction.js';
 import { messageOf, ProxyError, type ErrorCode } from '../model/errors.js';
 import { COMPLETE } from './completion/scripts.js';
 import { type Context, createContext } from './context.js';
-import { endOnSignals, outliveReaders } from './first-process.js';
-import { createPrinter } from './print.js';
+import { endOnSignals } from './first-process.js';
+import { createPrinter, outliveReaders } from './print.js';
 import { splitLine } from './tree/line.js';
 import { addAll } from './tree/tree.js';
 
