@@ -37,9 +37,11 @@ export interface DoorAnswer {
  * @throws ProxyError `not-running` when it cannot be reached there, `certificate-unusable`, `internal` for an answer that has no end
  */
 export async function askDoor({ listen }: Pick<DaemonStatus, 'listen'>, asked: DoorRequest, git: Git): Promise<DoorAnswer> {
-  const [base] = listen.http;
-  if (base === undefined)
+  const [first] = listen.http;
+  if (first === undefined)
     throw new ProxyError('not-running', 'The daemon has no HTTP door', { todo: 'give `listen.http` an address, then `postern reload`' });
+  // A listener on all addresses is no address to be called by.
+  const base = first.replace('//0.0.0.0:', '//127.0.0.1:').replace('//[::]:', '//[::1]:');
   const isTls = base.startsWith('https:');
   const ca =
     isTls && listen.certificate?.ca !== undefined ? await readFile(listen.certificate.ca, 'utf8').catch(() => undefined) : undefined;
