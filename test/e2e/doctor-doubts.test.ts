@@ -66,10 +66,10 @@ test('the remedy names the configuration of the daemon that was looked at', asyn
   await writeFile(elsewhere, await readFile(stage.configuration));
   await stage.stop();
   await writeFile(stage.configuration, '{}\n');
-  stage.environment = { ...stage.environment, POSTERN_CONFIG: elsewhere };
+  const before = stage.environment;
+  stage.environment = { ...before, POSTERN_CONFIG: elsewhere };
   await stage.start();
-  const { POSTERN_CONFIG: _, ...without } = stage.environment;
-  stage.environment = without;
+  stage.environment = before;
   await stage.must(`git config --global --unset-all include.path; rm -f ${stage.home}/.config/postern/gitconfig`);
   const report = await stage.doctor(WEB);
   expect(report.firstFailed?.id).toBe('git-rules');
