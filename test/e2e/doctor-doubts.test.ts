@@ -2,6 +2,7 @@
 import { appendFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { closedPort } from '../support/closed-port.js';
 import { DoctorStage, faultsOf, remedyOf, rowOf, WEB } from '../support/doctor-stage.js';
 import { Scene } from '../support/scene.js';
 
@@ -23,6 +24,22 @@ test('a door that listens on every address is green with all that is asked of it
   });
   // The configuration is warned of, and rightly.
   expect(faultsOf(await wide.doctor(WEB)).filter((each) => !each.startsWith('configuration: '))).toEqual([]);
+});
+
+test('where a door that listens on every address wants leases, the remedy is not what is set already, and is enough', async () => {
+  const open = await DoctorStage.open(scene, 'open', {
+    listen: (port) => `listen: { http: '0.0.0.0:${port}', ssh: off }\naccess: { local: uid }`,
+  });
+  const report = await open.doctor(WEB);
+  expect(report.firstFailed?.id).toBe('caller');
+  expect(remedyOf(report)).not.toContain('access.local');
+  expect(remedyOf(report)).toContain('put an address of this machine alone first in `listen.http`');
+  const other = await closedPort();
+  const before = await readFile(open.configuration, 'utf8');
+  await open.configure(before.replace(`'0.0.0.0:${open.port}'`, `['127.0.0.1:${other}', '0.0.0.0:${open.port}']`));
+  await open.must('postern reload && postern setup --org contoso');
+  expect(faultsOf(await open.doctor(WEB)).filter((each) => each.includes(': failed '))).toEqual([]);
+  await open.must(`git ls-remote ${WEB}`);
 });
 
 test('a repository whose HEAD leads nowhere and whose branch is not ASCII is green, as a clone is', async () => {

@@ -75,7 +75,7 @@ test('makes what every user may read and only its owner may write, whatever the 
   });
   expect(ran, ran.stderr).toMatchObject({ code: 0 });
   const find = (...words: string[]): Promise<Ran> =>
-    run('find', [join(prefix, 'lib', 'postern'), '!', '-type', 'l', ...words], { cwd: tmpdir() });
+    run('find', [join(prefix, 'lib', 'postern'), '!', '-type', 'l', ...words], { env: { PATH: process.env['PATH'] }, cwd: tmpdir() });
   expect((await find('!', '-perm', '-444')).stdout).toBe('');
   expect((await find('-type', 'd', '!', '-perm', '-555')).stdout).toBe('');
   expect((await find('-perm', '/022')).stdout).toBe('');
