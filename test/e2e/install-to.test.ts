@@ -67,7 +67,7 @@ test('makes what every user may read and only its owner may write, whatever the 
   for (const name of ['package.json', 'scripts', ...files]) await cp(name, join(checkout, name), { recursive: true });
   await symlink(join(process.cwd(), 'node_modules'), join(checkout, 'node_modules'));
   // As a checkout under umask 077 is, and one file as under umask 0.
-  expect(await run('chmod', ['-R', 'go=', checkout], { cwd: tmpdir() })).toMatchObject({ code: 0 });
+  expect(await run('chmod', ['-R', 'go=', checkout], { env: { PATH: process.env['PATH'] }, cwd: tmpdir() })).toMatchObject({ code: 0 });
   await chmod(join(checkout, 'dist', 'postern.js'), 0o777);
   const ran = await run(process.execPath, [join(checkout, 'scripts', 'install-to.mjs'), prefix], {
     env: { PATH: process.env['PATH'] },
