@@ -6,7 +6,19 @@
  *   npm run install-to -- ~/.local
  *   sudo node scripts/install-to.mjs /usr/local      after `npm run build`
  */
-import { cpSync, existsSync, lstatSync, mkdirSync, readFileSync, readlinkSync, renameSync, rmSync, symlinkSync } from 'node:fs';
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs';
 import { delimiter, isAbsolute, join, relative, resolve } from 'node:path';
 import { EXTERNAL_PACKAGES } from './build.mjs';
 import { LEFT_OUT, packagesOf } from './packages.mjs';
@@ -66,10 +78,21 @@ function install() {
     const filter = (path) => path === from || !LEFT_OUT.test(relative(from, path));
     cpSync(from, join(fresh, from), { recursive: true, filter });
   }
+  openToAll(fresh);
   if (existsSync(place)) renameSync(place, former);
   renameSync(fresh, place);
   rmSync(former, { recursive: true, force: true });
   if (lstatSync(link, { throwIfNoEntry: false }) === undefined) symlinkSync(target, link);
+}
+
+/** A copy has the modes of the checkout, which may be closed to everybody but its owner, or open to writers. */
+function openToAll(directory) {
+  chmodSync(directory, 0o755);
+  for (const entry of readdirSync(directory, { withFileTypes: true })) {
+    const path = join(directory, entry.name);
+    if (entry.isDirectory()) openToAll(path);
+    else if (entry.isFile()) chmodSync(path, (lstatSync(path).mode & 0o100) === 0 ? 0o644 : 0o755);
+  }
 }
 
 function tell() {

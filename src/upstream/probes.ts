@@ -131,10 +131,13 @@ export class Probes {
         },
       );
       // After an answer it is the end of the connection that is told.
-      asked.on('error', (fault) => {
+      const fail = (fault: Error): void => {
         reject(unanswered(plan, fault));
         socket.destroy();
-      });
+      };
+      asked.on('error', fail);
+      // Another protocol is no answer, and Node tells of it in this way alone.
+      asked.on('upgrade', () => fail(new Error('it changed to another protocol')));
       asked.end();
     });
   }

@@ -1,7 +1,8 @@
 /** Completion in the shells themselves: a person types, presses Tab, and looks at the line. */
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { PROGRAM, type RunningDaemon, Scene } from '../support/scene.js';
 import { KEYS, Terminal } from '../support/terminal.js';
 
@@ -73,6 +74,28 @@ describe.each(Object.entries(SHELLS))('%s', (shell, { args, load }) => {
     ['a file', 'postern start --config my', /--config ['"]?my\\? settings\.yaml/],
   ])('completes %s', async (_, typed, seen) => {
     await completed(typed, seen);
+  });
+
+  test('takes no command from an address of somebody else', async () => {
+    const odd = join(scene.directory, `odd-${shell}`);
+    const mark = join(scene.directory, `ran-${shell}`);
+    await scene.git(['init', '--quiet', odd]);
+    await scene.git(['remote', 'add', 'origin', `https://dev.azure.com/contoso/$(touch\${IFS}${mark})/_git/web;touch\${IFS}${mark}`], {
+      cwd: odd,
+    });
+    const terminal = new Terminal(shell, args, { env, cwd: odd, columns: 200 });
+    try {
+      await terminal.shows(/[>$#%] ?$/);
+      terminal.press(`${load}; echo is-''loaded${KEYS.enter}`);
+      await terminal.shows(/^is-loaded\n> ?$/m);
+      terminal.press(`postern route explain https://dev${KEYS.tab}`);
+      await terminal.shows(/_git\/web/);
+      terminal.press(`${KEYS.enter}echo is-''over${KEYS.enter}`);
+      await terminal.shows(/^is-over$/m);
+    } finally {
+      await terminal.close();
+    }
+    expect(existsSync(mark)).toBe(false);
   });
 
   test('completes the id of a lease that the daemon has', async () => {

@@ -2,7 +2,7 @@
  * Promise: `npm run install-to -- PREFIX` makes a whole program that needs nothing of the checkout, replaces an older one in one step, and
  * takes nothing away that it did not put there.
  */
-import { chmod, lstat, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, cp, lstat, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -58,6 +58,28 @@ test('leaves alone what somebody else put there, and says what to do', async () 
   await writeFile(join(prefix, 'lib', 'postern', 'mine'), '');
   expect(await install(prefix)).toMatchObject({ code: 1, stderr: expect.stringContaining('holds no Postern') as string });
   expect((await lstat(join(prefix, 'lib', 'postern', 'mine'))).isFile()).toBe(true);
+});
+
+test('makes what every user may read and only its owner may write, whatever the checkout is', async () => {
+  const checkout = join(prefix, 'checkout');
+  await mkdir(checkout);
+  const { files } = JSON.parse(await readFile('package.json', 'utf8')) as { files: string[] };
+  for (const name of ['package.json', 'scripts', ...files]) await cp(name, join(checkout, name), { recursive: true });
+  await symlink(join(process.cwd(), 'node_modules'), join(checkout, 'node_modules'));
+  // As a checkout under umask 077 is, and one file as under umask 0.
+  expect(await run('chmod', ['-R', 'go=', checkout], { env: { PATH: process.env['PATH'] }, cwd: tmpdir() })).toMatchObject({ code: 0 });
+  await chmod(join(checkout, 'dist', 'postern.js'), 0o777);
+  const ran = await run(process.execPath, [join(checkout, 'scripts', 'install-to.mjs'), prefix], {
+    env: { PATH: process.env['PATH'] },
+    cwd: tmpdir(),
+  });
+  expect(ran, ran.stderr).toMatchObject({ code: 0 });
+  const find = (...words: string[]): Promise<Ran> =>
+    run('find', [join(prefix, 'lib', 'postern'), '!', '-type', 'l', ...words], { env: { PATH: process.env['PATH'] }, cwd: tmpdir() });
+  expect((await find('!', '-perm', '-444')).stdout).toBe('');
+  expect((await find('-type', 'd', '!', '-perm', '-555')).stdout).toBe('');
+  expect((await find('-perm', '/022')).stdout).toBe('');
+  expect(await installed('--version')).toMatchObject({ code: 0 });
 });
 
 test('says how it is called', async () => {

@@ -20,8 +20,13 @@ export async function completeLine(context: Context, [name = '', ...words]: read
   else
     for (const { value, about } of found.words)
       // A name from outside could hold a line feed, and begin another candidate.
-      line(visible(value) + (name === 'bash' || about === '' ? '' : `\t${visible(short(about))}`));
+      line(name === 'bash' ? forBash(visible(value)) : visible(value) + (about === '' ? '' : `\t${visible(short(about))}`));
   return 0;
+}
+
+/** Bash puts a candidate on the line as it is, where the others quote it: an address from somebody's repository could be a command there. */
+function forBash(value: string): string {
+  return value.replace(/[^\p{L}\p{N}_@%+=:,./-]/gu, '\\$&');
 }
 
 function short(about: string): string {

@@ -95,7 +95,8 @@ async function caller(walk: Walk): Promise<CheckOutcome> {
       verdict: 'failed',
       text: 'The door serves holders of leases alone, and git has none to show',
       details: await namespaceLines(),
-      todo: 'make one with `postern lease create` and give it to git as it prints with `--format gitconfig`, or set `access.local: uid`',
+      // With `local: uid` it is a listener that other machines reach, where users of this one are told by their leases too.
+      todo: `make one with \`postern lease create\` and give it to git as it prints with \`--format gitconfig\`, or ${access?.local === 'uid' ? 'put an address of this machine alone first in `listen.http`, such as 127.0.0.1:8417, then run `postern reload` and `postern setup`' : 'set `access.local: uid`'}`,
       code: 'lease-required',
     };
   if (talk.kind !== 'answered') return { verdict: 'untried', text: 'not tried: the door did not answer' };

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { type IncomingMessage, request as httpRequest, type RequestOptions } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import type { CheckOutcome } from '../../model/check.js';
+import { isLoopbackAddress } from '../../gate/peers.js';
 import { messageOf, ProxyError } from '../../model/errors.js';
 import type { DaemonStatus } from '../../daemon/status.js';
 import type { Git } from '../gitconfig/git.js';
@@ -37,9 +38,12 @@ export interface DoorAnswer {
  * @throws ProxyError `not-running` when it cannot be reached there, `certificate-unusable`, `internal` for an answer that has no end
  */
 export async function askDoor({ listen }: Pick<DaemonStatus, 'listen'>, asked: DoorRequest, git: Git): Promise<DoorAnswer> {
-  const [base] = listen.http;
-  if (base === undefined)
+  // As `setup` leads git: to the listener of this machine alone where there is one, which may want no lease.
+  const first = listen.http.find((each) => isLoopbackAddress(new URL(each).hostname.replace(/^\[|\]$/g, ''))) ?? listen.http[0];
+  if (first === undefined)
     throw new ProxyError('not-running', 'The daemon has no HTTP door', { todo: 'give `listen.http` an address, then `postern reload`' });
+  // A listener on all addresses is no address to be called by.
+  const base = first.replace('//0.0.0.0:', '//127.0.0.1:').replace('//[::]:', '//[::1]:');
   const isTls = base.startsWith('https:');
   const ca =
     isTls && listen.certificate?.ca !== undefined ? await readFile(listen.certificate.ca, 'utf8').catch(() => undefined) : undefined;

@@ -1,4 +1,7 @@
 /** What `postern doctor --fix` can mend that several rows offer, and how the commands for it are written. */
+import { settingsPath } from '../../config/settings-file.js';
+import { surroundingsOf } from '../context.js';
+import { wordsLine } from '../gitconfig/environment.js';
 import { organisationIn } from '../gitconfig/names.js';
 import { pointGit } from '../commands/point-git.js';
 import { settleAddresses } from '../commands/setup-address.js';
@@ -6,7 +9,7 @@ import type { Walk } from './check.js';
 
 /** `postern setup`, with the organisations of the walk's addresses and the flags that say which daemon is meant. */
 export function setupCommand(walk: Walk): string {
-  return ['postern setup', ...setupWords(walk)].join(' ');
+  return wordsLine(['postern', 'setup', ...setupWords(walk)]);
 }
 
 /** Has `--fix` run `setup`; gives the fix's name. */
@@ -32,11 +35,16 @@ function configFlags({ flags, found }: Walk): Readonly<Record<string, unknown>> 
   return file === undefined ? flags : { ...flags, config: file };
 }
 
-function setupWords({ flags, addresses }: Walk): string[] {
+function setupWords({ context, flags, found, addresses }: Walk): string[] {
+  const { config } = flags;
+  const looked = found.loaded?.settings.file;
+  // Setup would take another one by itself than the daemon that runs has, and lead git to a door of that.
+  const isOther = looked !== undefined && looked !== settingsPath(surroundingsOf(context, flags))?.path;
+  const file = typeof config === 'string' ? config : isOther ? looked : undefined;
   return [
     ...(flags['system'] === true ? ['--system'] : []),
-    ...(typeof flags['config'] === 'string' ? [`--config ${flags['config']}`] : []),
-    ...organisationsOf(addresses).map((name) => `--org ${name}`),
+    ...(file === undefined ? [] : ['--config', file]),
+    ...organisationsOf(addresses).flatMap((name) => ['--org', name]),
   ];
 }
 

@@ -1,5 +1,6 @@
 /** Rows of git's configuration: whether addresses lead to the door, and what beats, spoils or survives the rules of `setup`. */
 import type { CheckOutcome } from '../../model/check.js';
+import { ProxyError } from '../../model/errors.js';
 import { countText } from '../amounts.js';
 import { wordsLine } from '../gitconfig/environment.js';
 import { lfsAccessFindings, lfsAccessIn, lfsAccessRemoval } from '../gitconfig/lfs-access.js';
@@ -188,8 +189,16 @@ async function lfsLeftovers(walk: Walk, { doors, rules }: GitLook): Promise<Chec
   fixes.set('lfs-access', {
     commands: commands.map((words) => wordsLine(['git', ...words])),
     mend: async () => {
-      for (const words of commands) await git.run(words);
-      return told.map(({ key }) => `${shown(key)} is gone`);
+      for (const words of commands) {
+        const { status, stderr } = await git.run(words);
+        // 5: it is gone already, by the line before (git-config(1)).
+        if (status !== 0 && status !== 5)
+          throw new ProxyError('git-config', `git did not take it away (${stderr.trim().split('\n').at(-1) ?? ''})`, {
+            todo: `run \`${wordsLine(['git', ...words])}\` when nothing else is at work there`,
+          });
+      }
+      // What stands in no file, or has a credential in it, is still there, and the next look tells what to do about it.
+      return told.filter((line) => lfsAccessRemoval(line) !== undefined).map(({ key }) => `${shown(key)} is gone`);
     },
   });
   return { ...outcome, fix: 'lfs-access' };

@@ -2,6 +2,7 @@
 import type { CheckRow } from '../../model/check.js';
 import { messageOf, ProxyError } from '../../model/errors.js';
 import { Interrupted } from '../first-run/asker.js';
+import { visible } from '../visible.js';
 import type { Fix } from './check.js';
 
 /** What became of one. */
@@ -26,15 +27,17 @@ export async function mend(
   { ask, tried, note }: { readonly ask: Ask; readonly tried: Set<string>; readonly note: (line: string) => void },
 ): Promise<Mended[]> {
   const done: Mended[] = [];
+  // Commands and what programs say hold names from outside.
+  const tell = (line: string): void => note(visible(line));
   for (const row of rows) {
     if ((row.verdict !== 'failed' && row.verdict !== 'warning') || row.fix === undefined || tried.has(row.fix)) continue;
     const fix = fixes.get(row.fix);
     if (fix === undefined) continue;
     tried.add(row.fix);
-    note(`To mend "${row.name}":`);
-    for (const command of fix.commands) note(`  ${command}`);
+    tell(`To mend "${row.name}":`);
+    for (const command of fix.commands) tell(`  ${command}`);
     const mended = await tryFix(row.fix, fix, ask);
-    for (const line of mended.lines) note(`  ${line}`);
+    for (const line of mended.lines) tell(`  ${line}`);
     done.push(mended);
   }
   return done;

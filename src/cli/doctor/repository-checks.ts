@@ -65,7 +65,7 @@ export async function fetchObjects(walk: AddressWalk): Promise<CheckOutcome> {
   const { id, name } = first;
   return inScratch(placeOf(walk), formatOf(id), async ({ directory, git }) => {
     const fetch = (filter: readonly string[]): Promise<GitEnd> =>
-      git(['fetch', '--progress', '--no-tags', '--depth=1', ...filter, walk.address, name], {
+      git(['fetch', '--progress', '--no-tags', '--depth=1', ...filter, '--', walk.address, name], {
         timeMs: OBJECTS_MS,
         quietMs: QUIET_MS,
         writes: { directory, mostBytes: ENOUGH_BYTES },
@@ -98,7 +98,7 @@ export async function pushRefs(walk: AddressWalk): Promise<CheckOutcome> {
     const tree = await made(git(['hash-object', '-w', '-t', 'tree', '--stdin']));
     const commit = await made(git(['commit-tree', '-m', 'never sent', tree], undefined, { more: NOBODY }));
     const ref = `refs/heads/postern-doctor-${randomBytes(8).toString('hex')}`;
-    const pushed = await git(['push', '--dry-run', '--no-verify', '--recurse-submodules=no', walk.address, `${commit}:${ref}`], {
+    const pushed = await git(['push', '--dry-run', '--no-verify', '--recurse-submodules=no', '--', walk.address, `${commit}:${ref}`], {
       timeMs: REFS_MS,
     });
     if (pushed.by === 'itself' && pushed.status === 0) return { verdict: 'ok', text: 'a push may begin; nothing was sent' };
@@ -115,7 +115,8 @@ function placeOf({ context: { environment, home, workingDirectory } }: AddressWa
 /** The first line of git's list (git-ls-remote(1)): `ID<TAB>NAME`, HEAD where there is one. */
 function firstRefIn(stdout: string): FirstRef | undefined {
   const [, id, name] = /^([0-9a-f]+)\t(.+)$/m.exec(stdout) ?? [];
-  return id === undefined || name === undefined ? undefined : { id, name };
+  // What git prints is bytes here, and what it is given is UTF-8.
+  return id === undefined || name === undefined ? undefined : { id, name: Buffer.from(name, 'latin1').toString('utf8') };
 }
 
 function formatOf(id = ''): 'sha1' | 'sha256' {

@@ -3,6 +3,7 @@
  * it comes. What is read is bounded.
  */
 import { request as httpRequest } from 'node:http';
+import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import { messageOf, ProxyError, systemCodeOf } from '../../model/errors.js';
@@ -92,22 +93,30 @@ function opened(plan: DialPlan): Promise<Duplex> {
 
 function answered({ method, url, headers, body }: RawRequest, socket: Duplex, plan: DialPlan, silentMs: number): Promise<RawAnswer> {
   return new Promise((resolve, reject) => {
+    // Once an answer has begun, what there is of it is the answer.
+    let fail = (fault: ProxyError): void => {
+      reject(fault);
+      socket.destroy();
+    };
+    // Node's own option is for sockets that Node opens.
+    if (socket instanceof Socket) socket.setTimeout(silentMs);
+    socket.on('timeout', () => fail(silent(plan, silentMs)));
     const sent = httpRequest(
       {
         createConnection: () => socket,
         method,
         path: `${url.pathname}${url.search}`,
         headers: { ...headers, host: url.host, connection: 'close', ...(body === undefined ? {} : { 'content-length': body.length }) },
-        timeout: silentMs,
       },
       (response) => {
         const chunks: Buffer[] = [];
         let bytes = 0;
         const end = (isCut: boolean): void => {
-          socket.destroy();
           const whole = Buffer.concat(chunks).subarray(0, MOST_BYTES);
           resolve({ status: response.statusCode ?? 0, headers: pairs(response.rawHeaders), body: whole, isCut });
+          socket.destroy();
         };
+        fail = () => end(true);
         response.on('data', (chunk: Buffer) => {
           chunks.push(chunk);
           bytes += chunk.length;
@@ -117,12 +126,9 @@ function answered({ method, url, headers, body }: RawRequest, socket: Duplex, pl
         response.on('error', () => end(true));
       },
     );
-    sent.on('timeout', () => sent.destroy(silent(plan, silentMs)));
-    // After an answer has begun it is told by that.
-    sent.on('error', (fault) => {
-      socket.destroy();
-      reject(fault instanceof ProxyError ? fault : unanswered(plan, fault));
-    });
+    sent.on('error', (fault) => fail(fault instanceof ProxyError ? fault : unanswered(plan, fault)));
+    // Another protocol is no answer, and Node tells of it in this way alone.
+    sent.on('upgrade', () => fail(unanswered(plan, new Error('it changed to another protocol'))));
     sent.end(body);
   });
 }
