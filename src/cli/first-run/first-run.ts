@@ -153,22 +153,27 @@ async function carryOut(
 async function bringUp(context: Context, flags: SettingsFlags, standing: Standing, { isService }: Wishes): Promise<boolean> {
   const { printer, places, environment } = context;
   const work = serviceWork(standing, isService);
+  const systemctl = new Systemctl('user', environment);
+  const { socket, service } = unitNames('user');
   if (work !== 'none') {
     const starting = printer.progress('Starting the service');
-    const started =
-      work === 'install'
-        ? serviceInstall(context, { ...flags, start: true })
-        : new Systemctl('user', environment).must('start', ...Object.values(unitNames('user')));
-    await Promise.resolve(started).finally(starting.end);
+    const started = work === 'install' ? serviceInstall(context, { ...flags, start: true }) : systemctl.must('start', socket, service);
+    await Promise.resolve<unknown>(started).finally(starting.end);
   }
   if (standing.daemon === undefined) return work !== 'none';
   const outcome = await askReload(places.adminSocket);
-  if (outcome?.kind === 'failed')
-    throw new ProxyError('config-invalid', `The daemon keeps its old configuration: ${outcome.what}`, {
-      details: outcome.details,
-      todo: outcome.todo ?? 'correct it, and run setup again',
-    });
-  return outcome !== undefined;
+  if (outcome?.kind !== 'failed') return outcome !== undefined;
+  // What systemd holds open changes when both are started again, and not before.
+  if (work !== 'none' && outcome.code === 'listen-failed') {
+    const restarting = printer.progress('Starting the service again, because its doors change');
+    await systemctl.must('restart', socket, service).finally(restarting.end);
+    printer.line('Started the service again, because its doors change');
+    return true;
+  }
+  throw new ProxyError('config-invalid', `The daemon keeps its old configuration: ${outcome.what}`, {
+    details: outcome.details,
+    todo: outcome.todo ?? 'correct it, and run setup again',
+  });
 }
 
 /** Signs a person in, where somebody is there and nobody is signed in. The exit code of `login`. */
