@@ -75,7 +75,9 @@ export async function serviceInstall(context: Context, flags: SettingsFlags): Pr
   printer.line(
     `${socket} is open${listen === '' ? '' : ` (${listen.replaceAll(/ \(Stream\)/g, '').replaceAll('\n', ', ')})`}; the first request starts ${service}`,
   );
-  if (isOld) printer.note(`The new units count from a restart on: ${systemctl.line('restart', socket, service)}`);
+  // `restart` of both together is refused by the socket while the service runs.
+  const anew = `${systemctl.line('stop', socket, service)} && ${systemctl.line('start', socket, service)}`;
+  if (isOld) printer.note(`The new units count when both are started anew: ${anew}`);
   tellLingering(context, scope);
   return 0;
 }

@@ -163,10 +163,13 @@ async function bringUp(context: Context, flags: SettingsFlags, standing: Standin
   if (standing.daemon === undefined) return work !== 'none';
   const outcome = await askReload(places.adminSocket);
   if (outcome?.kind !== 'failed') return outcome !== undefined;
-  // What systemd holds open changes when both are started again, and not before.
+  // What systemd holds open changes when both are started anew, and not before. `restart` of both is refused while the service runs.
   if (work !== 'none' && outcome.code === 'listen-failed') {
     const restarting = printer.progress('Starting the service again, because its doors change');
-    await systemctl.must('restart', socket, service).finally(restarting.end);
+    await systemctl
+      .must('stop', socket, service)
+      .then(() => systemctl.must('start', socket, service))
+      .finally(restarting.end);
     printer.line('Started the service again, because its doors change');
     return true;
   }

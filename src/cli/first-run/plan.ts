@@ -65,7 +65,9 @@ export async function planOf(context: Context, flags: SettingsFlags, standing: S
   }
   const whole = lines.filter((line) => line !== 'Nothing was changed').map((line) => line.trimEnd());
   // The configuration is short, and what was just decided; the rest is the same for everybody.
-  const short = whole.filter((line, index) => index < configuration || !/^(?:$| {2}(?!what to do))/.test(line)).map(withoutColon(configuration));
+  const short = whole
+    .filter((line, index) => index < configuration || !/^(?:$| {2}(?!what to do))/.test(line))
+    .map(withoutColon(configuration));
   return {
     additions,
     flags: trial,
