@@ -3,7 +3,7 @@
  * at a time; what is asked meanwhile is one more time after. A configuration that cannot be used changes nothing, and the reason
  * stands in the log and in `postern status` until one can.
  */
-import { ProxyError } from '../model/errors.js';
+import { type ErrorCode, ProxyError } from '../model/errors.js';
 import type { Clock, Logger } from '../model/ports.js';
 
 export type ReloadCause = 'SIGHUP' | 'admin' | 'file';
@@ -15,6 +15,7 @@ export type ReloadState =
       readonly kind: 'failed';
       readonly at: string;
       readonly cause: ReloadCause;
+      readonly code: ErrorCode;
       readonly what: string;
       readonly details: readonly string[];
       readonly todo: string | undefined;
@@ -88,12 +89,12 @@ export class Reloads {
       for (const what of warnings) logger.log('warn', 'config-warning', { what });
       this.#latest = { kind: 'done', at: at(), cause, warnings };
     } catch (thrown) {
-      const { message, details, todo } =
+      const { code, message, details, todo } =
         thrown instanceof ProxyError ? thrown : new ProxyError('internal', String(thrown), { todo: 'report this with the log' });
       this.#failed += 1;
       // The lines of a faulty file are for a reader of the log too, who sees nothing else.
       logger.log('error', 'reload-failed', { cause, what: message, details: details.join('; ') || undefined, todo });
-      this.#latest = { kind: 'failed', at: at(), cause, what: message, details, todo };
+      this.#latest = { kind: 'failed', at: at(), cause, code, what: message, details, todo };
     }
     return this.#latest;
   }

@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Ran, run, type RunOptions } from './scene.js';
 import { DEV, OTHER, type Suite, systemdRoot } from './systemd-root.js';
+import { Terminal, type TerminalOptions } from './terminal.js';
 
 export type Person = 'root' | 'dev' | 'other' | 'postern';
 
@@ -92,13 +93,13 @@ export class SystemdStage {
 
   /** Runs a program in the container, as someone who has logged in. */
   run(person: Person, program: string, args: readonly string[], options: RunOptions = {}): Promise<Ran> {
-    const env = {
-      PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
-      LANG: 'C.UTF-8',
-      ...homeOf(person),
-      ...options.env,
-    };
-    return run('nsenter', [...this.#enter(person), program, ...args], { ...options, env });
+    return run('nsenter', [...this.#enter(person), program, ...args], { ...options, env: { ...shellOf(person), ...options.env } });
+  }
+
+  /** The same on a terminal, in the person's home. */
+  terminal(person: Person, program: string, args: readonly string[], options: Partial<TerminalOptions> = {}): Terminal {
+    const env = { ...shellOf(person), ...options.env };
+    return new Terminal('nsenter', [...this.#enter(person), 'env', `--chdir=${env['HOME'] ?? '/'}`, program, ...args], { ...options, env });
   }
 
   /** The same, and it has to succeed. Gives what it printed. @throws Error with what it said */
@@ -174,6 +175,11 @@ export class SystemdStage {
     }
     return true;
   }
+}
+
+/** The environment of who has logged in. */
+function shellOf(person: Person): Record<string, string> {
+  return { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', LANG: 'C.UTF-8', ...homeOf(person) };
 }
 
 function homeOf(person: Person): Record<string, string> {

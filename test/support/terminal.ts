@@ -4,15 +4,23 @@ import { Screen } from './screen.js';
 
 /**
  * Makes the pseudo-terminal, and carries bytes both ways until the program has ended. Its own input is `D` and a length for bytes, `S`, rows and
- * columns for another size, each on a line. pty(7); Python has it, Node does not.
+ * columns for another size, each on a line. Whether the program left the terminal's settings as they were is told on descriptor 3. pty(7); Python
+ * has it, Node does not.
  */
 const RELAY = `
-import fcntl, os, pty, select, signal, struct, sys, termios
-rows, columns = int(sys.argv[1]), int(sys.argv[2])
+import fcntl, os, pty, select, struct, sys, termios
+def resize(rows, columns):
+    fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack('HHHH', int(rows), int(columns), 0, 0))
+gate, opened = os.pipe()
 pid, fd = pty.fork()
 if pid == 0:
-    fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack('HHHH', rows, columns, 0, 0))
+    os.close(3)
+    # Until its window has a size and its settings are known.
+    os.read(gate, 1)
     os.execvp(sys.argv[3], sys.argv[3:])
+resize(sys.argv[1], sys.argv[2])
+before = termios.tcgetattr(fd)
+os.write(opened, b'g')
 open_input = True
 while True:
     ready, _, _ = select.select([fd] + ([0] if open_input else []), [], [])
@@ -36,7 +44,7 @@ while True:
             continue
         words = line.split()
         if words[0] == b'S':
-            fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack('HHHH', int(words[1]), int(words[2]), 0, 0))
+            resize(words[1], words[2])
         else:
             left = int(words[1])
             while left > 0:
@@ -45,6 +53,8 @@ while True:
                     break
                 left -= len(chunk)
                 os.write(fd, chunk)
+if termios.tcgetattr(fd)[:4] == before[:4]:
+    os.write(3, b'as before')
 _, status = os.waitpid(pid, 0)
 sys.exit(os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status))
 `;
@@ -66,8 +76,8 @@ export interface TerminalOptions {
   readonly columns?: number;
 }
 
-/** Looked for in a text of the screen. */
-export type Seen = string | RegExp;
+/** Looked for in a text of the screen, or said of its lines. */
+export type Seen = string | RegExp | ((lines: readonly string[]) => boolean);
 
 const PATIENCE_MS = 30_000;
 
@@ -75,6 +85,8 @@ export class Terminal {
   readonly screen: Screen;
   /** Every byte that came, as text. */
   raw = '';
+  /** Whether the program left the settings of the terminal as they were; known when it has ended. */
+  isAsBefore = false;
   readonly ended: Promise<number>;
   readonly #child: ChildProcess;
   readonly #watchers = new Set<() => void>();
@@ -85,8 +97,9 @@ export class Terminal {
     this.#child = spawn('/usr/bin/python3', ['-c', RELAY, String(rows), String(columns), program, ...args], {
       cwd,
       env: { TERM: 'xterm-256color', ...env },
-      stdio: ['pipe', 'pipe', 'inherit'],
+      stdio: ['pipe', 'pipe', 'inherit', 'pipe'],
     });
+    this.#child.stdio[3]?.on('data', () => (this.isAsBefore = true));
     this.#child.stdout?.setEncoding('utf8').on('data', (chunk: string) => {
       this.raw += chunk;
       this.screen.write(chunk);
@@ -116,7 +129,7 @@ export class Terminal {
 
   /** Resolves when the screen shows it. @throws Error with the screen when it does not in time, or the program has ended without */
   async shows(seen: Seen): Promise<string> {
-    const holds = (): boolean => (typeof seen === 'string' ? this.screen.text.includes(seen) : seen.test(this.screen.text));
+    const holds = (): boolean => isSeen(seen, this.screen.text);
     await this.#until(() => holds() || this.#isOver);
     if (!holds()) throw new Error(`the terminal does not show ${String(seen)}:\n${this.screen.everything}`);
     return this.screen.text;
@@ -149,4 +162,9 @@ export class Terminal {
       look();
     });
   }
+}
+
+function isSeen(seen: Seen, text: string): boolean {
+  if (typeof seen === 'string') return text.includes(seen);
+  return typeof seen === 'function' ? seen(text.split('\n')) : seen.test(text);
 }

@@ -42,7 +42,7 @@ export async function serviceInstall(context: Context, flags: SettingsFlags): Pr
   if (kept.length > 0 && flags['force'] !== true) {
     throw new ProxyError('usage', 'A file that would be written was changed, or is not of `postern service install`', {
       details: kept.map(({ path }) => path),
-      todo: 'keep what you changed as a drop-in (`systemctl edit`), then add --force: the file is replaced, and a copy stays as FILE.saved',
+      todo: 'keep what you changed as a drop-in (`systemctl edit`), then `postern service install --force`: the file is replaced, and a copy stays as FILE.saved',
     });
   }
   const { service, socket } = unitNames(scope);
@@ -75,7 +75,9 @@ export async function serviceInstall(context: Context, flags: SettingsFlags): Pr
   printer.line(
     `${socket} is open${listen === '' ? '' : ` (${listen.replaceAll(/ \(Stream\)/g, '').replaceAll('\n', ', ')})`}; the first request starts ${service}`,
   );
-  if (isOld) printer.note(`The new units count from a restart on: ${systemctl.line('restart', socket, service)}`);
+  // `restart` of both together is refused by the socket while the service runs.
+  const anew = `${systemctl.line('stop', socket, service)} && ${systemctl.line('start', socket, service)}`;
+  if (isOld) printer.note(`The new units count when both are started anew: ${anew}`);
   tellLingering(context, scope);
   return 0;
 }

@@ -18,11 +18,13 @@ import { readyWithin } from '../commands/wait.js';
 import { type Context, loadFor, type SettingsFlags } from '../context.js';
 import { countText } from '../amounts.js';
 import { rowLines } from '../doctor/print.js';
+import { Systemctl } from '../service/systemctl.js';
+import { unitNames } from '../service/unit-files.js';
 import { visibleAll } from '../visible.js';
 import { type Asker, Interrupted } from './asker.js';
 import { nextStep } from './next-step.js';
 import { editedFile, type Plan, planOf } from './plan.js';
-import { type Standing, standingOf } from './standing.js';
+import { serviceWork, type Standing, standingOf } from './standing.js';
 import { askedWishes, flagWishes, unaskedWishes, type Wishes } from './wishes.js';
 
 /** A start takes a fifth of a second; a machine that is busy starting may take more. */
@@ -43,7 +45,7 @@ export async function firstRun(context: Context, flags: SettingsFlags): Promise<
   const standing = await standingOf(context, flags).finally(looking.end);
   try {
     const wishes = asker === undefined ? unaskedWishes(given, standing) : await askedWishes(given, standing, asker);
-    requireService(standing, wishes);
+    await requireService(context, standing, wishes);
     const planning = printer.progress('Finding out what there is to write');
     const plan = await planOf(context, flags, standing, wishes).finally(planning.end);
     if (!(await isWanted(context, plan, flags, asker))) return 0;
@@ -57,16 +59,18 @@ export async function firstRun(context: Context, flags: SettingsFlags): Promise<
 }
 
 /** Said before anything is written, though it would be found out later too. */
-function requireService({ service, daemon }: Standing, { isService }: Wishes): void {
-  if (!isService) return;
-  if (service.kind === 'impossible')
+async function requireService({ environment }: Context, standing: Standing, { isService }: Wishes): Promise<void> {
+  const { service, daemon } = standing;
+  if (isService && service.kind === 'impossible')
     throw new ProxyError('service-failed', service.why, {
       todo: 'leave --service out, and run `postern start` under whatever starts services here',
     });
-  if (service.kind === 'absent' && daemon !== undefined)
+  if (isService && daemon !== undefined && (service.kind === 'absent' || (service.kind === 'installed' && !service.isUp)))
     throw new ProxyError('already-running', `A postern that is no service is running (pid ${daemon.pid})`, {
       todo: 'end it with `postern stop`, then run setup again',
     });
+  // One that is installed is started, and for that systemd has to answer.
+  if (serviceWork(standing, isService) !== 'none') await new Systemctl('user', environment).version();
 }
 
 async function isWanted({ printer, home }: Context, plan: Plan, flags: SettingsFlags, asker: Asker | undefined): Promise<boolean> {
@@ -146,20 +150,33 @@ async function carryOut(
 }
 
 /** Whether there is a daemon afterwards, with the configuration of now in force. */
-async function bringUp(context: Context, flags: SettingsFlags, { service, daemon }: Standing, { isService }: Wishes): Promise<boolean> {
-  const { printer, places } = context;
-  if (isService || service.kind === 'installed') {
-    const installing = printer.progress('Starting the service');
-    await serviceInstall(context, { ...flags, start: true }).finally(installing.end);
+async function bringUp(context: Context, flags: SettingsFlags, standing: Standing, { isService }: Wishes): Promise<boolean> {
+  const { printer, places, environment } = context;
+  const work = serviceWork(standing, isService);
+  const systemctl = new Systemctl('user', environment);
+  const { socket, service } = unitNames('user');
+  if (work !== 'none') {
+    const starting = printer.progress('Starting the service');
+    const started = work === 'install' ? serviceInstall(context, { ...flags, start: true }) : systemctl.must('start', socket, service);
+    await Promise.resolve<unknown>(started).finally(starting.end);
   }
-  if (daemon === undefined) return isService || service.kind === 'installed';
+  if (standing.daemon === undefined) return work !== 'none';
   const outcome = await askReload(places.adminSocket);
-  if (outcome?.kind === 'failed')
-    throw new ProxyError('config-invalid', `The daemon keeps its old configuration: ${outcome.what}`, {
-      details: outcome.details,
-      todo: outcome.todo ?? 'correct it, and run setup again',
-    });
-  return outcome !== undefined;
+  if (outcome?.kind !== 'failed') return outcome !== undefined;
+  // What systemd holds open changes when both are started anew, and not before. `restart` of both is refused while the service runs.
+  if (work !== 'none' && outcome.code === 'listen-failed') {
+    const restarting = printer.progress('Starting the service again, because its doors change');
+    await systemctl
+      .must('stop', socket, service)
+      .then(() => systemctl.must('start', socket, service))
+      .finally(restarting.end);
+    printer.line('Started the service again, because its doors change');
+    return true;
+  }
+  throw new ProxyError('config-invalid', `The daemon keeps its old configuration: ${outcome.what}`, {
+    details: outcome.details,
+    todo: outcome.todo ?? 'correct it, and run setup again',
+  });
 }
 
 /** Signs a person in, where somebody is there and nobody is signed in. The exit code of `login`. */

@@ -9,7 +9,7 @@ import { serviceInstall } from '../commands/service.js';
 import { pointGit } from '../commands/point-git.js';
 import { settleAddresses } from '../commands/setup-address.js';
 import { type Context, type SettingsFlags, surroundingsOf } from '../context.js';
-import type { Standing } from './standing.js';
+import { serviceWork, type Standing } from './standing.js';
 import { identityName, variableOf, type WrittenIdentity } from './ways.js';
 import type { Wishes } from './wishes.js';
 
@@ -52,8 +52,10 @@ export async function planOf(context: Context, flags: SettingsFlags, standing: S
   const settings = await settleAddresses(listening, trial, true);
   const hasMoved = lines.length > configuration;
   const outcome = await pointGit(listening, settings, { ...trial, org: wishes.organisations }, { isSystem: false, isDry: true });
-  if (wishes.isService) {
-    await serviceInstall(listening, { ...trial, 'dry-run': true, start: true });
+  const isNewService = wishes.isService && standing.service.kind !== 'installed';
+  const units = serviceWork(standing, wishes.isService) === 'install' ? await unitLines(context, trial) : [];
+  lines.push(...units);
+  if (isNewService) {
     const variable = wishes.way === undefined ? undefined : variableOf(wishes.way.identity);
     if (variable !== undefined)
       lines.push(
@@ -63,14 +65,26 @@ export async function planOf(context: Context, flags: SettingsFlags, standing: S
   }
   const whole = lines.filter((line) => line !== 'Nothing was changed').map((line) => line.trimEnd());
   // The configuration is short, and what was just decided; the rest is the same for everybody.
-  const short = whole.filter((line, index) => index < configuration || !/^ {2}(?!what to do)/.test(line)).map(withoutColon(configuration));
+  const short = whole
+    .filter((line, index) => index < configuration || !/^(?:$| {2}(?!what to do))/.test(line))
+    .map(withoutColon(configuration));
   return {
     additions,
     flags: trial,
     identity,
     shown: { short, whole },
-    isEmpty: additions.length === 0 && !hasMoved && !outcome.changed && !wishes.isService,
+    isEmpty: additions.length === 0 && !hasMoved && !outcome.changed && units.length === 0,
   };
+}
+
+/** What would be written and run for the service; nothing where its units are what they would be. */
+async function unitLines(context: Context, flags: SettingsFlags): Promise<readonly string[]> {
+  const lines: string[] = [];
+  await serviceInstall(
+    { ...context, printer: { ...context.printer, line: (line) => lines.push(line) } },
+    { ...flags, 'dry-run': true, start: true },
+  );
+  return lines.some((line) => line.startsWith('Would write ')) ? lines : [];
 }
 
 /** The configuration with the additions. @throws ProxyError `usage` when they cannot be added, or are no good */

@@ -9,7 +9,7 @@ import { Git } from '../gitconfig/git.js';
 import { readJournal } from '../gitconfig/journal.js';
 import { placesFor } from '../gitconfig/places.js';
 import { Systemctl } from '../service/systemctl.js';
-import { installedPaths, lookAt, unitDirectory } from '../service/unit-files.js';
+import { installedPaths, lookAt, unitDirectory, unitNames } from '../service/unit-files.js';
 import { lookAround, type Machine } from './machine.js';
 
 export interface Standing {
@@ -29,7 +29,13 @@ export interface Standing {
 }
 
 export type ServiceState =
-  | { readonly kind: 'installed' }
+  | {
+      readonly kind: 'installed';
+      /** Whether its doors are open or it runs: a daemon that answers meanwhile is it, and otherwise somebody's own. */
+      readonly isUp: boolean;
+      /** Whether the units are as they were installed: others are started, and not replaced. */
+      readonly isOurs: boolean;
+    }
   | { readonly kind: 'absent' }
   /** Why it cannot be one, in a line. */
   | { readonly kind: 'impossible'; readonly why: string };
@@ -66,11 +72,30 @@ export function canBeService({ service, daemon }: Standing): boolean {
   return service.kind === 'absent' && daemon === undefined;
 }
 
+/** `install` also brings what is installed up to date. */
+export type ServiceWork = 'install' | 'start' | 'none';
+
+/** What is to be done about the service, when it is wished for and when it is not. */
+export function serviceWork({ service, daemon }: Pick<Standing, 'service' | 'daemon'>, isWished: boolean): ServiceWork {
+  if (service.kind !== 'installed') return isWished ? 'install' : 'none';
+  // Somebody has started a daemon by hand, beside a service that is down: it has the ports.
+  if (daemon !== undefined && !service.isUp) return 'none';
+  return service.isOurs ? 'install' : 'start';
+}
+
 export async function serviceState({ environment, home }: Pick<Context, 'environment' | 'home'>): Promise<ServiceState> {
   const files = await Promise.all(installedPaths('user', unitDirectory('user', { environment, home })).map(lookAt));
-  if (files.every(({ found }) => found !== 'missing')) return { kind: 'installed' };
+  const systemctl = new Systemctl('user', environment);
+  if (files.every(({ found }) => found !== 'missing')) {
+    const units = await Promise.all(Object.values(unitNames('user')).map((unit) => systemctl.properties(unit, ['ActiveState'])));
+    return {
+      kind: 'installed',
+      isUp: units.some(({ ActiveState: state }) => state === 'active'),
+      isOurs: files.every(({ found }) => found === 'ours'),
+    };
+  }
   try {
-    await new Systemctl('user', environment).version();
+    await systemctl.version();
     return { kind: 'absent' };
   } catch (thrown) {
     if (!(thrown instanceof ProxyError)) throw thrown;

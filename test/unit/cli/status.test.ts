@@ -191,7 +191,15 @@ describe('statusLines()', () => {
     expect(statusLines(QUIET, NOW)[1]).toBe('identities');
     const failing: DaemonStatus = {
       ...QUIET,
-      reload: { kind: 'failed', at: 'noon', cause: 'file', what: 'The configuration has faults', details: [], todo: 'correct it' },
+      reload: {
+        kind: 'failed',
+        at: 'noon',
+        cause: 'file',
+        code: 'config-invalid',
+        what: 'The configuration has faults',
+        details: [],
+        todo: 'correct it',
+      },
       identities: [IDENTITY],
     };
     expect(statusLines(failing, NOW).slice(1, 6)).toEqual([
