@@ -37,8 +37,19 @@ test('gives what it printed, and how it ended', async () => {
 
 test('ends it after its time, with what it started', async () => {
   const end = await play('sleep 600 & echo $!; wait', { timeMs: 500 });
-  expect(end.by).toBe('time');
-  await expect.poll(() => isRunning(end.stdout.trim()), { timeout: 10_000 }).toBe(false);
+  const pid = end.stdout.trim();
+  try {
+    expect(end.by).toBe('time');
+    await expect.poll(() => isRunning(pid), { timeout: 10_000 }).toBe(false);
+  } finally {
+    if (isRunning(pid)) process.kill(Number(pid), 'SIGKILL');
+  }
+});
+
+test('does not wait for what left its session and holds its output', async () => {
+  const end = await play('setsid sleep 600 & echo $!; exit 0', { timeMs: 500 });
+  process.kill(Number(end.stdout.trim()), 'SIGKILL');
+  expect(end).toMatchObject({ by: 'time', status: 0 });
 });
 
 test('ends one that does not hear', async () => {
