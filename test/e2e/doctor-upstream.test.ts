@@ -3,6 +3,8 @@
  * the first row that fails, with a remedy; when that is followed, all is green. The cases are in doctor-upstream-table.ts.
  */
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { makeCertificates } from '../azure/certificates.js';
@@ -317,11 +319,30 @@ describe('a healthy set-up', () => {
   });
 
   test('asks nothing of a host to which git goes past the door', async () => {
-    const found = await doctor(daemon, `https://${WEB}`);
+    // A host that would have a password of whoever comes, and a helper that would give it one.
+    const asked: string[] = [];
+    const host = createServer((request, response) => {
+      asked.push(`${request.method ?? ''} ${request.url ?? ''}`);
+      response.writeHead(401, { 'www-authenticate': 'Basic realm="far"' }).end();
+    });
+    await new Promise<void>((resolve) => host.listen(0, '127.0.0.1', resolve));
+    const past = `http://127.0.0.1:${(host.address() as AddressInfo).port}/`;
+    const given = join(scene.directory, 'given');
+    const env = {
+      ...{ GIT_CONFIG_COUNT: '2', GIT_CONFIG_KEY_0: `url.${past}.insteadOf`, GIT_CONFIG_VALUE_0: 'https://dev.azure.com/' },
+      ...{
+        GIT_CONFIG_KEY_1: 'credential.helper',
+        GIT_CONFIG_VALUE_1: `!f() { echo "$1" >> ${given}; echo username=ada; echo password=x; }; f`,
+      },
+    };
+    const found = await doctor(daemon, `https://${WEB}`, { env });
+    host.close();
+    expect(asked).toEqual([]);
+    await expect(readFile(given)).rejects.toMatchObject({ code: 'ENOENT' });
     expect(found.first?.class).toBe('git');
     expect(found.row('fetch-refs')).toMatchObject({
       verdict: 'failed',
-      text: `Git does not come to the door with this address: it goes to https://${WEB}`,
+      text: `Git does not come to the door with this address: it goes to ${WEB.replace('dev.azure.com/', past)}`,
       todo: expect.stringMatching(/^`postern setup` writes the rules/) as string,
     });
   });
