@@ -85,6 +85,7 @@ const LAW: HouseLaw = {
     'cli/commands/audit-why.ts SharedRevocations', // the same, at another daemon
     'cli/commands/start.ts Daemon', // the daemon is what start makes
     // A part of what assemble.ts joins, on a page of its own.
+    'daemon/assemble-audit.ts AuditWriter',
     'daemon/assemble-leases.ts FileLeaseKeys',
     'daemon/assemble-leases.ts FileLeaseRegister',
     'daemon/assemble-leases.ts GivenLeaseKeys',

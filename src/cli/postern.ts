@@ -13,7 +13,7 @@ import { messageOf, ProxyError, type ErrorCode } from '../model/errors.js';
 import { COMPLETE } from './completion/scripts.js';
 import { type Context, createContext } from './context.js';
 import { endOnSignals } from './first-process.js';
-import { createPrinter } from './print.js';
+import { createPrinter, outliveReaders } from './print.js';
 import { splitLine } from './tree/line.js';
 import { addAll } from './tree/tree.js';
 
@@ -28,6 +28,7 @@ const EXIT_FAILURE = 1;
 const EXIT_USAGE = 2;
 
 endOnSignals();
+outliveReaders();
 const { own, command } = splitLine(process.argv.slice(2));
 const printer = createPrinter();
 const context = createContext(printer, version());

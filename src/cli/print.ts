@@ -4,7 +4,7 @@
  */
 import { styleText } from 'node:util';
 import { isJournal, priorityPrefix } from '../daemon/journal.js';
-import { ProxyError } from '../model/errors.js';
+import { ProxyError, systemCodeOf } from '../model/errors.js';
 import { moreOf } from '../model/refusal.js';
 import { isColoured, isDumb } from './colour.js';
 import { type Progress, ProgressLine } from './progress.js';
@@ -75,4 +75,15 @@ export function createPrinter(): Printer {
     },
     progress: (text) => line.begin(visible(text)),
   };
+}
+
+/**
+ * Has a command go on to its end when nobody reads what it prints any more (`postern status | head -1`): one that changes something must
+ * not stop in the middle for that. What has no end of its own ends by `whenOutputEnds`.
+ */
+export function outliveReaders(): void {
+  for (const stream of [process.stdout, process.stderr])
+    stream.on('error', (thrown) => {
+      if (systemCodeOf(thrown) !== 'EPIPE') throw thrown;
+    });
 }

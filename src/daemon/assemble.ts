@@ -22,9 +22,8 @@ import { StatusPage } from '../http/status-page.js';
 import { readSecret } from '../identity/secret-reader.js';
 import { createIdentity, type IdentitySurroundings, secretVariables } from '../identity/sources.js';
 import { Vault } from '../identity/vault.js';
-import type { AuditState } from '../model/audit.js';
 import { ProxyError } from '../model/errors.js';
-import type { AuditTrail, Clock, Logger } from '../model/ports.js';
+import type { Clock, Logger } from '../model/ports.js';
 import { Secret } from '../model/secret.js';
 import type { Settings } from '../model/settings.js';
 import type { LoginStore } from '../model/sign-in.js';
@@ -34,8 +33,6 @@ import { httpsLeg } from '../ssh/https-leg.js';
 import { SshUpstreams } from '../ssh/pool.js';
 import { SshDoor, type SshDoorParts } from '../ssh/ssh-door.js';
 import { hostKey, publicHostKey } from '../store/ssh-host-key.js';
-import { auditPlaces } from '../store/audit-files.js';
-import { AuditWriter } from '../store/audit-writer.js';
 import { DoorCertificates } from '../store/door-certificates.js';
 import type { FileLeaseRegister } from '../store/lease-register.js';
 import { loginStore } from '../store/login-store.js';
@@ -51,6 +48,7 @@ import { ReposApi } from '../upstream/repos-api.js';
 import { signInHttp } from '../upstream/sign-in-http.js';
 import { Tenants } from '../upstream/tenants.js';
 import { Throttle } from '../upstream/throttle.js';
+import { type Audit, type AuditHome, auditOf } from './assemble-audit.js';
 import { assembleLeases } from './assemble-leases.js';
 import type { DoctorParts } from './doctor/doctor-parts.js';
 import { mostFiles } from './file-limit.js';
@@ -59,27 +57,10 @@ import { lfsGuide } from './lfs-guide.js';
 import { pageFile } from './page-files.js';
 import { PatCare } from './pat-care.js';
 import { PatDesk } from './pat-desk.js';
-import { redact } from './redaction.js';
 import { ReposDesk } from './repos-desk.js';
 
 /** A keyring that is locked asks its user first; a daemon that waits for that much longer looks as if it hung. */
 const KEYRING_MS = 3_000;
-
-/** The audit, with its life. */
-export interface Audit extends AuditTrail {
-  /** Takes other limits, from the next record on. */
-  adjust(settings: Settings['audit']): void;
-  start(): Promise<void>;
-  close(): Promise<void>;
-  state(): AuditState;
-}
-
-/** Where this process keeps its audit and the sign-ins; the state directory is the user's, which outlasts one that a process has for itself. */
-export interface AuditHome {
-  readonly stateDirectory: string;
-  /** Two processes never write one chain: each kind of process has a name of its own. */
-  readonly chain: string;
-}
 
 export interface House {
   readonly door: HttpDoor;
@@ -306,27 +287,4 @@ export function assemble(
     peers,
     held,
   };
-}
-
-function auditOf(
-  { audit: settings }: Settings,
-  surroundings: { clock: Clock; logger: Logger; audit: AuditHome; previous?: House | undefined },
-): Audit {
-  if (!settings.isOn) {
-    return {
-      write: () => undefined,
-      refusal: () => undefined,
-      adjust: () => undefined,
-      start: () => Promise.resolve(),
-      close: () => Promise.resolve(),
-      state: () => ({ kind: 'off' }),
-    };
-  }
-  const { clock, logger, audit, previous } = surroundings;
-  const places = auditPlaces(audit.stateDirectory, settings.directory);
-  const before = previous?.audit;
-  // Two do not write one chain.
-  const state = before?.state();
-  if (before !== undefined && state?.kind === 'on' && state.directory === places.directory) return before;
-  return new AuditWriter({ places, chain: audit.chain, settings, clock, logger, redact });
 }

@@ -45,7 +45,11 @@ export type CheckOutcome =
   /** What was asked for does not work, or will not. */
   | (Wrong & { readonly verdict: 'failed' })
   /** It could not be looked at, mostly because of what failed before it. */
-  | (Said & { readonly verdict: 'untried' });
+  | (Said & {
+      readonly verdict: 'untried';
+      /** The id of the row that has to be right first. */
+      readonly waitsFor?: string | undefined;
+    });
 
 /** One row. */
 export type CheckRow = CheckOutcome & {

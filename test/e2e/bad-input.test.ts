@@ -358,7 +358,7 @@ describe('the command line', () => {
   test.each([
     ['an unknown command', ['frobnicate'], 'frobnicate'],
     ['an unknown option', ['start', '--frobnicate'], 'frobnicate'],
-    ['no command', [], 'Say what to do'],
+    ['a word alone that is an option', ['--json'], 'Say what to do'],
     ['an option without its value', ['start', '--config'], 'config'],
     ['half a command', ['config'], 'check, show or schema'],
     ['route explain without an address', ['route', 'explain'], 'url'],
@@ -513,3 +513,21 @@ async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
     await sleep(30);
   }
 }
+
+describe('a reader that has gone', () => {
+  const piped = (line: string): Promise<Ran> =>
+    run('bash', ['-o', 'pipefail', '-c', line, 'bash', process.execPath, PROGRAM], {
+      env: { ...scene.environment, HOME: join(own, 'home') },
+    });
+
+  test('ends no command in the middle, and is no failure', async () => {
+    const shown = await piped('"$@" config schema | head -c 1');
+    expect(shown).toMatchObject({ code: 0, stdout: '{', stderr: '' });
+    const home = await mkdtemp(join(own, 'piped-'));
+    // It has not begun to print when nobody reads any more.
+    const set = await piped(`HOME=${home} "$@" setup --org contoso > >(exec true)`);
+    expect(set).toMatchObject({ code: 0, stderr: '' });
+    const rule = await run('git', ['ls-remote', '--get-url', `https://${WEB}`], { env: { ...scene.environment, HOME: home } });
+    expect(rule.stdout).toBe(`http://127.0.0.1:8417/${WEB}\n`);
+  });
+});

@@ -38,6 +38,12 @@ describe('the daemon', () => {
     expect(report).toMatchObject({ exitCode: 5, firstFailed: { id: 'daemon' } });
     expect(remedyOf(report)).toMatch(/^start it with `postern start`/);
     expect(rowOf(report, 'git-rules').verdict).toBe('ok');
+    expect(rowOf(report, 'caller')).toMatchObject({ verdict: 'untried', waitsFor: 'door-answer' });
+    const { stdout } = await stage.sh(`postern doctor ${WEB}`);
+    expect(stdout).toMatch(
+      /\n\nNot tried until that is right\nits version, its configuration, [^]*\n\n\d+ rows, 2 failed, 1 warning, \d+ not tried\. First thing to do \(daemon\): start it with/,
+    );
+    expect(stdout).not.toContain('not tried: first');
     expect(rowOf(report, 'door')).toMatchObject({ verdict: 'failed', text: `Nothing listens at ${stage.base}` });
     // What the daemon's environment has is not in this one, and `postern start` here would miss it.
     expect(rowOf(report, 'configured-files').verdict).toBe('warning');

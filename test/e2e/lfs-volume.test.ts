@@ -13,8 +13,11 @@ import { run } from '../support/scene.js';
 
 const MIB = 1 << 20;
 const LARGE_BYTES = 300_000_000;
-/** How far resident memory may go beyond idle, whatever is transferred. */
-const MOST_GROWTH = 64 * MIB;
+/**
+ * How far resident memory may go beyond idle, whatever is transferred: 43 to 68 MiB were measured, the most where the machine had others to
+ * serve, and a third of what is transferred would be more.
+ */
+const MOST_GROWTH = 96 * MIB;
 const MANY = 500;
 /** A bound for polls that end as soon as they are true. */
 const POLL = { timeout: 20_000 };

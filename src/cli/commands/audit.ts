@@ -5,6 +5,7 @@ import { messageOf, ProxyError, systemCodeOf } from '../../model/errors.js';
 import { type AuditPlaces, auditPlaces } from '../../store/audit-files.js';
 import { type ChainRecord, followAudit, readAudit, type ReadSoFar } from '../../store/audit-reader.js';
 import { type Context, loadFor, type SettingsFlags } from '../context.js';
+import { whenOutputEnds } from '../screen.js';
 import { recordLine } from './audit-text.js';
 
 /** Records that are shown when nobody says how many. */
@@ -38,6 +39,7 @@ export async function audit(context: Context, flags: SettingsFlags): Promise<num
     }
     for (const each of kept.slice(-limit)) print(each);
     if (flags['follow'] !== true) return 0;
+    whenOutputEnds(() => process.exit(0));
     for await (const each of followAudit(places, sofar)) if (fits(each.record, filter)) print(each);
     return 0;
   } catch (thrown) {

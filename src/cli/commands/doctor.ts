@@ -104,6 +104,7 @@ export async function walk(
     rows.push(...(await walkThrough(ADDRESS_CHECKS, { ...whole, address: each }, { before: general, address: each, ...telling })));
   if (isPrinting) {
     if (left > 0) printer.line(`\nand ${left} more addresses of remotes, which are walked when they are named`);
+    for (const line of lines.rest()) printer.line(line);
     for (const line of summaryLines(visibleAll(rows), printer)) printer.line(line);
   }
   return { rows, fixes: whole.fixes };

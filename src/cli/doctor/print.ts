@@ -30,12 +30,18 @@ export class RowPrinter {
   readonly #palette: Palette;
   #class: CheckClass | undefined;
   #address: string | undefined;
+  /** Names of rows that nothing but an earlier row kept from being tried: a line for each would bury that one. */
+  readonly #waiting = new Set<string>();
 
   constructor(palette: Palette) {
     this.#palette = palette;
   }
 
   lines(row: CheckRow): string[] {
+    if (row.verdict === 'untried' && row.waitsFor !== undefined) {
+      this.#waiting.add(row.name);
+      return [];
+    }
     const isOther = row.address !== this.#address && row.address !== undefined;
     const heading: string[] = [];
     if (isOther) heading.push('', this.#palette.bold(`The road of ${row.address}`));
@@ -45,6 +51,26 @@ export class RowPrinter {
     this.#address = row.address;
     return [...heading, ...rowLines(row, this.#palette)];
   }
+
+  /** What is said of those that were not tried, once all rows are there. */
+  rest(): string[] {
+    if (this.#waiting.size === 0) return [];
+    const { bold, faint } = this.#palette;
+    return ['', bold('Not tried until that is right'), ...inLines([...this.#waiting]).map((line) => faint(line))];
+  }
+}
+
+/** Columns of a usual terminal. */
+const LINE_WIDTH = 80;
+
+function inLines(names: readonly string[]): string[] {
+  const lines: string[] = [];
+  for (const name of names) {
+    const last = lines.at(-1);
+    if (last === undefined || last.length + name.length + 2 > LINE_WIDTH) lines.push(name);
+    else lines[lines.length - 1] = `${last}, ${name}`;
+  }
+  return lines.map((line, index) => (index < lines.length - 1 ? `${line},` : line));
 }
 
 export function rowLines(row: CheckRow, palette: Palette): string[] {

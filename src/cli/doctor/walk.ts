@@ -30,7 +30,7 @@ export async function walkThrough<W extends Walk>(
     const outcome: CheckOutcome =
       missing === undefined
         ? await tried(check, walk)
-        : { verdict: 'untried', text: `not tried: first "${nameOf(missing, [...before, ...rows])}" has to be right` };
+        : { verdict: 'untried', waitsFor: missing, text: `not tried: first "${nameOf(missing, [...before, ...rows])}" has to be right` };
     const row: CheckRow = {
       ...outcome,
       id: check.id,
