@@ -183,10 +183,17 @@ export function factsOf(socket: TLSSocket, origin: URL): TlsFacts {
     chain: chain.map(({ subject }) => shownName(subject)),
     validFrom: Date.parse(own?.valid_from ?? ''),
     validTo: Date.parse(own?.valid_to ?? ''),
-    isPublicAuthority:
-      last !== undefined && rootCertificates.some((pem) => new X509Certificate(pem).fingerprint256 === last.fingerprint256),
+    isPublicAuthority: last !== undefined && publicRoots().has(last.fingerprint256),
     isPublicHost: isPublicHost(origin.hostname),
   };
+}
+
+let roots: ReadonlySet<string> | undefined;
+
+/** Fingerprints of the authorities that Node trusts; they are part of the program, and parsed once. */
+function publicRoots(): ReadonlySet<string> {
+  roots ??= new Set(rootCertificates.map((pem) => new X509Certificate(pem).fingerprint256));
+  return roots;
 }
 
 function joined(headers: IncomingHttpHeaders, name: string): string | undefined {

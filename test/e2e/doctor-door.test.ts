@@ -2,9 +2,9 @@
  * `postern doctor` about the daemon and the door: not running, held by somebody else, refused, not trusted. Each fault is planted in the
  * real thing; what the first failed row says to do is done, and it has to be enough.
  */
-import { chmod, cp, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { chmod, cp, mkdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { DoctorStage, faultsOf, remedyOf, type Report, rowOf, WEB } from '../support/doctor-stage.js';
 import { PROGRAM, run, Scene } from '../support/scene.js';
@@ -101,6 +101,81 @@ describe('the daemon', () => {
     await stage.must('postern reload');
     await new Promise((resolve) => other.close(resolve));
     expect(faultsOf(await stage.doctor())).toEqual([]);
+  });
+});
+
+test('daemon-version: the program was renewed and the daemon was not, until it is started anew', async () => {
+  const stage = await open();
+  await stage.stop();
+  // An installation of before: the same program, under another version.
+  const old = join(scene.directory, 'old');
+  await mkdir(old);
+  await cp(dirname(PROGRAM), join(old, 'dist'), { recursive: true, filter: (file) => !file.endsWith('.map') });
+  await symlink(join(PROGRAM, '..', '..', 'node_modules'), join(old, 'node_modules'));
+  const facts = JSON.parse(await readFile(join(PROGRAM, '..', '..', 'package.json'), 'utf8')) as { version: string };
+  await writeFile(join(old, 'package.json'), JSON.stringify({ ...facts, version: '0.0.9' }));
+  const secret = scene.emulator.sts.samples.secretClient.secret;
+  const running = run(process.execPath, [join(old, 'dist', 'postern.js'), 'start'], { env: { ...stage.environment, SP_SECRET: secret } });
+  await stage.must('postern wait');
+  const report = await stage.doctor(WEB);
+  expect(faultsOf(report)).toEqual([`daemon-version: warning version 0.0.9 is running, and this is ${facts.version}`]);
+  expect(report.exitCode).toBe(0);
+  expect(rowOf(report, 'daemon-version')).toMatchObject({ todo: expect.stringMatching(/^start it anew: `postern stop`/) as string });
+  await stage.must('postern stop');
+  await running;
+  await stage.start();
+  expect(faultsOf(await stage.doctor(WEB))).toEqual([]);
+  await stage.stop();
+});
+
+describe('own directories', () => {
+  /** A user without a daemon, whose directories are there. */
+  const openTo = async (
+    name: string,
+    uid: number | undefined,
+  ): Promise<{ runtime: string; doctor: (words: string) => Promise<Report> }> => {
+    const home = join(scene.directory, name);
+    const runtime = join(home, 'run', 'postern');
+    const state = join(home, '.local', 'state', 'postern');
+    for (const directory of [runtime, state]) await mkdir(directory, { recursive: true });
+    await chmod(scene.directory, 0o755);
+    if (uid !== undefined) await run('chown', ['-R', `${uid}:${uid}`, home], { env: process.env });
+    await chmod(runtime, 0o755);
+    await chmod(state, 0o750);
+    const as = uid === undefined ? [] : ['setpriv', `--reuid=${uid}`, `--regid=${uid}`, '--clear-groups'];
+    const env = { ...scene.environment, HOME: home, XDG_RUNTIME_DIR: join(home, 'run') };
+    const doctor = async (words: string): Promise<Report> => {
+      const [program = '', ...args] = [...as, process.execPath, PROGRAM, 'doctor', '--json', ...words.split(' ')];
+      return JSON.parse((await run(program, args, { cwd: home, env })).stdout) as Report;
+    };
+    return { runtime, doctor };
+  };
+
+  test.each([['as who runs the tests', undefined] as const, ...(IS_ROOT ? [['as an ordinary user', OTHER] as const] : [])])(
+    'own-directories, %s: --fix closes what others could reach into',
+    async (name, uid) => {
+      const { runtime, doctor } = await openTo(name.replaceAll(' ', '-'), uid);
+      const state = join(runtime, '..', '..', '.local', 'state', 'postern');
+      const fixed = await doctor('--fix --yes');
+      expect(fixed.mended?.find(({ fix }) => fix === 'directory-modes')).toEqual({
+        fix: 'directory-modes',
+        outcome: 'done',
+        commands: [`chmod 700 ${runtime}`, `chmod 700 ${state}`],
+        lines: [`${runtime} has mode 700 now`, `${state} has mode 700 now`],
+      });
+      for (const directory of [runtime, state]) expect((await stat(directory)).mode & 0o777).toBe(0o700);
+      expect(rowOf(fixed, 'own-directories')).toMatchObject({ verdict: 'ok', text: 'closed to other users' });
+    },
+  );
+
+  test.skipIf(!IS_ROOT)('own-directories: one of somebody else is told, and not touched', async () => {
+    const { runtime, doctor } = await openTo('foreign', OTHER);
+    await run('chown', ['0:0', runtime], { env: process.env });
+    const fixed = await doctor('--fix --yes');
+    expect(fixed.firstFailed?.id).toBe('own-directories');
+    expect(rowOf(fixed, 'own-directories').details).toEqual([`${runtime} belongs to the user with uid 0`]);
+    expect(fixed.mended?.some(({ fix }) => fix === 'directory-modes')).toBe(false);
+    expect((await stat(runtime)).mode & 0o777).toBe(0o755);
   });
 });
 

@@ -183,6 +183,20 @@ describe.skipIf(!hasAccount())('SSH (ssh needs an account)', () => {
     await road.expectGreen(BRIDGED);
   });
 
+  it('with the key of the door marked as revoked', async () => {
+    const putBack = await road.keep(road.knownHosts);
+    const text = await readFile(road.knownHosts, 'utf8');
+    await writeFile(road.knownHosts, `${text}@revoked * ${/ssh-ed25519 \S+/.exec(text)?.[0] ?? ''}\n`);
+    const { first, row } = await road.doctor(BRIDGED);
+    expect(first).toMatchObject({ id: 'ssh-host-key', code: 'host-key-refused' });
+    const lines = text.split('\n').length;
+    expect(first?.text).toMatch(new RegExp(`^The key of the door is marked as revoked: ${road.knownHosts} line ${lines} has SHA256:`));
+    expect(todoOf(first)).toMatch(/^remove that line, or have the door make another key/);
+    expect(row('fetch-refs').verdict, 'git was let through').not.toBe('ok');
+    await putBack();
+    await road.expectGreen(BRIDGED);
+  });
+
   it('with an agent that has gone', async () => {
     const gone = join(road.scene.directory, 'gone.sock');
     await road.reconfigure(road.healthy.replace(road.agent.socket, gone));

@@ -3,11 +3,13 @@
  * the first row that fails, with a remedy; when that is followed, all is green. The cases are in doctor-upstream-table.ts.
  */
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { makeCertificates } from '../azure/certificates.js';
 import { closedPort } from '../support/closed-port.js';
-import { doctor, type Doctored, isGreen } from '../support/doctor-run.js';
+import { doctor, doctorAll, type Doctored, isGreen } from '../support/doctor-run.js';
 import { openInterceptor, openMute, type Listening } from '../support/interceptor.js';
 import { type RunningDaemon, Scene } from '../support/scene.js';
 import { type OwnCase, ownCases, type Written } from './doctor-upstream-table.js';
@@ -59,7 +61,7 @@ beforeAll(async () => {
   await walkAll(sick);
   for (const { mend } of cases) await mend?.();
   await configure(({ good, bad }) => good ?? bad);
-  await walkAll(well);
+  await walkTogether(well);
 }, ALL_MS);
 afterAll(async () => {
   for (const each of opened) await each.close();
@@ -101,6 +103,12 @@ async function walkAll(into: Map<string, Doctored>): Promise<void> {
       into.set(next.name, await doctor(daemon, daemon.url(`dev.azure.com/${next.name}/Payments/_git/web`)));
   };
   await Promise.all(Array.from({ length: AT_ONCE }, walker));
+}
+
+/** The same of what is mended: all are to be well, so that one exit code is that of each. */
+async function walkTogether(into: Map<string, Doctored>): Promise<void> {
+  const addresses = new Map(cases.map(({ name }) => [name, daemon.url(`dev.azure.com/${name}/Payments/_git/web`)]));
+  for (const [name, found] of await doctorAll({ scene, daemon, addresses })) into.set(name, found);
 }
 
 /** What a text is to be, for toEqual. */
@@ -311,11 +319,30 @@ describe('a healthy set-up', () => {
   });
 
   test('asks nothing of a host to which git goes past the door', async () => {
-    const found = await doctor(daemon, `https://${WEB}`);
+    // A host that would have a password of whoever comes, and a helper that would give it one.
+    const asked: string[] = [];
+    const host = createServer((request, response) => {
+      asked.push(`${request.method ?? ''} ${request.url ?? ''}`);
+      response.writeHead(401, { 'www-authenticate': 'Basic realm="far"' }).end();
+    });
+    await new Promise<void>((resolve) => host.listen(0, '127.0.0.1', resolve));
+    const past = `http://127.0.0.1:${(host.address() as AddressInfo).port}/`;
+    const given = join(scene.directory, 'given');
+    const env = {
+      ...{ GIT_CONFIG_COUNT: '2', GIT_CONFIG_KEY_0: `url.${past}.insteadOf`, GIT_CONFIG_VALUE_0: 'https://dev.azure.com/' },
+      ...{
+        GIT_CONFIG_KEY_1: 'credential.helper',
+        GIT_CONFIG_VALUE_1: `!f() { echo "$1" >> ${given}; echo username=ada; echo password=x; }; f`,
+      },
+    };
+    const found = await doctor(daemon, `https://${WEB}`, { env });
+    host.close();
+    expect(asked).toEqual([]);
+    await expect(readFile(given)).rejects.toMatchObject({ code: 'ENOENT' });
     expect(found.first?.class).toBe('git');
     expect(found.row('fetch-refs')).toMatchObject({
       verdict: 'failed',
-      text: `Git does not come to the door with this address: it goes to https://${WEB}`,
+      text: `Git does not come to the door with this address: it goes to ${WEB.replace('dev.azure.com/', past)}`,
       todo: expect.stringMatching(/^`postern setup` writes the rules/) as string,
     });
   });

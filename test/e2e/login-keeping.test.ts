@@ -7,6 +7,7 @@ import { chmod, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/pr
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import type { CheckRow } from '../../src/model/check.js';
 import { Canaries, filesBelow } from '../support/canary.js';
 import { PROGRAM } from '../support/scene.js';
 import { eventually, LoginStage } from './login-stage.js';
@@ -77,6 +78,22 @@ describe('without a daemon', () => {
       modes[path.slice(logins().length)] = ((await stat(path)).mode & 0o777).toString(8);
     expect(modes).toEqual({ '': '700', '/key': '600', '/me.login': '700', '/me.login/1': '600' });
   });
+});
+
+test('doctor names what a sign-in is sealed with, and how it can be read', async () => {
+  const signable = await stage.daemon();
+  const kept = async (): Promise<CheckRow | undefined> => {
+    const { rows } = JSON.parse((await signable.run(['doctor', '--json'])).stdout) as { rows: readonly CheckRow[] };
+    return rows.find(({ id }) => id === 'sign-in-keeping');
+  };
+  expect(await kept()).toMatchObject({ verdict: 'ok', text: 'none' });
+  expect(await signable.run(['login'])).toMatchObject({ code: 0 });
+  expect(await kept()).toMatchObject({
+    verdict: 'ok',
+    text: `me: sealed with the key file ${logins('key')}: whoever can read that file and the sign-in beside it can use the sign-in`,
+  });
+  expect(await signable.run(['logout'])).toMatchObject({ code: 0 });
+  expect(await kept()).toMatchObject({ text: 'none' });
 });
 
 describe('logout', () => {

@@ -1,5 +1,5 @@
 /** Git within limits: it is asked nothing, it ends, and so does what it started. */
-import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -37,8 +37,26 @@ test('gives what it printed, and how it ended', async () => {
 
 test('ends it after its time, with what it started', async () => {
   const end = await play('sleep 600 & echo $!; wait', { timeMs: 500 });
-  expect(end.by).toBe('time');
-  await expect.poll(() => isRunning(end.stdout.trim()), { timeout: 10_000 }).toBe(false);
+  const pid = end.stdout.trim();
+  try {
+    expect(end.by).toBe('time');
+    await expect.poll(() => isRunning(pid), { timeout: 10_000 }).toBe(false);
+  } finally {
+    if (isRunning(pid)) process.kill(Number(pid), 'SIGKILL');
+  }
+});
+
+test('does not wait for what left its session and holds its output', async () => {
+  const file = join(directory, 'away');
+  try {
+    const end = await Promise.race([
+      play(`setsid sleep 600 & echo $! > '${file}'; exit 0`, { timeMs: 500 }),
+      new Promise<void>((resolve) => setTimeout(resolve, 30_000)),
+    ]);
+    expect(end).toMatchObject({ by: 'time', status: 0 });
+  } finally {
+    process.kill(Number(await readFile(file, 'utf8')), 'SIGKILL');
+  }
 });
 
 test('ends one that does not hear', async () => {

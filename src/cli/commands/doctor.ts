@@ -73,7 +73,7 @@ export async function walk(
   { isPrinting }: DoctorOptions,
 ): Promise<{ readonly rows: readonly CheckRow[]; readonly fixes: Walk['fixes'] }> {
   const { environment, home, workingDirectory, printer } = context;
-  const git = new Git(environment, home, workingDirectory);
+  const git = new Git(environment, home, workingDirectory).remembering();
   const bare: Walk = {
     context,
     flags,

@@ -84,7 +84,7 @@ export function runGit(
       try {
         if (child.pid !== undefined) process.kill(-child.pid, signal);
       } catch {
-        // It has ended meanwhile.
+        child.kill(signal);
       }
     };
     let insist: NodeJS.Timeout | undefined;
@@ -92,7 +92,12 @@ export function runGit(
       if (by !== 'itself') return;
       by = why;
       kill('SIGTERM');
-      insist = setTimeout(() => kill('SIGKILL'), GRACE_MS);
+      insist = setTimeout(() => {
+        kill('SIGKILL');
+        // What git started may have left its session, and holds the other ends: it is not waited for.
+        child.stdout.destroy();
+        child.stderr.destroy();
+      }, GRACE_MS);
     };
     const look = (): void => {
       const now = writes === undefined ? 0 : bytesBelow(writes.directory);

@@ -34,12 +34,8 @@ async function program(walk: AddressWalk): Promise<CheckOutcome> {
 }
 
 async function filters(walk: AddressWalk): Promise<CheckOutcome> {
-  const { git } = walk;
-  const missing: string[] = [];
-  for (const name of ['clean', 'smudge', 'process']) {
-    const { status } = await git.run(['config', '--get', `filter.lfs.${name}`]);
-    if (status !== 0) missing.push(`filter.lfs.${name}`);
-  }
+  const there = new Set((await walk.git.entries()).map(({ key }) => key));
+  const missing = ['clean', 'smudge', 'process'].map((name) => `filter.lfs.${name}`).filter((key) => !there.has(key));
   if (missing.length === 0) return { verdict: 'ok', text: "in git's configuration" };
   if ((await usesLfs(walk)) !== true) return { verdict: 'ok', text: "not in git's configuration; `git lfs install` puts them there" };
   return {
@@ -130,7 +126,7 @@ export async function usesLfs({ git, address }: Pick<AddressWalk, 'git' | 'addre
 
 /** Both are compared as git would go there: rules may have been at work on one of them. */
 async function isRemote(git: Git, address: string): Promise<boolean> {
-  const [remotes, asked] = [await git.run(['remote', '-v']), await git.run(['ls-remote', '--get-url', address])];
+  const [remotes, asked] = await Promise.all([git.run(['remote', '-v']), git.run(['ls-remote', '--get-url', address])]);
   if (remotes.status !== 0) return false;
   const target = asked.stdout.toString().trim();
   return remotes.stdout

@@ -15,14 +15,9 @@ export interface RemoteAddress {
   readonly address: string;
 }
 
-/** All addresses of remotes that git's configuration has here; none outside of a repository. They may hold credentials. */
+/** All addresses of remotes that git's configuration has here; none outside of a repository. They may hold credentials. @throws ProxyError `git-config` */
 export async function remoteAddresses(git: Git): Promise<RemoteAddress[]> {
-  const answer = await git.run(['config', '--list', '--includes', '-z']);
-  if (answer.status !== 0) return [];
-  const entries = answer.stdout.toString().split('\0').slice(0, -1);
-  return entries.flatMap((field): RemoteAddress[] => {
-    const end = field.indexOf('\n');
-    const [key, address] = [field.slice(0, end), field.slice(end + 1)];
+  return (await git.entries()).flatMap(({ key, value: address = '' }): RemoteAddress[] => {
     const fetch = subsectionOf(key, 'remote', 'url');
     const push = subsectionOf(key, 'remote', 'pushurl');
     if (fetch !== undefined) return [{ remote: fetch, direction: 'fetch', address }];

@@ -38,31 +38,44 @@ export interface ConfigEntry {
 export class Git {
   readonly #env: Record<string, string>;
   readonly #cwd: string;
+  readonly #told: Map<string, Promise<GitAnswer>> | undefined;
 
-  /** `home` is where git looks for `~`: it replaces HOME of `env`, so that both twins speak of one file. */
-  constructor(env: Environment, home: string, cwd: string) {
+  /**
+   * `home` is where git looks for `~`: it replaces HOME of `env`, so that both twins speak of one file. `told`: where answers to
+   * questions are remembered; see `remembering`.
+   */
+  constructor(env: Environment, home: string, cwd: string, told?: Map<string, Promise<GitAnswer>>) {
     const own: Record<string, string> = {};
     for (const [name, value] of Object.entries(env)) if (value !== undefined) own[name] = value;
     this.#env = { ...own, HOME: home, LC_ALL: 'C' };
     this.#cwd = cwd;
+    this.#told = told;
+  }
+
+  /**
+   * The same git for a command that looks and changes nothing: what it asks git about its configuration again is answered as it was the
+   * first time. So are those that come of it (`neutral`, `at`, `with`); each has its own environment and directory, and answers for these.
+   */
+  remembering(): Git {
+    return new Git(this.#env, this.#env['HOME'] ?? '', this.#cwd, new Map());
   }
 
   /** The same git in no repository and tied to none: what holds here is the user's configuration. */
   neutral(): Git {
     const rest = Object.fromEntries(Object.entries(this.#env).filter(([name]) => !TIES.includes(name)));
-    return new Git(rest, this.#env['HOME'] ?? '', parse(this.#cwd).root);
+    return new Git(rest, this.#env['HOME'] ?? '', parse(this.#cwd).root, this.#told);
   }
 
   /** The same git in another directory, tied to none. */
   at(directory: string): Git {
     const rest = Object.fromEntries(Object.entries(this.#env).filter(([name]) => !TIES.includes(name)));
-    return new Git(rest, this.#env['HOME'] ?? '', directory);
+    return new Git(rest, this.#env['HOME'] ?? '', directory, this.#told);
   }
 
   /** The same git with more variables. */
   with(variables: readonly { readonly name: string; readonly value: string }[]): Git {
     const more = Object.fromEntries(variables.map(({ name, value }) => [name, value]));
-    return new Git({ ...this.#env, ...more }, this.#env['HOME'] ?? '', this.#cwd);
+    return new Git({ ...this.#env, ...more }, this.#env['HOME'] ?? '', this.#cwd, this.#told);
   }
 
   /** A variable of git's environment. */
@@ -74,11 +87,15 @@ export class Git {
    * Runs git to its end; any exit status is an answer. `timeoutMs`: when it has not ended by then it is, and its status is
    * `GIT_TIMED_OUT`. @throws ProxyError `git-config` when it cannot be run.
    */
-  run(
-    args: readonly string[],
-    input: string | Uint8Array = '',
-    { timeoutMs = 0 }: { readonly timeoutMs?: number } = {},
-  ): Promise<GitAnswer> {
+  run(args: readonly string[], input: string | Uint8Array = '', limits: { readonly timeoutMs?: number } = {}): Promise<GitAnswer> {
+    if (this.#told === undefined || input.length > 0 || !isQuestion(args)) return this.#run(args, input, limits);
+    const key = JSON.stringify([this.#cwd, this.#env, args]);
+    const answer = this.#told.get(key) ?? this.#run(args, input, limits);
+    this.#told.set(key, answer);
+    return answer;
+  }
+
+  #run(args: readonly string[], input: string | Uint8Array, { timeoutMs = 0 }: { readonly timeoutMs?: number }): Promise<GitAnswer> {
     return new Promise((resolve, reject) => {
       const child = execFile(
         'git',
@@ -127,6 +144,12 @@ export class Git {
     if (answer.status !== 0) throw unreadable(name, answer);
     return answer.stdout.toString().split('\0').slice(0, -1).map(keyAndValue);
   }
+}
+
+/** Whether a command asks what the configuration says, and does nothing else. */
+function isQuestion([command, ...words]: readonly string[]): boolean {
+  if (command === 'config') return words.some((word) => /^--(?:list|get|get-regexp|get-urlmatch)$/.test(word));
+  return (command === 'ls-remote' && words[0] === '--get-url') || (command === 'remote' && (words[0] === '-v' || words[0] === 'get-url'));
 }
 
 /** The part of a key between its section and its variable (`url.<this>.insteadof`), or undefined. */

@@ -60,8 +60,12 @@ export async function prove(git: Git, rules: readonly Rule[], doors: readonly [s
   const isOurs = ({ origin, key }: ConfigEntry) =>
     origin === `file:${owned}` || (origin === 'command line:' && doors.some((each) => key.includes(each)));
   const foreign = entries.filter((entry) => !isOurs(entry));
-  const rewrites = await foreignRewrites(git, foreign, rules, doors);
-  const answers = await mapAtOnce(rules, (rule) => addressOf(git, rule.insteadOf + EXAMPLE));
+  const [rewrites, answers, proxied, set] = await Promise.all([
+    foreignRewrites(git, foreign, rules, doors),
+    mapAtOnce(rules, (rule) => addressOf(git, rule.insteadOf + EXAMPLE)),
+    proxies(git, entries, rules, door),
+    settings(git, door),
+  ]);
   const astray = rules.flatMap((rule, index) => (answers[index] === rule.base + EXAMPLE ? [] : [{ rule, found: answers[index] ?? '' }]));
   const ignored = astray.filter(({ rule }) => !rewrites.some(({ value }) => value === rule.insteadOf));
   return {
@@ -70,9 +74,9 @@ export async function prove(git: Git, rules: readonly Rule[], doors: readonly [s
       ...ignored.map(({ rule, found }) => ignoredRule(rule, found)),
       ...rewrites.map(({ finding }) => finding),
       ...pushRewrites(foreign, rules),
-      ...(await proxies(git, entries, rules, door)),
+      ...proxied,
       ...protocols(git, entries, doors),
-      ...(await settings(git, door)),
+      ...set,
     ],
   };
 }
@@ -152,8 +156,10 @@ function ignoredRule(rule: Rule, found: string): Finding {
 /** The proxy that git would use for the door, asked of git itself; and proxies of single remotes, which beat all. */
 async function proxies(git: Git, entries: readonly ConfigEntry[], rules: readonly Rule[], door: string): Promise<Finding[]> {
   const findings = new Map<string, Finding>();
-  for (const base of new Set([door, ...rules.map((rule) => rule.base).filter((each) => each.startsWith('http'))])) {
-    const proxy = await httpSettingFor(git, 'proxy', base);
+  const bases = [...new Set([door, ...rules.map((rule) => rule.base).filter((each) => each.startsWith('http'))])];
+  const found = await mapAtOnce(bases, (base) => httpSettingFor(git, 'proxy', base));
+  for (const [index, base] of bases.entries()) {
+    const proxy = found[index] ?? '';
     if (proxy === '') continue;
     const source = entries.findLast((entry) => entry.value === proxy && /^http\.(?:.*\.)?proxy$/s.test(entry.key));
     const where = source === undefined ? 'http.proxy' : told(source);
