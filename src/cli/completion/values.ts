@@ -8,6 +8,7 @@ import { ERROR_CODES } from '../../model/errors.js';
 import { PERMISSIONS } from '../../model/operation.js';
 import { LOG_LEVELS } from '../../model/ports.js';
 import { REF_CHANGES } from '../../model/refs.js';
+import type { IdentitySettings } from '../../model/settings.js';
 import { type Context, loadFor, placed, type SettingsFlags } from '../context.js';
 import { discover } from '../gitconfig/discovery.js';
 import { ENVIRONMENT_FORMATS } from '../gitconfig/environment.js';
@@ -37,7 +38,7 @@ const KINDS = [
   'basic',
   'git-credential',
   'none',
-] as const;
+] as const satisfies readonly IdentitySettings['kind'][];
 const VERDICTS = ['passed', 'refused', 'failed', 'broken', 'client-gone', 'killed'] as const;
 
 /** `flags`: of the line that is being typed, as far as they say which daemon and configuration are meant. */
