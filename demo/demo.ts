@@ -50,7 +50,7 @@ async function main(): Promise<void> {
   if (existsSync(scene.directory)) throw new DemoFailed(`the scratch directory ${scene.directory} is still there`);
   print('The scratch home and everything in it has been removed.');
   print();
-  print('Next: README.md, "Use it with your own organisation".');
+  print('Next: README.md, "Start: on your own machine".');
 }
 
 async function play(scene: Scene): Promise<void> {
