@@ -77,6 +77,15 @@ test('ends it when enough was written', async () => {
   expect(end.bytes).toBe(200_000);
 });
 
+test('tells what came by the time it was ended, though git takes that away, and nothing that lay there before', async () => {
+  const writes = { directory: join(directory, 'half'), mostBytes: 1_000_000 };
+  await mkdir(writes.directory);
+  await writeFile(join(writes.directory, 'before'), 'x'.repeat(5_000));
+  const script = 'trap "rm half/pack; exit 1" TERM; head -c 3000 /dev/zero > half/pack; while :; do sleep 0.1; done';
+  expect(await play(script, { timeMs: 3_000, writes })).toMatchObject({ by: 'time', bytes: 3_000 });
+  expect(await play('sleep 600', { timeMs: 500, writes })).toMatchObject({ by: 'time', bytes: 0 });
+});
+
 test('lets nobody be asked, and no trace be written', async () => {
   const end = await play(
     'echo "$GIT_TERMINAL_PROMPT,$GIT_ASKPASS,$GIT_TRACE_CURL,$GIT_CURL_VERBOSE"; (: < /dev/tty) 2>/dev/null && echo terminal',

@@ -75,7 +75,7 @@ export async function dashboard(
           todo: 'open it in a browser that runs as you, on this machine',
         });
       case 'unused':
-        throw new ProxyError('page-closed', 'No browser opened the page within a minute', { todo: TODO });
+        throw new ProxyError('page-closed', 'No browser opened the page within a minute', { todo: ANOTHER_WAY });
       case undefined:
         throw notRunning(places.adminSocket);
     }
@@ -96,7 +96,7 @@ function forBrowser(environment: Context['environment']): Record<string, string 
 
 /** What a shell reports for a command that Ctrl-C ended. */
 const INTERRUPTED = 130;
-const TODO =
+const ANOTHER_WAY =
   'run it again; `--print` shows the file to open by hand, and `--file` puts it where a browser may read that is kept from other directories (snap, flatpak)';
 
 /** @throws ProxyError `state-unusable` */

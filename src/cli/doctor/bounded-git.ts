@@ -56,7 +56,7 @@ export interface GitEnd {
   readonly lines: number;
   /** The last of its complaints. */
   readonly stderr: string;
-  /** In the directory at the end. */
+  /** The most that had come into the directory: git takes away what is unfinished when it is ended. */
   readonly bytes: number;
 }
 
@@ -78,6 +78,8 @@ export function runGit(
     });
     const { writes, quietMs } = limits;
     let [stdout, stderr, lines, bytes] = ['', '', 0, 0];
+    const before = writes === undefined ? 0 : bytesBelow(writes.directory);
+    let seen = 0;
     let lastSign = performance.now();
     let by: GitEnd['by'] = 'itself';
     const kill = (signal: NodeJS.Signals): void => {
@@ -100,9 +102,10 @@ export function runGit(
       }, GRACE_MS);
     };
     const look = (): void => {
-      const now = writes === undefined ? 0 : bytesBelow(writes.directory);
-      if (now !== bytes) lastSign = performance.now();
-      bytes = now;
+      const now = writes === undefined ? 0 : bytesBelow(writes.directory) - before;
+      if (now !== seen) lastSign = performance.now();
+      seen = now;
+      bytes = Math.max(bytes, now);
       if (writes !== undefined && bytes >= writes.mostBytes) end('enough');
       else if (quietMs !== undefined && performance.now() - lastSign > quietMs) end('quiet');
     };
@@ -142,7 +145,7 @@ export function runGit(
     });
     child.on('close', (code) => {
       settle();
-      if (writes !== undefined) bytes = bytesBelow(writes.directory);
+      if (writes !== undefined) bytes = Math.max(bytes, bytesBelow(writes.directory) - before);
       resolve({ by, status: code ?? -1, stdout: stdout.slice(0, KEPT_BYTES), lines, stderr, bytes });
     });
     // Git may not read its input to its end.

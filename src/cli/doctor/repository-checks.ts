@@ -76,14 +76,14 @@ export async function fetchObjects(walk: AddressWalk): Promise<CheckOutcome> {
     const { by, status, bytes } = fetched;
     const amount = bytesText(bytes);
     if (by === 'enough') return { verdict: 'ok', text: `objects come: ${amount} of them, and the rest was not waited for` };
-    if (by === 'time') {
+    if (by === 'time' && bytes > 0) {
       return {
         verdict: 'warning',
         text: `Objects come slowly: ${amount} in ${OBJECTS_MS / 1000} s`,
         todo: 'see whether a proxy or the line between here and the upstream is slow; `postern status` shows what runs',
       };
     }
-    if (by === 'quiet' || status !== 0) return failure(walk, fetched, since, 'fetch the first objects');
+    if (by !== 'itself' || status !== 0) return failure(walk, fetched, since, 'fetch the first objects', OBJECTS_MS);
     const there = await git(['cat-file', '-e', 'FETCH_HEAD']);
     if (there.status !== 0) return failure(walk, { ...there, by: 'itself' }, since, 'fetch the first objects');
     return { verdict: 'ok', text: `one commit came, of ${name}` };
@@ -136,12 +136,12 @@ async function strayed(walk: AddressWalk): Promise<CheckOutcome | undefined> {
 }
 
 /** Why a command of git failed: as the door said through it, else as the daemon knows, else in git's own words. */
-async function failure(walk: AddressWalk, { by, stderr }: GitEnd, since: number, aim: string): Promise<CheckOutcome> {
+async function failure(walk: AddressWalk, { by, stderr }: GitEnd, since: number, aim: string, limitMs = REFS_MS): Promise<CheckOutcome> {
   const told = refusalIn(stderr) ?? (await known(walk, since));
   if (told !== undefined) return told;
   const own = gitsOwn(stderr);
   if (by !== 'itself') {
-    const limit = by === 'quiet' ? `nothing came for ${QUIET_MS / 1000} s` : `it took more than ${REFS_MS / 1000} s`;
+    const limit = by === 'quiet' ? `nothing came for ${QUIET_MS / 1000} s` : `it took more than ${limitMs / 1000} s`;
     return {
       verdict: 'failed',
       text: `git could not ${aim}: ${limit}`,

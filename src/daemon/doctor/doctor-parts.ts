@@ -72,6 +72,9 @@ export interface Road {
   readonly isSigned: boolean;
 }
 
+/** What is said of each step over HTTPS where nothing goes there. */
+export const SIGNED: CheckOutcome = { verdict: 'ok', text: 'not on this road: an agent signs for the SSH remotes of this route' };
+
 /** @throws ProxyError `request-malformed` for what is no address of a repository */
 export function addressIn({ address: text }: DoctorQuestion, { routes }: Pick<DoctorParts, 'routes'>): RepoAddress {
   const spelled = readSpelling(text);

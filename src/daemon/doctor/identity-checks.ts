@@ -8,7 +8,7 @@ import { ANY_TENANT, readTenantId } from '../../model/tenant.js';
 import type { TokenClaims } from '../../model/token-claims.js';
 import { claimsOf } from '../../upstream/authorization.js';
 import { placeOf } from '../../upstream/tenants.js';
-import { type DaemonCheck, type DoctorParts, type Road, roadOf } from './doctor-parts.js';
+import { type DaemonCheck, type DoctorParts, type Road, roadOf, SIGNED } from './doctor-parts.js';
 import { patOutcome } from './pat-outcome.js';
 import { leftText } from './times.js';
 
@@ -16,8 +16,6 @@ import { leftText } from './times.js';
 const LONGEST_CLAIM = 200;
 /** Answers of git's first request that are read when it is asked whether a token is taken: more than that is good enough. */
 const ENOUGH_BYTES = 256 * 1024;
-
-const SIGNED: CheckOutcome = { verdict: 'ok', text: 'not on this road: an agent signs for the SSH remotes of this route' };
 
 export const IDENTITY_CHECKS = {
   token: async (question, parts) => {

@@ -4,16 +4,13 @@ import { nameFailure } from '../../identity/obtain.js';
 import type { CheckOutcome } from '../../model/check.js';
 import type { EntraIdentity, IdentitySettings } from '../../model/settings.js';
 import type { AnswerHead, ProbeWay, TlsFacts } from '../../upstream/probes.js';
-import { type DaemonCheck, type DoctorParts, type DoctorQuestion, type Road, roadOf } from './doctor-parts.js';
+import { type DaemonCheck, type DoctorParts, type DoctorQuestion, type Road, roadOf, SIGNED } from './doctor-parts.js';
 import { leftText, skewOutcome } from './times.js';
 import { judgeDiscovery } from './discovery.js';
 
 /** Below that, and with less than a quarter of its life left, a certificate should have been renewed. */
 const ENDS_SOON_MS = 7 * 86_400_000;
 const LAST_PART_OF_LIFE = 0.25;
-
-/** Not over HTTPS at all. */
-const SIGNED: CheckOutcome = { verdict: 'ok', text: 'not on this road: an agent signs for the SSH remotes of this route' };
 
 type Step = (at: { readonly road: Road; readonly way: ProbeWay; readonly parts: DoctorParts }) => Promise<CheckOutcome> | CheckOutcome;
 
