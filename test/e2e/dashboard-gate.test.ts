@@ -420,7 +420,7 @@ test('where the door listens on no loopback address, `postern dashboard` says so
   if (address === undefined) return;
   const far = await scene.daemon(scene.plainConfiguration.replace('127.0.0.1:0', `'${address.address}:0'`));
   const ran = await far.postern(['dashboard', '--print']);
-  expect(ran.code).toBe(2);
+  expect(ran, `code ${ran.code}`).toMatchObject({ code: 2, stdout: '' });
   expect(ran.stderr).toContain('postern: The HTTP door listens on no address of this machine alone');
   await far.kill();
 });
