@@ -363,6 +363,7 @@ describe('the command line', () => {
     ['half a command', ['config'], 'check, show or schema'],
     ['route explain without an address', ['route', 'explain'], 'url'],
     ['route explain of what is no address', ['route', 'explain', 'nonsense'], 'nonsense is not an address of a repository'],
+    ['doctor of what is no address', ['doctor', 'nonsense'], 'nonsense is not an address of a repository'],
     ['route explain of half an address', ['route', 'explain', 'https://dev.azure.com/contoso'], 'is not a repository'],
     ['a flag with a bad value', ['config', 'check', '--log-level', 'loud'], 'loud'],
   ])('%s is exit 2, with what to do', async (_, args, what) => {

@@ -1,5 +1,6 @@
 /** `postern doctor [URL]`: walks the road of an address, from git to the upstream's answer, and says where it ends. */
 import { askStatus } from '../../daemon/admin.js';
+import { readSpelling } from '../../hosts/repo-spelling.js';
 import { CHECK_CLASSES, type CheckRow } from '../../model/check.js';
 import { ProxyError } from '../../model/errors.js';
 import { canBeAsked } from '../colour.js';
@@ -14,6 +15,7 @@ import { isForPostern, MOST_ADDRESSES, remoteAddresses, withoutCredential } from
 import { walkThrough } from '../doctor/walk.js';
 import { Git } from '../gitconfig/git.js';
 import type { Progress } from '../progress.js';
+import { hideCredentials } from '../gitconfig/names.js';
 import { visibleAll } from '../visible.js';
 
 /** Version of the shape of `--json`; it changes when something in it is taken away or means something else. */
@@ -32,6 +34,10 @@ export async function doctor(context: Context, address: string | undefined, flag
   const isJson = flags['json'] === true;
   const isFixing = flags['fix'] === true;
   const isYes = flags['yes'] === true;
+  if (address !== undefined && readSpelling(address) === undefined)
+    throw new ProxyError('usage', `${hideCredentials(address)} is not an address of a repository`, {
+      todo: 'give the address that git clone would be given',
+    });
   if (isFixing && !isYes && (isJson || !canBeAsked()))
     throw new ProxyError('usage', '`--fix` asks before it changes anything, and nobody is here to answer', {
       todo: 'run it in a terminal, or add --yes to have everything done that it offers',
